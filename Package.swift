@@ -1,0 +1,26 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings are errors here; SwiftPM silences them where Martlet is a dependency.
+let swift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let c: [CSetting] = [.treatAllWarnings(as: .error), .define("NDEBUG")]
+
+let package = Package(
+  name: "martlet",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Martlet", targets: ["Martlet"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: [
+    .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux]))]),
+    .target(name: "COneDNN", cSettings: c, linkerSettings: [.linkedLibrary("dnnl", .when(platforms: [.linux]))]),
+    .target(name: "MartletCore", dependencies: ["CKernels"], swiftSettings: swift),
+    .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
+    .target(
+      name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+    .target(name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU"], swiftSettings: swift),
+  ]
+)
