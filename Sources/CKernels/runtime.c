@@ -2,20 +2,16 @@
 
 _Thread_local ck_context ck_thread_context;
 void *_Nullable ck_kernels[CK_DEVICES * CK_OPS];
-void ck_set_kernel(int64_t index, void *kernel) { ck_kernels[index] = kernel; }
+void ck_set_kernel(int64_t index, void *kernel) { __atomic_store_n(&ck_kernels[index], kernel, __ATOMIC_RELEASE); }
 
 // Defined by the Swift rooms; weak, so that a program can be linked without them.
-extern void martlet_install_ops(void) __attribute__((weak));
-extern void martlet_install_cpu(void) __attribute__((weak));
-
-bool ck_install_ops(void) {
-  if (!martlet_install_ops) return false;
-  martlet_install_ops();
-  return true;
-}
-
-bool ck_install_cpu(void) {
-  if (!martlet_install_cpu) return false;
-  martlet_install_cpu();
-  return true;
-}
+#define ROOM(name)                                                \
+  extern void martlet_install_##name(void) __attribute__((weak)); \
+  bool ck_install_##name(void) {                                  \
+    if (!martlet_install_##name) return false;                    \
+    martlet_install_##name();                                     \
+    return true;                                                  \
+  }
+ROOM(ops)
+ROOM(cpu)
+ROOM(reference)

@@ -45,12 +45,13 @@ static inline ck_context *ck_here(void) { return &ck_thread_context; }
 // Kernel objects by device * CK_OPS + op; null where a device has no kernel for an op.
 enum { CK_OPS = 512, CK_DEVICES = 8 };
 extern void *_Nullable ck_kernels[CK_DEVICES * CK_OPS];
-static inline void *_Nullable ck_kernel(int64_t index) { return ck_kernels[index]; }
+static inline void *_Nullable ck_kernel(int64_t index) { return __atomic_load_n(&ck_kernels[index], __ATOMIC_ACQUIRE); }
 void ck_set_kernel(int64_t index, void *_Nullable kernel);
 
-// Rooms that link themselves in: the operations and the CPU. False: the room is not part of the program.
+// Rooms that link themselves in: the operations, the CPU and the test devices. False: the room is not part of the program.
 bool ck_install_ops(void);
 bool ck_install_cpu(void);
+bool ck_install_reference(void);
 
 // Pooled memory. Blocks are 64-byte aligned. `bytes` of free must equal that of alloc.
 typedef struct { int64_t live_bytes, cached_bytes, peak_bytes, allocations; } ck_pool_stats;

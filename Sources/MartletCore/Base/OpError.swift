@@ -1,0 +1,84 @@
+/// What a rule found wrong, as facts; `ErrorText.swift` turns it into a text.
+public indirect enum Fact: Sendable, Equatable {
+  case rank(argument: Int, expected: String)
+  case dtype(argument: Int, expected: String)
+  case dtypesDiffer
+  case devicesDiffer
+  case broadcast
+  case notBroadcastable(to: Shape)
+  case axis(Int, rank: Int)
+  case repeatedAxis(Int)
+  case permutation([Int], rank: Int)
+  case reshape(to: Shape)
+  case unknownSize(to: Shape)
+  case negativeSize(Shape)
+  case tooLarge(Shape)
+  case innerSizes(Int, Int)
+  case concatSizes(input: Int, axis: Int, Int, Int)
+  case noInputs
+  case index(Int, size: Int, axis: Int)
+  case sliceStep(axis: Int)
+  case sliceValue(Shape, region: Shape)
+  case tooManySubscripts(Int, rank: Int)
+  case emptyReduction(axis: Int)
+  case count(name: String, Int, allowed: String)
+  case argumentShape(argument: Int, expected: String)
+  case label(Int, classes: Int)
+  case ranksExceeded(Int)
+  case numberOfInputs(Int, expected: String)
+
+  case notScalar
+  case valueOfMapped
+  case valueOfSymbolic(line: String)
+  case escapedCapture(line: String)
+  case escapedTransform(String)
+  case gradientOfNonScalar
+  case gradientOfDType
+  case noGradient
+  case freedGraph
+  case cotangentSpec(expected: TensorSpec)
+  case structure(String)
+  case mapSizes([Int])
+  case mapWithoutAxis
+  case mappedIntoCell(String)
+  case errorIntoCell(String)
+  case cellSpec(String, expected: TensorSpec)
+  case stateNames(missing: [String], unexpected: [String], misshapen: [String], near: [String])
+  case escapedFrame(String)
+  case customGradientCount(Int, expected: Int)
+
+  case noKernel(Device)
+  case noDevice(Device)
+  case outOfMemory(bytes: Int)
+  case device(String)
+  case message(String)
+}
+
+/// An operation that cannot be done: the facts, the operation, its arguments and where it was asked for.
+public struct OpError: Error, Sendable, CustomStringConvertible {
+  public let fact: Fact
+  /// The operation, as in `OpTable`; empty until `apply` has filled it in.
+  public package(set) var op: String
+  /// The specs of the arguments.
+  public package(set) var arguments: [TensorSpec]
+  /// The names of the arguments, in their order.
+  package var argumentNames: [String] = []
+  /// The path of the layer that was being called, outermost first.
+  public package(set) var layers: [String]
+  /// Where the arguments were made, when `MARTLET_ORIGINS=1`.
+  public package(set) var origins: [String]
+
+  public init(_ fact: Fact, op: String = "", arguments: [TensorSpec] = []) {
+    self.fact = fact
+    self.op = op
+    self.arguments = arguments
+    self.layers = []
+    self.origins = []
+  }
+
+  /// The whole text: what is wrong, the rule as arithmetic, the remedy, the layer.
+  public var description: String { ErrorText.text(self) }
+}
+
+/// A device that failed: out of memory, a fault found late.
+public typealias DeviceError = OpError

@@ -1,0 +1,150 @@
+/// The sizes of a tensor's axes, stored inline; at most 8 axes.
+///
+/// A shape is written as an array literal and read like an array: `let shape: Shape = [3, 4]`, `shape[0]`, `shape.count`
+/// (the number of axes), `shape.elementCount` (the product).
+public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccessCollection, MutableCollection {
+  /// The largest number of axes.
+  public static var maxRank: Int { 8 }
+
+  @usableFromInline package var sizes: InlineArray<8, Int>
+  @usableFromInline package var rankByte: UInt8
+
+  /// The shape without axes, that of a scalar.
+  public init() {
+    sizes = InlineArray(repeating: 0)
+    rankByte = 0
+  }
+
+  public init(arrayLiteral elements: Int...) { self.init(elements) }
+
+  /// Takes the sizes of a sequence of at most 8 numbers.
+  public init(_ elements: some Sequence<Int>) {
+    self.init()
+    for size in elements { append(size) }
+  }
+
+  /// `rank` axes of equal size.
+  public init(repeating size: Int, count rank: Int) {
+    self.init()
+    for _ in 0..<rank { append(size) }
+  }
+
+  /// The number of axes.
+  public var rank: Int { Int(rankByte) }
+  public var startIndex: Int { 0 }
+  public var endIndex: Int { Int(rankByte) }
+
+  public subscript(axis: Int) -> Int {
+    get {
+      precondition(axis >= 0 && axis < rank, "axis out of range")
+      return sizes[axis]
+    }
+    set {
+      precondition(axis >= 0 && axis < rank, "axis out of range")
+      sizes[axis] = newValue
+    }
+  }
+
+  /// The product of the sizes; 1 for a scalar.
+  public var elementCount: Int {
+    var product = 1
+    for axis in 0..<rank { product &*= sizes[axis] }
+    return product
+  }
+
+  /// The product of the sizes, or nil if a size is negative or the product is beyond `Int.max`.
+  package var checkedElementCount: Int? {
+    var product = 1
+    for axis in 0..<rank {
+      guard sizes[axis] >= 0 else { return nil }
+      let (next, overflow) = product.multipliedReportingOverflow(by: sizes[axis])
+      if overflow { return nil }
+      product = next
+    }
+    return product
+  }
+
+  /// Adds an axis at the end.
+  public mutating func append(_ size: Int) {
+    guard rank < Shape.maxRank else { fatalError("Martlet: a tensor has at most \(Shape.maxRank) axes") }
+    sizes[rank] = size
+    rankByte += 1
+  }
+
+  /// Adds an axis of `size` before axis `index`.
+  public mutating func insert(_ size: Int, at index: Int) {
+    append(size)
+    var axis = rank - 1
+    while axis > index {
+      sizes[axis] = sizes[axis - 1]
+      axis -= 1
+    }
+    sizes[index] = size
+  }
+
+  /// Removes axis `index`.
+  @discardableResult
+  public mutating func remove(at index: Int) -> Int {
+    let size = self[index]
+    for axis in index..<(rank - 1) { sizes[axis] = sizes[axis + 1] }
+    rankByte -= 1
+    sizes[rank] = 0
+    return size
+  }
+
+  package func inserting(_ size: Int, at index: Int) -> Shape {
+    var shape = self
+    shape.insert(size, at: index)
+    return shape
+  }
+
+  package func removing(at index: Int) -> Shape {
+    var shape = self
+    shape.remove(at: index)
+    return shape
+  }
+
+  /// Strides, in elements, of a row-major array of this shape.
+  package var contiguousStrides: Shape {
+    var strides = self
+    var step = 1
+    var axis = rank - 1
+    while axis >= 0 {
+      strides.sizes[axis] = step
+      step &*= sizes[axis]
+      axis -= 1
+    }
+    return strides
+  }
+
+  public static func == (a: Shape, b: Shape) -> Bool {
+    if a.rankByte != b.rankByte { return false }
+    for axis in 0..<a.rank where a.sizes[axis] != b.sizes[axis] { return false }
+    return true
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(rankByte)
+    for axis in 0..<rank { hasher.combine(sizes[axis]) }
+  }
+
+  /// The shape to which both broadcast (NumPy's rule, aligned at the last axis), or nil.
+  package func broadcast(with other: Shape) -> Shape? {
+    if self == other { return self }
+    var (long, short) = rank >= other.rank ? (self, other) : (other, self)
+    let shift = long.rank - short.rank
+    for axis in 0..<short.rank {
+      let a = long.sizes[axis + shift]
+      let b = short.sizes[axis]
+      if a == b || b == 1 { continue }
+      guard a == 1 else { return nil }
+      long.sizes[axis + shift] = b
+    }
+    short = long
+    return short
+  }
+}
+
+extension Shape: CustomStringConvertible {
+  public var description: String { "[" + map(String.init).joined(separator: ", ") + "]" }
+}

@@ -1,0 +1,147 @@
+/// Turns the cells that a captured function reads into inputs, and those that it writes into outputs.
+package final class CaptureFrame: StateFrame {
+  let builder: ProgramBuilder
+  /// The level of the records that parameters make during the capture.
+  let recordLevel: Int32
+  /// Cells in the order in which they were first touched.
+  private(set) var cells: [Cell] = []
+  private var current: [ObjectIdentifier: Tensor?] = [:]
+  private var leaves: [ObjectIdentifier: (value: TensorNode, leaf: Tensor)] = [:]
+  private(set) var stateInputs: [Cell] = []
+  private(set) var written: [Cell] = []
+  /// What the program depends on beside the specs of its inputs.
+  private(set) var guards: [Guard] = []
+
+  enum Guard {
+    case mode(Mode, Bool)
+    case absent(Cell)
+    case present(Cell, TensorSpec)
+
+    var holds: Bool {
+      switch self {
+      case .mode(let mode, let value): mode.current == value
+      case .absent(let cell): cell.read() == nil
+      case .present(let cell, let spec): cell.read()?.spec == spec
+      }
+    }
+    var isMode: Bool { if case .mode = self { true } else { false } }
+  }
+
+  init(builder: ProgramBuilder, recordLevel: Int32) {
+    self.builder = builder
+    self.recordLevel = recordLevel
+    super.init()
+  }
+
+  package override func read(_ cell: Cell) -> Tensor? {
+    let key = ObjectIdentifier(cell)
+    if let known = current[key] { return known }
+    cells.append(cell)
+    guard let outside = outside({ cell.read() }) else {
+      guards.append(.absent(cell))
+      current[key] = .some(nil)
+      return nil
+    }
+    guards.append(.present(cell, outside.spec))
+    let id = builder.value(outside.spec)
+    builder.program.stateInputs.append((id, cell.name))
+    stateInputs.append(cell)
+    let symbolic = builder.symbolic(id)
+    current[key] = symbolic
+    return symbolic
+  }
+
+  package override func write(_ value: Tensor?, to cell: Cell) {
+    let key = ObjectIdentifier(cell)
+    if current[key] == nil { cells.append(cell) }
+    if !written.contains(where: { $0 === cell }) { written.append(cell) }
+    leaves[key] = nil
+    current[key] = value
+  }
+
+  /// What a cell holds at the end of the capture.
+  func final(_ cell: Cell) -> Tensor? { current[ObjectIdentifier(cell)] ?? nil }
+
+  package override func value(of parameter: Parameter) -> Tensor {
+    let value = read(parameter)!
+    guard parameter.requiresGradient, Context.here.pointee.flags & 2 == 0 else { return value }
+    let key = ObjectIdentifier(parameter)
+    if let known = leaves[key], known.value === value.node { return known.leaf }
+    let leaf = parameter.leafTensor(of: value, level: recordLevel)
+    leaves[key] = (value.node, leaf)
+    return leaf
+  }
+
+  package override func willRead(_ mode: Mode, _ isTraining: Bool) { guards.append(.mode(mode, isTraining)) }
+}
+
+/// A captured function with the cells it reads and writes.
+final class Capture {
+  let program: Program
+  let stateInputs: [Cell]
+  let stateOutputs: [Cell]
+  /// Cells that the function leaves empty (gradients set to nil).
+  let cleared: [Cell]
+  let guards: [CaptureFrame.Guard]
+  let counts: [Int]
+  let specs: [TensorSpec]
+
+  /// Runs `f` once on symbolic tensors.
+  init(_ inputs: [Tensor], counts: [Int], line: String, _ f: ([Tensor]) -> [Tensor]) throws(OpError) {
+    let depth = Context.here.pointee.depth
+    let builder = ProgramBuilder(level: depth + 1, line: line)
+    let frame = CaptureFrame(builder: builder, recordLevel: depth + 2)
+    self.counts = counts
+    specs = inputs.map { $0.spec }
+    let symbolic = inputs.map { input in builder.symbolic(builder.value(input.spec)) }
+    builder.program.inputs = Array(0..<inputs.count)
+    defer { builder.isOver = true }
+    let slot = ErrorSlot()
+    let outputs = ErrorScope.$slot.withValue(slot) {
+      Context.with({ here in
+        here.pointee.depth = depth + 2
+        here.pointee.record_level = depth + 2
+        here.pointee.flags = 0
+        here.pointee.lazy = nil
+      }) {
+        frame.run { f(symbolic).map { $0.resolved().lowered(below: depth + 2) } }
+      }
+    }
+    if let error = slot.first.withLock({ $0 }) { throw error }
+    if let failed = outputs.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
+    builder.program.outputs = outputs.map(builder.id(of:))
+    var stateOutputs: [Cell] = []
+    var cleared: [Cell] = []
+    for cell in frame.written {
+      if let value = frame.final(cell) {
+        let id = builder.id(of: value.resolved().lowered(below: depth + 2))
+        builder.program.stateOutputs.append((id, cell.name))
+        stateOutputs.append(cell)
+      } else {
+        cleared.append(cell)
+      }
+    }
+    // Cells of one name are told apart in the text.
+    var seen: [String: Int] = [:]
+    for index in builder.program.stateOutputs.indices {
+      let name = builder.program.stateOutputs[index].name
+      seen[name, default: 0] += 1
+      if seen[name]! > 1 { builder.program.stateOutputs[index].name = "\(name)#\(seen[name]!)" }
+    }
+    program = builder.program
+    stateInputs = frame.stateInputs
+    self.stateOutputs = stateOutputs
+    self.cleared = cleared
+    guards = frame.guards
+    if Program.verifies {
+      let faults = program.verify()
+      precondition(faults.isEmpty, "Martlet: a captured program is malformed:\n\(faults.joined(separator: "\n"))")
+    }
+  }
+
+  func fits(_ inputs: [Tensor], counts: [Int]) -> Bool {
+    guard counts == self.counts, inputs.count == specs.count else { return false }
+    for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
+    return guards.allSatisfy { $0.holds }
+  }
+}

@@ -1,0 +1,159 @@
+/// A captured function: operations in an order in which they can run, each value assigned once.
+public struct Program: Sendable {
+  /// The number of a value.
+  public typealias ValueID = Int
+
+  /// One operation.
+  public struct Instruction: Sendable {
+    public var op: any Op
+    public var inputs: [ValueID]
+    public var outputs: [ValueID]
+  }
+
+  /// The spec of each value.
+  public var values: [TensorSpec] = []
+  /// Values given by the caller.
+  public var inputs: [ValueID] = []
+  /// Values read from cells, with the cells' names.
+  public var stateInputs: [(value: ValueID, name: String)] = []
+  /// Tensors that the function used without making them.
+  public var constants: [(value: ValueID, tensor: Tensor)] = []
+  public var instructions: [Instruction] = []
+  /// Values given back to the caller.
+  public var outputs: [ValueID] = []
+  /// Values written into cells.
+  public var stateOutputs: [(value: ValueID, name: String)] = []
+
+  public init() {}
+}
+
+extension Program: CustomStringConvertible {
+  /// The program as text, one operation a line.
+  public var description: String {
+    var lines: [String] = ["program {"]
+    for id in inputs { lines.append("  %\(id) = input \(values[id])") }
+    for (id, name) in stateInputs { lines.append("  %\(id) = state \"\(name)\" \(values[id])") }
+    for (id, tensor) in constants {
+      let value = tensor.count == 1 ? " = \(tensor.shortValue)" : ""
+      lines.append("  %\(id) = constant \(values[id])\(value)")
+    }
+    for instruction in instructions {
+      let results = instruction.outputs.map { "%\($0)" }.joined(separator: ", ")
+      let arguments = instruction.inputs.map { "%\($0)" }.joined(separator: ", ")
+      let specs = instruction.outputs.map { "\(values[$0])" }.joined(separator: ", ")
+      let attributes = instruction.op.attributes
+      let name = type(of: instruction.op).name
+      lines.append(
+        "  \(results) = \(name)(\(arguments))\(attributes.isEmpty ? "" : " {\(attributes)}") -> \(specs)")
+    }
+    for (id, name) in stateOutputs { lines.append("  state \"\(name)\" = %\(id)") }
+    lines.append("  return \(outputs.map { "%\($0)" }.joined(separator: ", "))")
+    lines.append("}")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Program {
+  /// Whether captured programs are verified: `MARTLET_VERIFY=1`.
+  package static let verifies = Environment.isOn("MARTLET_VERIFY")
+
+  /// What is wrong with the program; empty when it is well-formed: values are assigned once and before their use, and
+  /// have the specs that the rules give.
+  public func verify() -> [String] {
+    var faults: [String] = []
+    var assigned = Set<ValueID>()
+    func assign(_ id: ValueID, _ what: String) {
+      if !values.indices.contains(id) { return faults.append("\(what): %\(id) does not exist") }
+      if !assigned.insert(id).inserted { faults.append("\(what): %\(id) is assigned twice") }
+    }
+    for id in inputs { assign(id, "input") }
+    for (id, name) in stateInputs { assign(id, "state \(name)") }
+    for (id, tensor) in constants {
+      assign(id, "constant")
+      if values.indices.contains(id), tensor.spec != values[id] { faults.append("constant %\(id) has another spec") }
+    }
+    for (line, instruction) in instructions.enumerated() {
+      let what = "instruction \(line) (\(type(of: instruction.op).name))"
+      for id in instruction.inputs where !assigned.contains(id) {
+        faults.append("\(what): %\(id) is used before it is assigned")
+      }
+      for id in instruction.outputs { assign(id, what) }
+      guard (instruction.inputs + instruction.outputs).allSatisfy(values.indices.contains) else { continue }
+      do throws(OpError) {
+        let specs = try instruction.op.outputs(for: instruction.inputs.map { values[$0] })
+        if specs != instruction.outputs.map({ values[$0] }) { faults.append("\(what): the rule gives other specs") }
+      } catch { faults.append("\(what): the rule refuses: \(error)") }
+    }
+    for id in outputs where !assigned.contains(id) { faults.append("output %\(id) is not assigned") }
+    for (id, name) in stateOutputs where !assigned.contains(id) {
+      faults.append("state \(name) = %\(id) is not assigned")
+    }
+    if Set(stateOutputs.map { $0.name }).count != stateOutputs.count { faults.append("a cell is written twice") }
+    return faults
+  }
+}
+
+/// Makes a program from operations on symbolic tensors.
+package final class ProgramBuilder {
+  var program = Program()
+  let level: Int32
+  /// Where the capture was asked for.
+  let line: String
+  var isOver = false
+  private var constants: [ObjectIdentifier: Program.ValueID] = [:]
+
+  init(level: Int32, line: String) {
+    self.level = level
+    self.line = line
+  }
+
+  func value(_ spec: TensorSpec) -> Program.ValueID {
+    program.values.append(spec)
+    return program.values.count - 1
+  }
+
+  func symbolic(_ id: Program.ValueID) -> Tensor {
+    Tensor(node: TensorNode(spec: program.values[id], trace: Symbolic(builder: self, id: id)))
+  }
+
+  /// The value of a tensor in this program; a tensor from elsewhere becomes a constant.
+  func id(of tensor: Tensor) -> Program.ValueID {
+    let tensor = tensor.resolved()
+    if let symbolic = tensor.node.trace as? Symbolic, symbolic.builder === self { return symbolic.id }
+    if let id = constants[ObjectIdentifier(tensor.node)] { return id }
+    let id = value(tensor.spec)
+    program.constants.append((id, tensor))  // keeps the node alive, so that its identity stays its own
+    constants[ObjectIdentifier(tensor.node)] = id
+    return id
+  }
+
+  func append<O: Op>(_ op: O, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
+    let specs = try op.outputs(for: inputs.map { $0.spec })
+    let ids = inputs.map(id(of:))
+    let outputs = specs.map(value)
+    program.instructions.append(Program.Instruction(op: op, inputs: ids, outputs: outputs))
+    return outputs.map(symbolic)
+  }
+}
+
+/// A value of a program that is being captured.
+package final class Symbolic: Trace {
+  let builder: ProgramBuilder
+  let id: Program.ValueID
+
+  init(builder: ProgramBuilder, id: Program.ValueID) {
+    self.builder = builder
+    self.id = id
+    super.init(level: builder.level)
+  }
+  package override var isOver: Bool { builder.isOver }
+  package override var escape: Fact { .escapedCapture(line: builder.line) }
+  var valueFact: Fact { isOver ? .escapedCapture(line: builder.line) : .valueOfSymbolic(line: builder.line) }
+
+  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    do throws(OpError) {
+      for input in inputs where input.device != inputs[0].device { throw OpError(.devicesDiffer) }
+      return try builder.append(op, inputs)
+    } catch { return failed(op, error, inputs) }
+  }
+}

@@ -1,0 +1,158 @@
+internal import CKernels
+
+// Every operation goes through `apply`. Plain inputs run at once, by the paths for one, two and three inputs that allocate
+// only the result (a node and its storage); else the trace of the highest level decides.
+
+/// Runs or records an operation with one input.
+public func apply<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
+  if x.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 { return runUnary(op, x) }
+  if let recorded = recordUnary(op, x) { return recorded }
+  return applyTraced(op, [x])[0]
+}
+
+/// Runs or records an operation with two inputs.
+public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
+  if a.node.trace == nil, b.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 {
+    return runBinary(op, a, b)
+  }
+  if let recorded = recordBinary(op, a, b) { return recorded }
+  return applyTraced(op, [a, b])[0]
+}
+
+/// Runs or records an operation whose result may share its input's memory.
+public func apply<O: ViewOp>(view op: O, _ x: Tensor) -> Tensor {
+  if x.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 { return runView(op, x) }
+  return applyTraced(op, [x])[0]
+}
+
+/// Runs or records an operation with any number of inputs and outputs.
+public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+  if ck_here().pointee.flags & UInt32(CK_LAZY) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+    do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
+  }
+  return applyTraced(op, inputs)
+}
+
+/// Like `apply`, and the operation may write its results over those inputs that nobody else holds.
+///
+/// The caller gives its references away, so that an input held nowhere else is seen to be free.
+package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
+  if ck_here().pointee.flags & UInt32(CK_LAZY) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+    var reusable = Positions()
+    for position in inputs.indices where inputs[position].isSoleOwner { reusable[position] = true }
+    do throws(OpError) { return try op.evaluate(inputs, reusable: reusable) } catch {
+      return failed(op, error, inputs)
+    }
+  }
+  return applyTraced(op, inputs)
+}
+
+extension Tensor {
+  /// True when this variable holds the only reference to the elements, so that they may be overwritten.
+  package var isSoleOwner: Bool {
+    mutating get {
+      isKnownUniquelyReferenced(&node) && node.trace == nil && node.strides == nil
+        && isKnownUniquelyReferenced(&node.storage) && node.storage.unsafelyUnwrapped.isPooled
+    }
+  }
+}
+
+@inline(__always)
+func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
+  let spec: TensorSpec
+  do throws(OpError) { spec = try op.output(for: x.node.spec) } catch { return failed(op, error, [x]) }
+  guard Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
+    return runSlowly(op, [x])
+  }
+  let result = TensorNode(spec: spec, storage: storage)
+  let status = withExtendedLifetime(x) {
+    let input: InlineArray<1, Unmanaged<TensorNode>> = [.passUnretained(x.node)]
+    return withUnsafePointer(to: input) { i in
+      let output = Unmanaged.passUnretained(result)
+      return withUnsafePointer(to: output) { o in
+        Kernels.call(
+          op, spec.device,
+          KernelArguments(
+            inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 1, outputs: o, 1))
+      }
+    }
+  }
+  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [x]) }
+  return Tensor(node: result)
+}
+
+@inline(__always)
+func runBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
+  let spec: TensorSpec
+  do throws(OpError) { spec = try op.output(for: a.node.spec, b.node.spec) } catch { return failed(op, error, [a, b]) }
+  guard a.node.spec.device == b.node.spec.device, Kernels.find(O.self, spec.device),
+    let storage = Storage(bytes: spec.byteCount)
+  else { return runSlowly(op, [a, b]) }
+  let result = TensorNode(spec: spec, storage: storage)
+  // Nested: a tuple would retain both.
+  let status = withExtendedLifetime(a) {
+    withExtendedLifetime(b) {
+      let input: InlineArray<2, Unmanaged<TensorNode>> = [.passUnretained(a.node), .passUnretained(b.node)]
+      return withUnsafePointer(to: input) { i in
+        let output = Unmanaged.passUnretained(result)
+        return withUnsafePointer(to: output) { o in
+          Kernels.call(
+            op, spec.device,
+            KernelArguments(
+              inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 2, outputs: o, 1))
+        }
+      }
+    }
+  }
+  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [a, b]) }
+  return Tensor(node: result)
+}
+
+func runView<O: ViewOp>(_ op: O, _ x: Tensor) -> Tensor {
+  do throws(OpError) { return try op.evaluateView(x, try op.output(for: x.node.spec)) } catch {
+    return failed(op, error, [x])
+  }
+}
+
+/// No kernel, no memory, or different devices: by the decomposition, or an error that says so.
+@inline(never)
+private func runSlowly<O: Op>(_ op: O, _ inputs: [Tensor]) -> Tensor {
+  do throws(OpError) { return try op.evaluate(inputs, reusable: [])[0] } catch { return failed(op, error, inputs)[0] }
+}
+
+/// The trace of the highest level handles the operation.
+@inline(never)
+package func applyTraced<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+  var inputs = inputs
+  var top: Trace?
+  for position in inputs.indices {
+    while let trace = inputs[position].node.trace, trace.isOver {
+      guard trace.hasValue, let inner = inputs[position].node.inner else {
+        return failed(op, OpError(trace.escape), inputs)
+      }
+      inputs[position] = inner
+    }
+    if let trace = inputs[position].node.trace, top == nil || trace.level > top!.level { top = trace }
+  }
+  let here = ck_here()
+  if here.pointee.flags & UInt32(CK_LAZY) != 0, top == nil || here.pointee.lazy_level > top!.level {
+    return Pending.apply(op, inputs, level: here.pointee.lazy_level)
+  }
+  guard let top else {
+    do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
+  }
+  if top is Recorded, here.pointee.flags & UInt32(CK_NO_RECORD) != 0 {
+    return applyDown(op, inputs.map { $0.lowered(below: top.level) })
+  }
+  return top.apply(op, inputs)
+}
+
+/// Applies to inputs that a trace has lowered.
+@inline(__always)
+package func applyDown<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { apply(op, inputs) }
+
+/// Applies an operation of which only the protocol is known.
+package func apply(any op: any Op, _ inputs: [Tensor]) -> [Tensor] {
+  func open<O: Op>(_ op: O) -> [Tensor] { apply(op, inputs) }
+  return open(op)
+}

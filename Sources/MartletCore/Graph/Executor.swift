@@ -1,0 +1,30 @@
+internal import CKernels
+
+/// One device: memory and the time at which its operations have run. Kernels are registered by operation.
+package protocol Executor: AnyObject, Sendable {
+  /// Copies a tensor of this device to another, or one of another device to this.
+  func copy(_ tensor: Tensor, to device: Device) throws(DeviceError) -> Tensor
+  /// Waits until everything asked for has run; late faults surface here.
+  func synchronize() throws(DeviceError)
+}
+
+package enum Executors {
+  nonisolated(unsafe) private static var all: [UInt8: any Executor] = [:]
+
+  /// Called once for each device, by the room that brings it.
+  package static func register(_ executor: any Executor, for device: Device) { all[device.raw] = executor }
+
+  /// The executor of a device; nil for one that needs none because its memory is the program's and it never waits.
+  static func executor(for device: Device) -> (any Executor)? {
+    if device == .cpu { return nil }
+    Rooms.require(device)
+    return all[device.raw]
+  }
+}
+
+extension Device {
+  /// Waits until every operation asked of this device has run, and reports a fault found late.
+  public func synchronize() {
+    do throws(OpError) { try Executors.executor(for: self)?.synchronize() } catch { fail(error) }
+  }
+}

@@ -1,0 +1,103 @@
+import Synchronization
+
+/// The first error of a `withErrors` scope.
+final class ErrorSlot: Sendable {
+  let first = Mutex<OpError?>(nil)
+  func keep(_ error: OpError) { first.withLock { if $0 == nil { $0 = error } } }
+}
+
+enum ErrorScope {
+  // A task-local, so that it crosses suspension and child tasks; it is read only when something failed.
+  @TaskLocal static var slot: ErrorSlot?
+}
+
+/// Runs `body` and throws the first wrong use of an operation in it, instead of ending the program.
+///
+/// After the error the operations of `body` go on with error tensors: `item()` of one is NaN (0 for integers), and nothing
+/// can be written into a cell or a file. So loops in `body` that wait for a value must end on NaN.
+public func withErrors<R>(_ body: () throws -> R) throws -> R {
+  let slot = ErrorSlot()
+  let result: R
+  do { result = try ErrorScope.$slot.withValue(slot) { try body() } } catch {
+    throw slot.first.withLock { $0 } ?? error
+  }
+  if let error = slot.first.withLock({ $0 }) { throw error }
+  return result
+}
+
+/// Runs `body` and throws the first wrong use of an operation in it, instead of ending the program.
+public func withErrors<R>(
+  isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+) async throws -> R {
+  let slot = ErrorSlot()
+  let result: R
+  do { result = try await ErrorScope.$slot.withValue(slot) { try await body() } } catch {
+    throw slot.first.withLock { $0 } ?? error
+  }
+  if let error = slot.first.withLock({ $0 }) { throw error }
+  return result
+}
+
+/// The trace of error tensors: above every level, so that operations on them yield error tensors, silently.
+package final class Failed: Trace {
+  let error: OpError
+  init(_ error: OpError) {
+    self.error = error
+    super.init(level: .max)
+  }
+  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
+    return specs.isEmpty ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op)) : specs.map {
+      Tensor(node: TensorNode(spec: $0, trace: self))
+    }
+  }
+  /// How many outputs an operation has whose inputs do not fit it.
+  static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }
+}
+
+private func errorTensors(_ error: OpError, like inputs: [Tensor], count: Int) -> [Tensor] {
+  let spec = inputs.map { $0.spec }.max { $0.rank < $1.rank } ?? TensorSpec([])
+  return (0..<count).map { _ in Tensor(node: TensorNode(spec: spec, trace: Failed(error))) }
+}
+
+/// Reports a failed operation: ends the program with the text, or, inside `withErrors`, keeps the error and yields error
+/// tensors.
+@inline(never)
+package func failed<O: Op>(_ op: O, _ error: OpError, _ inputs: [Tensor]) -> [Tensor] {
+  var error = error
+  if error.op.isEmpty {
+    error.op = O.name
+    error.arguments = inputs.map { $0.spec }
+    error.argumentNames = O.argumentNames
+  }
+  return fail(error, inputs)
+}
+
+@inline(never)
+func failed<O: Op>(_ op: O, _ error: OpError, _ inputs: [Tensor]) -> Tensor { failed(op, error, inputs)[0] }
+
+@inline(never)
+func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tensor {
+  failed(op, OpError(op.fault(status, inputs.map { $0.spec })), inputs)[0]
+}
+
+/// Reports an error that is not of an operation's rule.
+@inline(never)
+@discardableResult
+package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
+  if let earlier = inputs.lazy.compactMap({ $0.node.trace as? Failed }).first {
+    return errorTensors(earlier.error, like: inputs, count: 3)
+  }
+  var error = error
+  if error.layers.isEmpty { error.layers = Context.layerPath }
+  if error.origins.isEmpty { error.origins = inputs.compactMap { Origins.origin(of: $0) } }
+  guard let slot = ErrorScope.slot else { fatalError("Martlet: \(error)") }
+  slot.keep(error)
+  return errorTensors(error, like: inputs, count: 3)
+}
+
+/// Reports an error and yields one error tensor.
+@inline(never)
+package func failure(_ fact: Fact, op: String, _ inputs: [Tensor] = []) -> Tensor {
+  fail(OpError(fact, op: op, arguments: inputs.map { $0.spec }), inputs)[0]
+}

@@ -1,0 +1,73 @@
+internal import CKernels
+
+/// The parts of the package that link themselves in at first use.
+package enum Rooms {
+  private static let ops = ck_install_ops()
+  private static let cpu = ck_install_cpu()
+  private static let reference = ck_install_reference()
+
+  /// Makes sure that the operations and the kernels of `device` are registered; ends the program when they are not linked.
+  package static func require(_ device: Device) {
+    guard ops else {
+      fatalError("Martlet: the operations are not part of this program; add `import Martlet` or link MartletOps")
+    }
+    let found = device == .cpu ? cpu : cpu && reference
+    guard found else {
+      let room = device == .cpu ? "`import Martlet` or link MartletCPU" : "link MartletReference"
+      fatalError("Martlet: device \(device) is not part of this program; add \(room)")
+    }
+  }
+}
+
+/// What the transforms need of the operations, which live one room above.
+package struct TransformOps: Sendable {
+  /// `target += value`, in place when nobody else holds the target.
+  package var accumulate: @Sendable (_ target: inout Tensor, _ value: Tensor) -> Void
+  /// `target[region] += value`, in place when nobody else holds the target.
+  package var accumulateRegion: @Sendable (_ target: inout Tensor, _ value: Tensor, _ region: Region) -> Void
+  /// `target[.., indices[i], ..] += values[.., i, ..]`.
+  package var accumulateRows:
+    @Sendable (_ target: inout Tensor, _ values: Tensor, _ indices: Tensor, _ axis: Int) -> Void
+  /// Sums the axes along which `shape` was broadcast.
+  package var sum: @Sendable (_ value: Tensor, _ shape: Shape) -> Tensor
+  /// A tensor of equal elements.
+  package var fill: @Sendable (_ value: Double, _ spec: TensorSpec) -> Tensor
+  /// `x` with a new axis 0 of the given size, without a copy.
+  package var expand: @Sendable (_ x: Tensor, _ size: Int) -> Tensor
+  /// Moves an axis.
+  package var moveAxis: @Sendable (_ x: Tensor, _ from: Int, _ to: Int) -> Tensor
+  /// The rows of the identity, for Jacobians: shape [n, …shape].
+  package var basis: @Sendable (_ spec: TensorSpec) -> Tensor
+  package var copy: @Sendable (_ x: Tensor, _ device: Device) -> Tensor
+
+  package init(
+    accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
+    accumulateRegion: @escaping @Sendable (inout Tensor, Tensor, Region) -> Void,
+    accumulateRows: @escaping @Sendable (inout Tensor, Tensor, Tensor, Int) -> Void,
+    sum: @escaping @Sendable (Tensor, Shape) -> Tensor,
+    fill: @escaping @Sendable (Double, TensorSpec) -> Tensor,
+    expand: @escaping @Sendable (Tensor, Int) -> Tensor,
+    moveAxis: @escaping @Sendable (Tensor, Int, Int) -> Tensor,
+    basis: @escaping @Sendable (TensorSpec) -> Tensor,
+    copy: @escaping @Sendable (Tensor, Device) -> Tensor
+  ) {
+    self.accumulate = accumulate
+    self.accumulateRegion = accumulateRegion
+    self.accumulateRows = accumulateRows
+    self.sum = sum
+    self.fill = fill
+    self.expand = expand
+    self.moveAxis = moveAxis
+    self.basis = basis
+    self.copy = copy
+  }
+
+  // Written once, by `martlet_install_ops`, before any transform can run.
+  nonisolated(unsafe) private static var installed: TransformOps?
+  package static func install(_ ops: TransformOps) { installed = ops }
+  package static var current: TransformOps {
+    if let installed { return installed }
+    Rooms.require(.cpu)
+    return installed!
+  }
+}

@@ -1,0 +1,190 @@
+internal import CKernels
+
+/// A place that holds a tensor which changes: all mutable state of models, optimizers and generators lives in cells.
+///
+/// Cells are read and written through the current state frame: in `compile` a read becomes an input of the program and a
+/// write an output; in `model.with(state)` other values stand in. A cell belongs to one task.
+open class Cell {
+  /// The value outside of any frame; nil for a gradient that is not there.
+  @exclusivity(unchecked) package final var content: Tensor?
+  /// What errors call the cell.
+  package final var name: String
+
+  public init(_ value: Tensor?, name: String = "cell") {
+    content = value
+    self.name = name
+  }
+
+  /// The value in the current frame.
+  public final func read() -> Tensor? {
+    guard let frame = StateFrame.current else { return content }
+    return frame.read(self)
+  }
+
+  /// Replaces the value in the current frame. A mapped value or an error value is refused.
+  public final func write(_ value: Tensor?) {
+    var value = value
+    if let tensor = value {
+      guard let accepted = admitted(tensor) else { return }
+      value = accepted
+    }
+    if let frame = StateFrame.current {
+      frame.write(value, to: self)
+    } else {
+      contentWillChange()
+      content = value
+    }
+    if let pointer = ck_here().pointee.lazy {
+      Unmanaged<LazyScope>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.wrote(self) }
+    }
+  }
+
+  /// The value, given away so that it can be changed in place; followed by `write`.
+  package final func take() -> Tensor? {
+    if let frame = StateFrame.current { return frame.read(self) }
+    contentWillChange()
+    let value = content
+    content = nil
+    return value
+  }
+
+  /// Adds to the value; the first addition sets it.
+  package final func accumulate(_ value: Tensor) {
+    guard var sum = take() else { return write(value) }
+    TransformOps.current.accumulate(&sum, value)
+    write(sum)
+  }
+
+  /// Called before the content changes outside of a frame.
+  package func contentWillChange() {}
+
+  /// What may be stored: values without the traces of a transform that will be over.
+  private func admitted(_ tensor: Tensor) -> Tensor? {
+    var tensor = tensor
+    while let trace = tensor.node.trace {
+      switch trace {
+      case is Mapped:
+        fail(OpError(.mappedIntoCell(name), op: "write", arguments: [tensor.spec]))
+        return nil
+      case is Failed: return nil
+      case is Recorded, is Dual:
+        guard let inner = tensor.node.inner else { return nil }
+        tensor = inner
+      default: return tensor
+      }
+    }
+    return tensor
+  }
+
+  /// Writes a value of the same spec, or reports that it does not fit.
+  package final func writeChecked(_ value: Tensor, op: String) {
+    if let old = read(), old.shape != value.shape || old.dtype != value.dtype {
+      fail(OpError(.cellSpec(name, expected: old.spec), op: op, arguments: [value.spec]))
+      return
+    }
+    write(value)
+  }
+}
+
+/// A cell of an optimizer or a layer: moments, step count, learning rate, running mean.
+public final class StateTensor: Cell {
+  /// The value in the current frame. Setting a tensor of another shape or dtype is an error.
+  public var value: Tensor {
+    get { read()! }
+    set { writeChecked(newValue, op: "set") }
+  }
+  public convenience init(_ value: Tensor) { self.init(value, name: "state") }
+}
+
+/// A tensor of a model that is part of its state but not trained.
+public final class Buffer: Cell {
+  /// The value in the current frame. Setting a tensor of another shape or dtype is an error.
+  public var value: Tensor {
+    get { read()! }
+    set { writeChecked(newValue, op: "set") }
+  }
+  public convenience init(_ value: Tensor) { self.init(value, name: "buffer") }
+}
+
+/// A tensor of a model that is trained.
+public final class Parameter: Cell {
+  /// Where `backward()` adds up the gradient.
+  package let gradient: Cell
+  /// Whether gradients are computed for it. True at first.
+  public var requiresGradient = true
+  private let leaf: Recorded
+  /// The value as a leaf; made at the first read after a change.
+  @exclusivity(unchecked) private final var leafTensor: Tensor?
+
+  public init(_ value: Tensor) {
+    gradient = Cell(nil, name: "grad")
+    let plain = value.detached()
+    leaf = Recorded(leaf: plain.spec, level: 0, scope: nil)
+    super.init(plain, name: "parameter")
+    if !plain.dtype.isFloating { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [plain.spec])) }
+    watch(leaf)
+  }
+
+  private func watch(_ leaf: Recorded) {
+    let watch = Recorded.Watch()
+    watch.leafGradient = gradient
+    watch.parameter = self
+    leaf.watch = watch
+  }
+
+  /// The value in the current frame, as a leaf for `backward()`. Setting another shape or dtype is an error.
+  public var value: Tensor {
+    get {
+      let here = ck_here()
+      if let frame = StateFrame.current { return frame.value(of: self) }
+      guard requiresGradient, here.pointee.flags & UInt32(CK_NO_RECORD) == 0 else { return content! }
+      if let leafTensor { return leafTensor }
+      let tensor = Tensor(node: TensorNode(spec: content!.spec, trace: leaf, inner: content!))
+      leafTensor = tensor
+      return tensor
+    }
+    set { writeChecked(newValue, op: "set") }
+    _modify {
+      // `p.value -= …` changes the elements in place when nobody else holds them.
+      let old = read()!
+      var tensor = take()!
+      yield &tensor
+      if tensor.shape != old.shape || tensor.dtype != old.dtype {
+        content = old
+        fail(OpError(.cellSpec(name, expected: old.spec), op: "set", arguments: [tensor.spec]))
+      } else {
+        write(tensor)
+      }
+    }
+  }
+
+  /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`.
+  public var grad: Tensor? {
+    get { gradient.read() }
+    set { gradient.write(newValue) }
+  }
+
+  package override func contentWillChange() { leafTensor = nil }
+
+  /// A leaf around a frame's value.
+  func leafTensor(of value: Tensor, level: Int32) -> Tensor {
+    let leaf = Recorded(leaf: value.spec, level: level, scope: nil)
+    watch(leaf)
+    return Tensor(node: TensorNode(spec: value.spec, trace: leaf, inner: value))
+  }
+}
+
+/// Whether a layer trains or evaluates. A program that read it is only valid for the value that it read.
+public final class Mode {
+  private var training = true
+  public init() {}
+  /// True while training.
+  public var isTraining: Bool {
+    get {
+      StateFrame.current?.willRead(self, training)
+      return training
+    }
+    set { training = newValue }
+  }
+  package var current: Bool { training }
+}

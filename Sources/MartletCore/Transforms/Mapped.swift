@@ -1,0 +1,126 @@
+internal import CKernels
+
+/// One call of `vmap`: its size and how random keys are drawn in it.
+package final class MapScope {
+  let transform: TransformScope
+  package let size: Int
+  let randomness: Randomness
+  let outer: Unmanaged<MapScope>?
+  init(transform: TransformScope, size: Int, randomness: Randomness, outer: Unmanaged<MapScope>?) {
+    self.transform = transform
+    self.size = size
+    self.randomness = randomness
+    self.outer = outer
+  }
+}
+
+/// Whether the examples of a `vmap` share the random numbers drawn inside.
+public enum Randomness: Sendable {
+  /// Each example draws its own, as a loop over the examples would.
+  case different
+  /// All examples draw the same.
+  case same
+}
+
+/// One example of many: the tensor inside has one more axis 0, over the examples.
+package final class Mapped: Trace {
+  let scope: MapScope
+  package override var isOver: Bool { scope.transform.isOver }
+  package override var escape: Fact { .escapedTransform("vmap") }
+
+  init(scope: MapScope) {
+    self.scope = scope
+    super.init(level: scope.transform.level)
+  }
+
+  static func wrap(_ tensor: Tensor, _ scope: MapScope) -> Tensor {
+    Tensor(
+      node: TensorNode(
+        spec: tensor.spec.with(shape: tensor.shape.removing(at: 0)), trace: Mapped(scope: scope), inner: tensor))
+  }
+
+  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    // The rules speak of one example: errors are in its shapes.
+    do throws(OpError) {
+      let specs = try op.outputs(for: inputs.map { $0.spec })
+      for spec in specs where spec.rank >= Shape.maxRank { throw OpError(.ranksExceeded(spec.rank + 1)) }
+    } catch { return failed(op, error, inputs) }
+    guard O.rules.contains(.batched) else {
+      if let outputs = op.decomposed(inputs) { return outputs }
+      return failed(op, OpError(.message("it has no batching rule")), inputs)
+    }
+    let mapped = inputs.map { $0.node.trace?.level == level }
+    let physical = inputs.map { $0.lowered(below: level) }
+    return op.batched(physical, mapped: mapped).map { output in
+      output.node.trace is Failed ? output : Mapped.wrap(output, scope)
+    }
+  }
+}
+
+/// Applies `f`, written for one example, to all examples at once.
+///
+/// - Parameters:
+///   - inAxes: for each tensor of the arguments, in their order, the axis over the examples, or nil for a tensor that all
+///     examples share. By default axis 0 of every tensor.
+///   - outAxis: where the axis over the examples stands in the results.
+///   - randomness: whether random numbers drawn in `f` differ from example to example.
+///
+/// Traps when the sizes of the mapped axes differ, or nothing is mapped.
+public func vmap<each T: TensorTree, R: TensorTree>(
+  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different,
+  _ f: @escaping (repeat each T) -> R
+) -> (repeat each T) -> R {
+  { (x: repeat each T) in
+    var inputs: [Tensor] = []
+    for argument in repeat each x { inputs += argument.flattened }
+    let axes = inAxes ?? [Int?](repeating: 0, count: inputs.count)
+    var sizes: [Int] = []
+    var fact: Fact?
+    if axes.count != inputs.count {
+      fact = .structure("vmap: inAxes has \(axes.count) entries for \(inputs.count) tensors")
+    } else {
+      for (input, axis) in zip(inputs, axes) {
+        guard let axis else { continue }
+        let position = axis < 0 ? axis + input.rank : axis
+        guard position >= 0, position < input.rank else {
+          fact = .axis(axis, rank: input.rank)
+          break
+        }
+        sizes.append(input.shape[position])
+      }
+      if fact == nil, sizes.isEmpty { fact = .mapWithoutAxis }
+      if fact == nil, Set(sizes).count > 1 { fact = .mapSizes(sizes) }
+    }
+    if let fact {
+      let error = failure(fact, op: "vmap", inputs)
+      return f(repeat (each x).mapTensors { _ in error }).mapTensors { _ in error }
+    }
+    return withTransform { transform in
+      let outer = Context.here.pointee.maps.map { Unmanaged<MapScope>.fromOpaque($0) }
+      let scope = MapScope(transform: transform, size: sizes[0], randomness: randomness, outer: outer)
+      let ops = TransformOps.current
+      let wrapped = zip(inputs, axes).map { input, axis -> Tensor in
+        guard let axis else { return input }
+        return Mapped.wrap(axis == 0 ? input : ops.moveAxis(input, axis, 0), scope)
+      }
+      var slice = wrapped[...]
+      func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
+      let arguments = (repeat rebuilt(each x))
+      let result = Context.with({ $0.pointee.maps = Unmanaged.passUnretained(scope).toOpaque() }) {
+        f(repeat each arguments)
+      }
+      return result.mapTensors { output in
+        let trace = output.node.trace
+        let physical: Tensor
+        if let trace, trace.level == transform.level {
+          physical = output.node.inner!
+        } else if trace is Failed {
+          return output
+        } else {
+          physical = ops.expand(output, scope.size)
+        }
+        return outAxis == 0 ? physical : ops.moveAxis(physical, 0, outAxis)
+      }
+    }
+  }
+}

@@ -1,0 +1,287 @@
+internal import CKernels
+
+/// An input of a recorded operation: the record that made it, and which of its outputs it is.
+package struct Edge {
+  package var record: Recorded
+  package var output: Int32
+}
+
+/// The record of an operation for the backward pass, or a leaf whose gradient is wanted.
+package final class Recorded: Trace {
+  /// Nil for a leaf.
+  package let op: (any Op)?
+  package let inputCount: Int32
+  package let needs: Positions
+  /// The spec of the output; of output 0 when there are several.
+  package let spec: TensorSpec
+  let scope: TransformScope?
+
+  // The links change only while the record is built, walked by the one backward pass, or freed.
+  @exclusivity(unchecked) private final var edgeA: Recorded?
+  @exclusivity(unchecked) private final var edgeB: Recorded?
+  @exclusivity(unchecked) private final var outputA: Int32 = 0
+  @exclusivity(unchecked) private final var outputB: Int32 = 0
+  @exclusivity(unchecked) private final var savedA: Tensor?
+  @exclusivity(unchecked) private final var savedB: Tensor?
+  @exclusivity(unchecked) private final var savedOut: Tensor?
+  /// What is beyond two inputs and one output.
+  @exclusivity(unchecked) private final var more: More?
+  /// Hooks and kept gradients, rarely there.
+  @exclusivity(unchecked) package final var watch: Watch?
+  /// The walk that visits this record, its uses not yet seen in it, and the cotangents so far.
+  @exclusivity(unchecked) final var walk: Int = 0
+  @exclusivity(unchecked) final var pending: Int32 = 0
+  @exclusivity(unchecked) final var cotangent: Accumulator = .none
+  @exclusivity(unchecked) final var moreCotangents: [Accumulator] = []
+  @exclusivity(unchecked) final var isFreed = false
+
+  final class More {
+    var edges: [Edge?]
+    var inputs: [Tensor?]
+    var outputs: [Tensor?]
+    let specs: [TensorSpec]
+    init(edges: [Edge?], inputs: [Tensor?], outputs: [Tensor?], specs: [TensorSpec]) {
+      self.edges = edges
+      self.inputs = inputs
+      self.outputs = outputs
+      self.specs = specs
+    }
+  }
+
+  /// Hooks on a tensor's gradient, and the cell that keeps it.
+  package final class Watch {
+    package var hooks: [(output: Int, id: Int, hook: (Tensor) -> Tensor?)] = []
+    package var gradients: [Int: Cell] = [:]
+    /// Where a leaf's gradient is added up.
+    package var leafGradient: Cell?
+    /// The parameter whose leaf this is.
+    package weak var parameter: Parameter?
+  }
+
+  package override var isOver: Bool { scope?.isOver ?? false }
+  package override var hasValue: Bool { true }
+
+  /// A leaf of a level.
+  package init(leaf spec: TensorSpec, level: Int32, scope: TransformScope?) {
+    op = nil
+    inputCount = 0
+    needs = []
+    self.spec = spec
+    self.scope = scope
+    super.init(level: level)
+  }
+
+  /// An operation with at most two inputs and one output.
+  @inline(__always)
+  fileprivate init<O: Op>(
+    _ op: O, _ spec: TensorSpec, level: Int32, scope: TransformScope?, a: TensorNode?, b: TensorNode?, x: Tensor,
+    y: Tensor?, out: Tensor
+  ) {
+    self.op = op
+    inputCount = y == nil ? 1 : 2
+    var needs = Positions()
+    if a != nil { needs[0] = true }
+    if b != nil { needs[1] = true }
+    self.needs = needs
+    self.spec = spec
+    self.scope = scope
+    if let a {
+      edgeA = unsafeDowncast(a.trace.unsafelyUnwrapped, to: Recorded.self)
+      outputA = a.output
+    }
+    if let b {
+      edgeB = unsafeDowncast(b.trace.unsafelyUnwrapped, to: Recorded.self)
+      outputB = b.output
+    }
+    let saves = op.saves(needs: needs)
+    if saves.inputs[0] { savedA = x }
+    if saves.inputs[1] { savedB = y }
+    if saves.outputs[0] { savedOut = out }
+    super.init(level: level)
+  }
+
+  fileprivate init(
+    op: any Op, needs: Positions, edges: [Edge?], inputs: [Tensor?], outputs: [Tensor?], specs: [TensorSpec],
+    level: Int32, scope: TransformScope?
+  ) {
+    self.op = op
+    inputCount = Int32(edges.count)
+    self.needs = needs
+    spec = specs[0]
+    self.scope = scope
+    more = More(edges: edges, inputs: inputs, outputs: outputs, specs: specs)
+    super.init(level: level)
+  }
+
+  package var outputCount: Int { more?.specs.count ?? 1 }
+  package func outputSpec(_ output: Int) -> TensorSpec { more?.specs[output] ?? spec }
+
+  /// The record behind input `position`; nil when no cotangent is wanted there.
+  package func edge(_ position: Int) -> Edge? {
+    if let more { return more.edges[position] }
+    if position == 0 { return edgeA.map { Edge(record: $0, output: outputA) } }
+    return edgeB.map { Edge(record: $0, output: outputB) }
+  }
+
+  /// Cotangents of the inputs from those of the outputs.
+  func pullback(_ cotangents: [Tensor?]) -> [Cotangent?] {
+    let saved: Saved
+    if let more {
+      let specs = (0..<Int(inputCount)).map { i in more.edges[i].map { $0.record.outputSpec(Int($0.output)) } }
+      saved = Saved(inputs: more.inputs, outputs: more.outputs, specs: specs)
+    } else {
+      let specA = edgeA?.outputSpec(Int(outputA))
+      saved =
+        inputCount == 1
+        ? Saved(inputs: [savedA], outputs: [savedOut], specs: [specA])
+        : Saved(inputs: [savedA, savedB], outputs: [savedOut], specs: [specA, edgeB?.outputSpec(Int(outputB))])
+    }
+    return op!.vjp(cotangents, saved, needs: needs)
+  }
+
+  /// Lets go of what was saved and of the records behind.
+  func free() {
+    isFreed = op != nil
+    release()
+  }
+
+  private func release() {
+    savedA = nil
+    savedB = nil
+    savedOut = nil
+    edgeA = nil
+    edgeB = nil
+    more = nil
+  }
+
+  /// Frees a chain of records without recursion: below a depth of 64 the links are put on a list that the outermost
+  /// release empties.
+  deinit {
+    let here = ck_here()
+    if here.pointee.release_depth > 64 {
+      if edgeA != nil || edgeB != nil || more != nil {
+        Released.add(edgeA, edgeB, more)
+      }
+      return
+    }
+    here.pointee.release_depth += 1
+    release()
+    here.pointee.release_depth -= 1
+    if here.pointee.release_depth == 0, here.pointee.released != nil { Released.drain() }
+  }
+
+  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    let lowered = inputs.map { $0.lowered(below: level) }
+    if O.rules.contains(.constant) { return applyDown(op, lowered) }
+    guard O.rules.contains(.vjp) else {
+      // Recorded as its decomposition, whose operations have rules.
+      if let outputs = op.decomposed(inputs) { return outputs }
+      return applyDown(op, lowered)
+    }
+    let outputs = applyDown(op, lowered)
+    if outputs.contains(where: { $0.node.trace is Failed }) { return outputs }
+    var needs = Positions()
+    var edges: [Edge?] = []
+    for (position, input) in inputs.enumerated() {
+      if let record = input.node.trace as? Recorded, record.level == level, input.dtype.isFloating {
+        needs[position] = true
+        edges.append(Edge(record: record, output: input.node.output))
+      } else {
+        edges.append(nil)
+      }
+    }
+    if needs.isEmpty || !outputs.contains(where: { $0.dtype.isFloating }) { return outputs }
+    let saves = op.saves(needs: needs)
+    let record = Recorded(
+      op: op, needs: needs, edges: edges,
+      inputs: lowered.enumerated().map { saves.inputs[$0.offset] ? $0.element : nil },
+      outputs: outputs.enumerated().map { saves.outputs[$0.offset] ? $0.element : nil },
+      specs: outputs.map { $0.spec }, level: level, scope: scope)
+    return outputs.enumerated().map { position, output in
+      guard output.dtype.isFloating else { return output }
+      return Tensor(node: TensorNode(spec: output.spec, trace: record, output: position, inner: output))
+    }
+  }
+}
+
+/// Links of records that wait to be released.
+private final class Released {
+  private var objects: [AnyObject] = []
+
+  static func add(_ a: AnyObject?, _ b: AnyObject?, _ c: AnyObject?) {
+    let list: Released
+    if let pointer = ck_here().pointee.released {
+      list = Unmanaged<Released>.fromOpaque(pointer).takeUnretainedValue()
+    } else {
+      list = Released()
+      ck_here().pointee.released = Unmanaged.passRetained(list).toOpaque()
+    }
+    if let a { list.objects.append(a) }
+    if let b { list.objects.append(b) }
+    if let c { list.objects.append(c) }
+  }
+
+  static func drain() {
+    let here = ck_here()
+    let list = Unmanaged<Released>.fromOpaque(here.pointee.released!).takeRetainedValue()
+    here.pointee.release_depth += 1
+    here.pointee.released = Unmanaged.passUnretained(list).toOpaque()
+    while let object = list.objects.popLast() { withExtendedLifetime(object) {} }
+    here.pointee.released = nil
+    here.pointee.release_depth -= 1
+  }
+}
+
+/// Puts links aside when a release is nested too deep; true when it did.
+package func releaseLater(_ a: AnyObject?, _ b: AnyObject? = nil) -> Bool {
+  guard ck_here().pointee.release_depth > 64 else { return false }
+  if a != nil || b != nil { Released.add(a, b, nil) }
+  return true
+}
+
+/// Runs `body`, which lets links go, one level deeper in the count of nested releases.
+package func releasing(_ body: () -> Void) {
+  let here = ck_here()
+  here.pointee.release_depth += 1
+  body()
+  here.pointee.release_depth -= 1
+  if here.pointee.release_depth == 0, here.pointee.released != nil { Released.drain() }
+}
+
+/// A plain tensor, or one recorded with a plain tensor inside: the common cases of recording. The level of the record.
+@inline(__always)
+private func plainOrRecorded(_ tensor: Tensor, _ level: inout Int32) -> (inner: Tensor, record: TensorNode?)? {
+  guard let trace = tensor.node.trace else { return (tensor, nil) }
+  guard type(of: trace) == Recorded.self, !trace.isOver, level < 0 || level == trace.level,
+    let inner = tensor.node.inner, inner.node.trace == nil
+  else { return nil }
+  level = trace.level
+  return (inner, tensor.node)
+}
+
+/// Recording an operation with one input, without arrays; nil when the case is not a common one.
+@inline(__always)
+func recordUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor? {
+  guard ck_here().pointee.flags == 0, O.rules.contains(.vjp), !O.rules.contains(.constant) else { return nil }
+  var level: Int32 = -1
+  guard let (inner, record) = plainOrRecorded(x, &level), let record, inner.dtype.isFloating else { return nil }
+  let out = runUnary(op, inner)
+  guard out.node.trace == nil, out.dtype.isFloating else { return nil }
+  let scope = unsafeDowncast(record.trace.unsafelyUnwrapped, to: Recorded.self).scope
+  let trace = Recorded(op, out.spec, level: level, scope: scope, a: record, b: nil, x: inner, y: nil, out: out)
+  return Tensor(node: TensorNode(spec: out.spec, trace: trace, inner: out))
+}
+
+@inline(__always)
+func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
+  guard ck_here().pointee.flags == 0, O.rules.contains(.vjp), !O.rules.contains(.constant) else { return nil }
+  var level: Int32 = -1
+  guard let (x, recordA) = plainOrRecorded(a, &level), let (y, recordB) = plainOrRecorded(b, &level),
+    let first = recordA ?? recordB, x.dtype.isFloating, y.dtype.isFloating
+  else { return nil }
+  let out = runBinary(op, x, y)
+  guard out.node.trace == nil, out.dtype.isFloating else { return nil }
+  let scope = unsafeDowncast(first.trace.unsafelyUnwrapped, to: Recorded.self).scope
+  let trace = Recorded(op, out.spec, level: level, scope: scope, a: recordA, b: recordB, x: x, y: y, out: out)
+  return Tensor(node: TensorNode(spec: out.spec, trace: trace, inner: out))
+}
