@@ -33,5 +33,5 @@ struct CounterRandom {
   }
 
   /// A whole number below `bound`, which must be small against 2³².
-  mutating func below(_ bound: Int) -> Int { Int((next() >> 32) &* UInt64(bound) >> 32) }
+  mutating func below(_ bound: Int) -> Int { Int(((next() >> 32) &* UInt64(bound)) >> 32) }
 }
