@@ -17,10 +17,15 @@ let package = Package(
   targets: [
     .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(name: "COneDNN", cSettings: c, linkerSettings: [.linkedLibrary("dnnl", .when(platforms: [.linux]))]),
+    .target(name: "CZlib", cSettings: c, linkerSettings: [.linkedLibrary("z")]),
     .target(name: "MartletCore", dependencies: ["CKernels"], swiftSettings: swift),
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
     .target(
       name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+    .target(name: "MartletFormats", dependencies: ["CZlib"], swiftSettings: swift),
+    .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
+    .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
+    .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
     .target(name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU"], swiftSettings: swift),
   ]
 )
