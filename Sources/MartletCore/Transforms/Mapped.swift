@@ -4,8 +4,8 @@ internal import CKernels
 package final class MapScope {
   let transform: TransformScope
   package let size: Int
-  let randomness: Randomness
-  let outer: Unmanaged<MapScope>?
+  package let randomness: Randomness
+  package let outer: Unmanaged<MapScope>?
   init(transform: TransformScope, size: Int, randomness: Randomness, outer: Unmanaged<MapScope>?) {
     self.transform = transform
     self.size = size
@@ -122,5 +122,29 @@ public func vmap<each T: TensorTree, R: TensorTree>(
         return outAxis == 0 ? physical : ops.moveAxis(physical, 0, outAxis)
       }
     }
+  }
+}
+
+extension MapScope {
+  /// The innermost `vmap` being run by the calling thread.
+  package static var innermost: MapScope? {
+    ck_here().pointee.maps.map { Unmanaged<MapScope>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  /// A tensor whose leading axes are those of the scopes that want different random numbers, outermost first, as seen by
+  /// one example.
+  package static func mapped(_ tensor: Tensor) -> Tensor {
+    var scopes: [MapScope] = []
+    var scope = innermost
+    while let current = scope {
+      if current.randomness == .different { scopes.insert(current, at: 0) }
+      scope = current.outer?.takeUnretainedValue()
+    }
+    // The outermost scope has the lowest level, so its axis is taken off first and is the last inside.
+    func wrap(_ tensor: Tensor, _ scopes: ArraySlice<MapScope>) -> Tensor {
+      guard let scope = scopes.first else { return tensor }
+      return wrap(Mapped.wrap(tensor, scope), scopes.dropFirst())
+    }
+    return wrap(tensor, scopes[...])
   }
 }

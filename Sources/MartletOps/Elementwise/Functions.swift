@@ -1,0 +1,207 @@
+public import MartletCore
+
+/// A Swift number next to a tensor: it takes the tensor's dtype ("weak"), unless a fraction meets integers.
+public protocol WeakNumber: Sendable {
+  var doubleValue: Double { get }
+  static var isFraction: Bool { get }
+}
+extension Int: WeakNumber { public static var isFraction: Bool { false } }
+extension Double: WeakNumber { public static var isFraction: Bool { true } }
+extension Float: WeakNumber { public static var isFraction: Bool { true } }
+
+extension Tensor {
+  /// Elements of another dtype.
+  ///
+  /// Floats are cut to integers toward zero and clamped to their range, NaN becomes 0; `bool` is "not zero".
+  public func cast(to dtype: DType) -> Tensor { dtype == self.dtype ? self : apply(Cast(dtype: dtype), self) }
+
+  /// The same values on another device.
+  public func to(_ device: Device) -> Tensor { device == self.device ? self : apply(CopyTo(device: device), self) }
+
+  package func onDevice(_ device: Device) -> Tensor { to(device) }
+
+  /// A zero of this tensor's dtype and device.
+  package var zeroScalar: Tensor { Tensor(scalar: 0, dtype, device: device) }
+
+  /// Both tensors in the dtype to which they promote.
+  @inline(never)
+  fileprivate func promoted(with other: Tensor, floating: Bool = false) -> (Tensor, Tensor) {
+    var dtype = dtype.promoted(with: other.dtype)
+    if floating, !dtype.isFloating { dtype = .float32 }
+    return (cast(to: dtype), other.cast(to: dtype))
+  }
+
+  /// The tensor and a number in one dtype.
+  fileprivate func joined<N: WeakNumber>(_ number: N, floating: Bool = false) -> (Tensor, Tensor) {
+    var dtype = dtype
+    if !dtype.isFloating, floating || N.isFraction { dtype = .float32 }
+    if dtype == .bool { dtype = .int64 }
+    return (cast(to: dtype), Tensor(scalar: number.doubleValue, dtype, device: device))
+  }
+
+  @inline(__always)
+  fileprivate static func binary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.dtype == b.dtype { return apply(op, a, b) }
+    let (x, y) = a.promoted(with: b)
+    return apply(op, x, y)
+  }
+
+  /// The sum, with broadcasting. Dtypes promote as in PyTorch.
+  public static func + (a: Tensor, b: Tensor) -> Tensor { binary(Add(), a, b) }
+  /// The difference, with broadcasting.
+  public static func - (a: Tensor, b: Tensor) -> Tensor { binary(Subtract(), a, b) }
+  /// The elementwise product, with broadcasting.
+  public static func * (a: Tensor, b: Tensor) -> Tensor { binary(Multiply(), a, b) }
+  /// The quotient, with broadcasting; integers give `float32`.
+  public static func / (a: Tensor, b: Tensor) -> Tensor {
+    if a.dtype == b.dtype, a.dtype.isFloating { return apply(Divide(), a, b) }
+    let (x, y) = a.promoted(with: b, floating: true)
+    return apply(Divide(), x, y)
+  }
+  /// The negative.
+  public static prefix func - (x: Tensor) -> Tensor { apply(Negate(), x) }
+
+  public static func + <N: WeakNumber>(a: Tensor, b: N) -> Tensor { number(Add(), a, b) }
+  public static func - <N: WeakNumber>(a: Tensor, b: N) -> Tensor { number(Subtract(), a, b) }
+  public static func * <N: WeakNumber>(a: Tensor, b: N) -> Tensor { number(Multiply(), a, b) }
+  public static func / <N: WeakNumber>(a: Tensor, b: N) -> Tensor { number(Divide(), a, b, floating: true) }
+  public static func + <N: WeakNumber>(a: N, b: Tensor) -> Tensor { number(Add(), b, a, swapped: true) }
+  public static func - <N: WeakNumber>(a: N, b: Tensor) -> Tensor { number(Subtract(), b, a, swapped: true) }
+  public static func * <N: WeakNumber>(a: N, b: Tensor) -> Tensor { number(Multiply(), b, a, swapped: true) }
+  public static func / <N: WeakNumber>(a: N, b: Tensor) -> Tensor {
+    number(Divide(), b, a, floating: true, swapped: true)
+  }
+
+  private static func number<O: BinaryOp, N: WeakNumber>(
+    _ op: O, _ a: Tensor, _ b: N, floating: Bool = false, swapped: Bool = false
+  ) -> Tensor {
+    let (x, y) = a.joined(b, floating: floating)
+    return swapped ? apply(op, y, x) : apply(op, x, y)
+  }
+
+  /// Adds in place when nobody else holds the elements.
+  public static func += (a: inout Tensor, b: Tensor) { inPlace(Add(), &a, b) }
+  public static func -= (a: inout Tensor, b: Tensor) { inPlace(Subtract(), &a, b) }
+  public static func *= (a: inout Tensor, b: Tensor) { inPlace(Multiply(), &a, b) }
+  public static func /= (a: inout Tensor, b: Tensor) { inPlace(Divide(), &a, b) }
+  public static func += <N: WeakNumber>(a: inout Tensor, b: N) { inPlace(Add(), &a, b) }
+  public static func -= <N: WeakNumber>(a: inout Tensor, b: N) { inPlace(Subtract(), &a, b) }
+  public static func *= <N: WeakNumber>(a: inout Tensor, b: N) { inPlace(Multiply(), &a, b) }
+  public static func /= <N: WeakNumber>(a: inout Tensor, b: N) { inPlace(Divide(), &a, b) }
+
+  private static func inPlace<O: BinaryOp>(_ op: O, _ a: inout Tensor, _ b: Tensor) {
+    let floating = op is Divide && !(a.dtype.isFloating || b.dtype.isFloating)
+    if a.dtype == b.dtype, !floating {
+      a = taking(op, &a, [b])
+    } else {
+      let (x, y) = a.promoted(with: b, floating: floating)
+      a = apply(op, x, y)
+    }
+  }
+
+  private static func inPlace<O: BinaryOp, N: WeakNumber>(_ op: O, _ a: inout Tensor, _ b: N) {
+    if a.dtype.isFloating || !N.isFraction && a.dtype != .bool && !(op is Divide) {
+      a = taking(op, &a, [Tensor(scalar: b.doubleValue, a.dtype, device: a.device)])
+    } else {
+      a = number(op, a, b, floating: op is Divide)
+    }
+  }
+
+  fileprivate static func compare(_ kind: Compare.Kind, _ a: Tensor, _ b: Tensor) -> Tensor {
+    binary(Compare(kind: kind), a, b)
+  }
+  fileprivate static func compare<N: WeakNumber>(_ kind: Compare.Kind, _ a: Tensor, _ b: N) -> Tensor {
+    let (x, y) = a.joined(b)
+    return apply(Compare(kind: kind), x, y)
+  }
+}
+
+infix operator .== : ComparisonPrecedence
+infix operator .!= : ComparisonPrecedence
+infix operator .< : ComparisonPrecedence
+infix operator .<= : ComparisonPrecedence
+infix operator .> : ComparisonPrecedence
+infix operator .>= : ComparisonPrecedence
+infix operator .& : LogicalConjunctionPrecedence
+infix operator .| : LogicalDisjunctionPrecedence
+infix operator .^ : LogicalDisjunctionPrecedence
+
+/// Elementwise equality; the result is bool. (`==` is not declared for tensors.)
+public func .== (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.equal, a, b) }
+public func .!= (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.notEqual, a, b) }
+public func .< (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.less, a, b) }
+public func .<= (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.lessOrEqual, a, b) }
+public func .> (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.greater, a, b) }
+public func .>= (a: Tensor, b: Tensor) -> Tensor { Tensor.compare(.greaterOrEqual, a, b) }
+public func .== <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.equal, a, b) }
+public func .!= <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.notEqual, a, b) }
+public func .< <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.less, a, b) }
+public func .<= <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.lessOrEqual, a, b) }
+public func .> <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.greater, a, b) }
+public func .>= <N: WeakNumber>(a: Tensor, b: N) -> Tensor { Tensor.compare(.greaterOrEqual, a, b) }
+/// Elementwise and of bool tensors.
+public func .& (a: Tensor, b: Tensor) -> Tensor { apply(Logic(kind: .and), a, b) }
+/// Elementwise or of bool tensors.
+public func .| (a: Tensor, b: Tensor) -> Tensor { apply(Logic(kind: .or), a, b) }
+/// Elementwise exclusive or of bool tensors.
+public func .^ (a: Tensor, b: Tensor) -> Tensor { apply(Logic(kind: .xor), a, b) }
+prefix operator .!
+/// Elementwise not of a bool tensor.
+public prefix func .! (x: Tensor) -> Tensor { apply(LogicalNot(), x) }
+
+/// The larger of two tensors, elementwise; NaN if either is NaN. Equal elements share the gradient.
+public func maximum(_ a: Tensor, _ b: Tensor) -> Tensor { Tensor.binary(Maximum(), a, b) }
+/// The smaller of two tensors, elementwise; NaN if either is NaN. Equal elements share the gradient.
+public func minimum(_ a: Tensor, _ b: Tensor) -> Tensor { Tensor.binary(Minimum(), a, b) }
+public func maximum<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
+  let (x, y) = a.joined(b)
+  return apply(Maximum(), x, y)
+}
+public func minimum<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
+  let (x, y) = a.joined(b)
+  return apply(Minimum(), x, y)
+}
+
+/// `a` to the power `b`, elementwise; integers give `float32`.
+public func pow(_ a: Tensor, _ b: Tensor) -> Tensor {
+  let (x, y) = a.promoted(with: b, floating: true)
+  return apply(Power(), x, y)
+}
+/// `a` to the power of a number; 2 is a product.
+public func pow<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
+  if b.doubleValue == 2 { return a * a }
+  let (x, y) = a.joined(b, floating: true)
+  return apply(Power(), x, y)
+}
+
+/// `a` where the condition holds, else `b`; the three broadcast.
+package func select(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
+  if a.dtype == b.dtype { return apply(Select(), [condition, a, b])[0] }
+  let (x, y) = a.promoted(with: b)
+  return apply(Select(), [condition, x, y])[0]
+}
+/// `a` where the condition holds, else `b`; the three broadcast. Dtypes of `a` and `b` promote.
+public func `where`(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor { select(condition, a, b) }
+
+private func floating(_ x: Tensor) -> Tensor { x.dtype.isFloating ? x : x.cast(to: .float32) }
+
+/// `e` to the power `x`; integers give `float32`.
+public func exp(_ x: Tensor) -> Tensor { apply(Exp(), floating(x)) }
+/// The natural logarithm; integers give `float32`.
+public func log(_ x: Tensor) -> Tensor { apply(Log(), floating(x)) }
+/// The square root; integers give `float32`.
+public func sqrt(_ x: Tensor) -> Tensor { apply(Sqrt(), floating(x)) }
+/// The hyperbolic tangent; integers give `float32`.
+public func tanh(_ x: Tensor) -> Tensor { apply(Tanh(), floating(x)) }
+/// `1 / (1 + exp(-x))`; integers give `float32`.
+public func sigmoid(_ x: Tensor) -> Tensor { apply(Sigmoid(), floating(x)) }
+/// `max(x, 0)`; its derivative at 0 is 0.
+public func relu(_ x: Tensor) -> Tensor { apply(Relu(), x) }
+/// The sine of an angle in radians; integers give `float32`.
+public func sin(_ x: Tensor) -> Tensor { apply(Sin(), floating(x)) }
+/// The cosine of an angle in radians; integers give `float32`.
+public func cos(_ x: Tensor) -> Tensor { apply(Cos(), floating(x)) }
+/// The absolute value; its derivative at 0 is 0.
+public func abs(_ x: Tensor) -> Tensor { apply(Abs(), x) }
+/// -1, 0 or 1.
+public func sign(_ x: Tensor) -> Tensor { apply(Sign(), x) }

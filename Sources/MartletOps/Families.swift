@@ -1,0 +1,97 @@
+public import MartletCore
+
+/// An elementwise operation of one tensor.
+public protocol ElementwiseUnary: UnaryOp {
+  /// The dtypes that it takes.
+  static var domain: Domain { get }
+}
+
+/// A class of dtypes.
+public enum Domain: String, Sendable {
+  case floating = "a floating dtype"
+  case signed = "a floating or signed integer dtype"
+  case numeric = "a numeric dtype"
+  case bool = "bool"
+  case integer = "an integer dtype"
+  case any = "any dtype"
+
+  package func contains(_ dtype: DType) -> Bool {
+    switch self {
+    case .floating: dtype.isFloating
+    case .signed: dtype.isFloating || dtype.isInteger && dtype != .uint8 && dtype != .uint32
+    case .numeric: dtype != .bool
+    case .bool: dtype == .bool
+    case .integer: dtype.isInteger
+    case .any: true
+    }
+  }
+}
+
+extension ElementwiseUnary {
+  public static var rules: Rules { [.vjp, .jvp, .batched] }
+  public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    guard Self.domain.contains(x.dtype) else { throw OpError(.dtype(argument: 0, expected: Self.domain.rawValue)) }
+    return x
+  }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { [apply(self, inputs[0])] }
+  public func takeover(output: Int) -> Int? { 0 }
+}
+
+/// An elementwise operation of two tensors of one dtype, with broadcasting.
+public protocol ElementwiseBinary: BinaryOp {
+  static var domain: Domain { get }
+}
+
+extension ElementwiseBinary {
+  public static var rules: Rules { [.vjp, .jvp, .batched] }
+  public static var argumentNames: [String] { ["a", "b"] }
+
+  public func output(for a: TensorSpec, _ b: TensorSpec) throws(OpError) -> TensorSpec {
+    if a == b, Self.domain.contains(a.dtype) { return a }
+    guard a.dtype == b.dtype else { throw OpError(.dtypesDiffer) }
+    guard Self.domain.contains(a.dtype) else { throw OpError(.dtype(argument: 0, expected: Self.domain.rawValue)) }
+    guard let shape = a.shape.broadcast(with: b.shape) else { throw OpError(.broadcast) }
+    return a.with(shape: shape)
+  }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    let inputs = aligned(inputs, mapped)
+    return [apply(self, inputs[0], inputs[1])]
+  }
+  public func takeover(output: Int) -> Int? { 0 }
+}
+
+extension TensorSpec {
+  package func with(_ dtype: DType) -> TensorSpec { with(dtype: dtype) }
+}
+
+/// Inputs of a broadcasting operation under `vmap`: each mapped one gets axes of size 1 behind the axis of the examples,
+/// so that the examples meet at axis 0.
+package func aligned(_ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
+  let rank = zip(inputs, mapped).map { $0.rank - ($1 ? 1 : 0) }.max() ?? 0
+  return zip(inputs, mapped).map { input, mapped in
+    guard mapped, input.rank - 1 < rank else { return input }
+    var shape = input.shape
+    for _ in 0..<(rank - input.rank + 1) { shape.insert(1, at: 1) }
+    return input.reshaped(shape)
+  }
+}
+
+/// Inputs that all have the axis of the examples, of one size.
+package func allMapped(_ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
+  let size = zip(inputs, mapped).first { $0.1 }!.0.shape[0]
+  return zip(inputs, mapped).map { input, mapped in
+    mapped ? input : input.expanded(to: input.shape.inserting(size, at: 0))
+  }
+}
+
+/// The sum of two tangents, of which either may be zero.
+package func plus(_ a: Tensor?, _ b: Tensor?) -> Tensor? {
+  guard let a else { return b }
+  guard let b else { return a }
+  return a + b
+}
+
+extension Tensor {
+  /// Broadcast to a shape, if it has not that shape yet: for tangents of broadcasting operations.
+  package func like(_ output: Tensor) -> Tensor { shape == output.shape ? self : expanded(to: output.shape) }
+}

@@ -1,0 +1,263 @@
+public import MartletCore
+
+/// What may stand in a tensor's subscript: an integer, a range, `.all`, `.newAxis`, `.ellipsis`, `.range(…)`, or a tensor of
+/// integers or bools.
+public protocol TensorIndex {
+  var item: SubscriptItem { get }
+}
+
+/// One item of a subscript.
+public enum SubscriptItem {
+  case index(Int)
+  case range(start: Int?, stop: Int?, step: Int)
+  case newAxis
+  case ellipsis
+  case tensor(Tensor)
+}
+
+/// Subscript items that are written with a leading dot.
+public struct AxisItem: TensorIndex {
+  public let item: SubscriptItem
+}
+extension TensorIndex where Self == AxisItem {
+  /// The whole axis.
+  public static var all: AxisItem { AxisItem(item: .range(start: nil, stop: nil, step: 1)) }
+  /// A new axis of size 1.
+  public static var newAxis: AxisItem { AxisItem(item: .newAxis) }
+  /// As many whole axes as are left.
+  public static var ellipsis: AxisItem { AxisItem(item: .ellipsis) }
+  /// Indices from `start` up to but without `stop`, both counted from the end when negative and cut to the axis.
+  public static func range(from start: Int? = nil, to stop: Int? = nil, by step: Int = 1) -> AxisItem {
+    AxisItem(item: .range(start: start, stop: stop, step: step))
+  }
+}
+extension Int: TensorIndex { public var item: SubscriptItem { .index(self) } }
+extension Range<Int>: TensorIndex {
+  public var item: SubscriptItem { .range(start: lowerBound, stop: upperBound, step: 1) }
+}
+extension ClosedRange<Int>: TensorIndex {
+  public var item: SubscriptItem {
+    .range(start: lowerBound, stop: upperBound == -1 ? nil : upperBound + 1, step: 1)
+  }
+}
+extension PartialRangeFrom<Int>: TensorIndex {
+  public var item: SubscriptItem { .range(start: lowerBound, stop: nil, step: 1) }
+}
+extension PartialRangeUpTo<Int>: TensorIndex {
+  public var item: SubscriptItem { .range(start: nil, stop: upperBound, step: 1) }
+}
+extension PartialRangeThrough<Int>: TensorIndex {
+  public var item: SubscriptItem { .range(start: nil, stop: upperBound == -1 ? nil : upperBound + 1, step: 1) }
+}
+extension Tensor: TensorIndex { public var item: SubscriptItem { .tensor(self) } }
+
+/// A subscript, resolved against a shape: a region, then a shape with dropped and new axes, then tensors of indices.
+private struct Selection {
+  var region: Region
+  /// The shape after dropping indexed axes and adding new ones.
+  var shape = Shape()
+  /// Tensors of indices and the axis of `shape` that each replaces.
+  var indices: [(axis: Int, tensor: Tensor)] = []
+
+  init?(_ items: [SubscriptItem], _ x: Tensor) {
+    region = Region(whole: x.shape)
+    func fail(_ fact: Fact) { _ = failure(fact, op: "subscript", [x]) }
+    func width(_ item: SubscriptItem) -> Int {
+      switch item {
+      case .newAxis, .ellipsis: 0
+      case .tensor(let t): t.dtype == .bool ? t.rank : 1
+      default: 1
+      }
+    }
+    let used = items.reduce(0) { $0 + width($1) }
+    guard used <= x.rank else {
+      fail(.tooManySubscripts(used, rank: x.rank))
+      return nil
+    }
+    var items = items
+    if !items.contains(where: { if case .ellipsis = $0 { true } else { false } }) { items.append(.ellipsis) }
+    var axis = 0
+    var seenEllipsis = false
+    for item in items {
+      if shape.rank >= Shape.maxRank, width(item) == 0, case .newAxis = item {
+        fail(.ranksExceeded(shape.rank + 1))
+        return nil
+      }
+      switch item {
+      case .newAxis: shape.append(1)
+      case .ellipsis:
+        guard !seenEllipsis else {
+          fail(.message("a subscript can have one .ellipsis"))
+          return nil
+        }
+        seenEllipsis = true
+        for _ in 0..<(x.rank - used) {
+          shape.append(x.shape[axis])
+          axis += 1
+        }
+      case .index(let index):
+        let size = x.shape[axis]
+        let position = index < 0 ? index + size : index
+        guard position >= 0, position < size else {
+          fail(.index(index, size: size, axis: axis))
+          return nil
+        }
+        region.starts[axis] = position
+        region.sizes[axis] = 1
+        axis += 1
+      case .range(let start, let stop, let step):
+        guard step != 0 else {
+          fail(.sliceStep(axis: axis))
+          return nil
+        }
+        let size = x.shape[axis]
+        func cut(_ bound: Int?, _ absent: Int) -> Int {
+          guard let bound else { return absent }
+          let position = bound < 0 ? bound + size : bound
+          return step > 0 ? Swift.min(Swift.max(position, 0), size) : Swift.min(Swift.max(position, -1), size - 1)
+        }
+        let first = cut(start, step > 0 ? 0 : size - 1)
+        let last = cut(stop, step > 0 ? size : -1)
+        let span = step > 0 ? last - first : first - last
+        region.starts[axis] = span > 0 ? first : 0
+        region.steps[axis] = step
+        region.sizes[axis] = span > 0 ? (span - 1) / Swift.abs(step) + 1 : 0
+        shape.append(region.sizes[axis])
+        axis += 1
+      case .tensor(let tensor) where tensor.dtype == .bool:
+        for offset in 0..<tensor.rank where tensor.shape[offset] != x.shape[axis + offset] {
+          fail(.message("the mask \(tensor.spec) does not fit the axes from \(axis) on of \(x.spec)"))
+          return nil
+        }
+        for positions in tensor.nonzero() {
+          indices.append((shape.rank, positions))
+          shape.append(x.shape[axis])
+          axis += 1
+        }
+      case .tensor(let tensor):
+        guard tensor.dtype.isInteger else {
+          fail(.message("a tensor in a subscript is integer or bool, not \(tensor.dtype)"))
+          return nil
+        }
+        let size = x.shape[axis]
+        let wide = tensor.cast(to: .int64)
+        indices.append((shape.rank, select(wide .< 0, wide + size, wide)))
+        shape.append(size)
+        axis += 1
+      }
+    }
+  }
+
+  /// The part without the tensors of indices.
+  func base(of x: Tensor) -> Tensor {
+    let part = region == Region(whole: x.shape) ? x : apply(view: Slice(region: region), x)
+    return part.reshaped(shape)
+  }
+
+  /// The axes that tensors of indices replace, brought together as one axis `axis`, and the index into it.
+  func joined(_ base: Tensor) -> (x: Tensor, axis: Int, index: Tensor, order: [Int])? {
+    var index = indices[0].tensor
+    if indices.count == 1 { return (base, indices[0].axis, index, Array(0..<base.rank)) }
+    let axes = indices.map { $0.axis }
+    let adjacent = zip(axes, axes.dropFirst()).allSatisfy { $0 + 1 == $1 }
+    let place = adjacent ? axes[0] : 0
+    var order = (0..<base.rank).filter { !axes.contains($0) }
+    order.insert(contentsOf: axes, at: place)
+    var inside = (index .>= 0) .& (index .< base.shape[axes[0]])
+    for (axis, tensor) in indices.dropFirst() {
+      guard index.shape.broadcast(with: tensor.shape) != nil else {
+        _ = failure(.broadcast, op: "subscript", [index, tensor])
+        return nil
+      }
+      index = index * base.shape[axis] + tensor
+      inside = inside .& (tensor .>= 0) .& (tensor .< base.shape[axis])
+    }
+    let moved = base.permuted(order)
+    let size = axes.reduce(1) { $0 * base.shape[$1] }
+    let shape = Array(moved.shape[..<place]) + [size] + Array(moved.shape[(place + axes.count)...])
+    let checked = select(inside, index, Tensor(-1).onDevice(index.device))
+    return (moved.reshaped(Shape(shape)), place, checked, order)
+  }
+}
+
+extension Tensor {
+  /// The positions of the elements that are not zero: for each axis an `int64` tensor `[n]`, in row-major order.
+  ///
+  /// The size depends on values, so this reads the tensor: it is an error inside `compile` and for mapped tensors.
+  public func nonzero() -> [Tensor] {
+    let values: [Bool] = cast(to: .bool).array()
+    var positions = [[Int]](repeating: [], count: rank)
+    let strides = shape.contiguousStrides
+    for (flat, value) in values.enumerated() where value {
+      for axis in 0..<rank { positions[axis].append(flat / strides[axis] % shape[axis]) }
+    }
+    return positions.map { Tensor($0, device: device) }
+  }
+
+  /// A part of the tensor.
+  ///
+  /// Integers drop an axis (negative ones count from the end); ranges keep it; `.newAxis` adds one; `.ellipsis` stands for
+  /// the axes in between; tensors of integers select along an axis, several together; a bool tensor selects where it is
+  /// true. Reading without tensors of indices copies nothing. Writing changes the elements in place, at a cost of the part,
+  /// when nobody else holds them; the value broadcasts to the part.
+  ///
+  /// Traps on an index out of range; ranges are cut to the axis.
+  public subscript<each I: TensorIndex>(items: repeat each I) -> Tensor {
+    get {
+      var list: [SubscriptItem] = []
+      for item in repeat each items { list.append(item.item) }
+      return read(list)
+    }
+    set {
+      var list: [SubscriptItem] = []
+      for item in repeat each items { list.append(item.item) }
+      write(list, newValue)
+    }
+  }
+
+  private func read(_ items: [SubscriptItem]) -> Tensor {
+    guard let selection = Selection(items, self) else { return afterFailure }
+    let base = selection.base(of: self)
+    guard !selection.indices.isEmpty else { return base }
+    guard let (x, axis, index, _) = selection.joined(base) else { return afterFailure }
+    return apply(Take(axis: axis), [x, index])[0]
+  }
+
+  private mutating func write(_ items: [SubscriptItem], _ value: Tensor) {
+    let value = value.cast(to: dtype)
+    if items.count == 1, case .tensor(let mask) = items[0], mask.dtype == .bool, mask.shape == shape, value.rank == 0 {
+      self = select(mask, value, self)
+      return
+    }
+    guard let selection = Selection(items, self) else { return self = afterFailure }
+    guard !selection.indices.isEmpty else {
+      guard value.shape.broadcast(with: selection.shape) == selection.shape else {
+        return self = failure(.sliceValue(value.shape, region: selection.shape), op: "subscript", [self, value])
+      }
+      let part = value.expanded(to: selection.shape).reshaped(selection.region.sizes)
+      self = taking(SliceUpdate(region: selection.region), &self, [part])
+      return
+    }
+    // The selected part is changed on its own and put back.
+    let base = selection.base(of: self)
+    guard let (x, axis, index, order) = selection.joined(base) else { return self = afterFailure }
+    let shape = takenShape(x.shape, index.shape, axis)
+    guard value.shape.broadcast(with: shape) == shape else {
+      return self = failure(.sliceValue(value.shape, region: shape), op: "subscript", [self, value])
+    }
+    var inputs: [Tensor]
+    let whole = selection.shape == self.shape && selection.indices.count == 1
+    if whole {
+      inputs = [self, index, value.expanded(to: shape)]
+      self = value
+      self = apply(TakeUpdate(axis: axis), taking: &inputs)[0]
+      return
+    }
+    inputs = [x, index, value.expanded(to: shape)]
+    var changed = apply(TakeUpdate(axis: axis), taking: &inputs)[0]
+    var inverse = order
+    for (position, source) in order.enumerated() { inverse[source] = position }
+    changed = changed.reshaped(Shape(order.map { selection.shape[$0] })).permuted(inverse)
+    self = taking(SliceUpdate(region: selection.region), &self, [changed.reshaped(selection.region.sizes)])
+  }
+}

@@ -1,0 +1,75 @@
+package import MartletCore
+
+/// Every operation: the number of its row is the index of its kernels.
+package enum OpTable: Int, CaseIterable {
+  case detach = 1
+  case add, subtract, multiply, divide, maximum, minimum, power
+  case compare, logic, logicalNot, select
+  case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
+  case cast, copyTo
+  case sum, mean, max, argMax
+  case reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
+  case gather, scatterAdd, take, takeAdd, takeUpdate
+  case matmul, softmax, crossEntropy
+  case randomBits, randomUniform, randomNormal
+  case topK, adamUpdate
+
+  /// The type that states the row's meaning and rules.
+  package var type: any Op.Type {
+    switch self {
+    case .detach: Detach.self
+    case .add: Add.self
+    case .subtract: Subtract.self
+    case .multiply: Multiply.self
+    case .divide: Divide.self
+    case .maximum: Maximum.self
+    case .minimum: Minimum.self
+    case .power: Power.self
+    case .compare: Compare.self
+    case .logic: Logic.self
+    case .logicalNot: LogicalNot.self
+    case .select: Select.self
+    case .negate: Negate.self
+    case .abs: Abs.self
+    case .sign: Sign.self
+    case .exp: Exp.self
+    case .log: Log.self
+    case .sqrt: Sqrt.self
+    case .tanh: Tanh.self
+    case .sigmoid: Sigmoid.self
+    case .relu: Relu.self
+    case .sin: Sin.self
+    case .cos: Cos.self
+    case .cast: Cast.self
+    case .copyTo: CopyTo.self
+    case .sum: Sum.self
+    case .mean: Mean.self
+    case .max: Max.self
+    case .argMax: ArgMax.self
+    case .reshape: Reshape.self
+    case .permute: Permute.self
+    case .expand: Expand.self
+    case .slice: Slice.self
+    case .embed: Embed.self
+    case .sliceUpdate: SliceUpdate.self
+    case .sliceAdd: SliceAdd.self
+    case .concat: Concat.self
+    case .pad: Pad.self
+    case .gather: Gather.self
+    case .scatterAdd: ScatterAdd.self
+    case .take: Take.self
+    case .takeAdd: TakeAdd.self
+    case .takeUpdate: TakeUpdate.self
+    case .matmul: Matmul.self
+    case .softmax: Softmax.self
+    case .crossEntropy: CrossEntropy.self
+    case .randomBits: RandomBits.self
+    case .randomUniform: RandomUniform.self
+    case .randomNormal: RandomNormal.self
+    case .topK: TopK.self
+    case .adamUpdate: AdamUpdate.self
+    }
+  }
+
+  package var id: OpID { OpID(rawValue) }
+}

@@ -1,0 +1,83 @@
+public import MartletCore
+internal import CKernels
+
+/// A source of random keys: the only part of random numbers that changes. Its state is a cell, so `compile`, checkpoints
+/// and exact resume need nothing special.
+public final class Generator: Cell {
+  /// A generator for a seed. Generators of different streams are independent.
+  public init(seed: Int, stream: Int = 0) {
+    super.init(Tensor([seed, stream, 0], device: .current), name: "generator")
+  }
+
+  /// A new key: `[3]`, or inside `vmap(randomness: .different)` one for each example.
+  public func next() -> Tensor {
+    let key = read()!
+    var sizes: [Int] = []
+    var scope = MapScope.innermost
+    while let current = scope {
+      if current.randomness == .different { sizes.insert(current.size, at: 0) }
+      scope = current.outer?.takeUnretainedValue()
+    }
+    let total = sizes.reduce(1, *)
+    write(key + Tensor([0, 0, total], device: key.device))
+    guard !sizes.isEmpty else { return key }
+    let steps = (0..<total).flatMap { [0, 0, $0] }
+    let keys = key + Tensor(steps, shape: Shape(sizes + [3]), device: key.device)
+    return MapScope.mapped(keys)
+  }
+
+  /// Starts again from a seed.
+  public func seed(_ seed: Int) { write(Tensor([seed, 0, 0], device: .current)) }
+}
+
+/// The generator that functions and layers use when none is given. One for each task that computes: do not share it.
+public enum Random {
+  /// The process's generator, seeded with 0; belongs to the task that trains.
+  public nonisolated(unsafe) static let generator = Generator(seed: 0)
+  /// Seeds the default generator.
+  public static func seed(_ seed: Int) { generator.seed(seed) }
+}
+
+extension Tensor {
+  /// Uniform numbers in `low ..< high`.
+  public static func uniform(
+    _ shape: Shape, low: Double = 0, high: Double = 1, dtype: DType = .float32, generator: Generator = Random.generator
+  ) -> Tensor { uniform(shape, low: low, high: high, dtype: dtype, key: generator.next()) }
+
+  /// Uniform numbers in `low ..< high`, a pure function of the key.
+  public static func uniform(
+    _ shape: Shape, low: Double = 0, high: Double = 1, dtype: DType = .float32, key: Tensor
+  ) -> Tensor {
+    guard dtype.isFloating else { return failure(.dtype(argument: 0, expected: "a floating dtype"), op: "uniform") }
+    let unit = apply(RandomUniform(shape: shape, dtype: dtype), key)
+    return low == 0 && high == 1 ? unit : unit * (high - low) + low
+  }
+
+  /// Normal numbers.
+  public static func normal(
+    _ shape: Shape, mean: Double = 0, deviation: Double = 1, dtype: DType = .float32,
+    generator: Generator = Random.generator
+  ) -> Tensor { normal(shape, mean: mean, deviation: deviation, dtype: dtype, key: generator.next()) }
+
+  /// Normal numbers, a pure function of the key.
+  public static func normal(
+    _ shape: Shape, mean: Double = 0, deviation: Double = 1, dtype: DType = .float32, key: Tensor
+  ) -> Tensor {
+    guard dtype.isFloating else { return failure(.dtype(argument: 0, expected: "a floating dtype"), op: "normal") }
+    let unit = apply(RandomNormal(shape: shape, dtype: dtype), key)
+    return mean == 0 && deviation == 1 ? unit : unit * deviation + mean
+  }
+
+  /// True with the given probability.
+  public static func bernoulli(_ shape: Shape, probability: Double, generator: Generator = Random.generator) -> Tensor {
+    bernoulli(shape, probability: probability, key: generator.next())
+  }
+
+  /// True with the given probability, a pure function of the key.
+  public static func bernoulli(_ shape: Shape, probability: Double, key: Tensor) -> Tensor {
+    guard probability >= 0, probability <= 1 else {
+      return failure(.message("probability \(probability) is not in 0 … 1"), op: "bernoulli")
+    }
+    return apply(RandomUniform(shape: shape, dtype: .float32), key) .< probability
+  }
+}
