@@ -1,4 +1,4 @@
-internal import MartletCore
+package import MartletCore
 
 /// Gives the transforms of the core the operations they need. Called once, at first use.
 @c(martlet_install_ops) public func installOps() {
