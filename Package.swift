@@ -9,10 +9,10 @@ let package = Package(
   name: "martlet",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Martlet", targets: ["Martlet"]),
+    .library(name: "Martlet", targets: ["Martlet"])
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux]))]),

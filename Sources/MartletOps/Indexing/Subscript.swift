@@ -202,17 +202,34 @@ extension Tensor {
   /// when nobody else holds them; the value broadcasts to the part.
   ///
   /// Traps on an index out of range; ranges are cut to the axis.
-  public subscript<each I: TensorIndex>(items: repeat each I) -> Tensor {
-    get {
-      var list: [SubscriptItem] = []
-      for item in repeat each items { list.append(item.item) }
-      return read(list)
-    }
-    set {
-      var list: [SubscriptItem] = []
-      for item in repeat each items { list.append(item.item) }
-      write(list, newValue)
-    }
+  // One subscript for each number of items: a parameter pack crashes the compiler in a setter (Swift 6.3).
+  public subscript<A: TensorIndex>(a: A) -> Tensor {
+    get { read([a.item]) }
+    set { write([a.item], newValue) }
+  }
+  public subscript<A: TensorIndex, B: TensorIndex>(a: A, b: B) -> Tensor {
+    get { read([a.item, b.item]) }
+    set { write([a.item, b.item], newValue) }
+  }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex>(a: A, b: B, c: C) -> Tensor {
+    get { read([a.item, b.item, c.item]) }
+    set { write([a.item, b.item, c.item], newValue) }
+  }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex>(a: A, b: B, c: C, d: D) -> Tensor {
+    get { read([a.item, b.item, c.item, d.item]) }
+    set { write([a.item, b.item, c.item, d.item], newValue) }
+  }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex, E: TensorIndex>(
+    a: A, b: B, c: C, d: D, e: E
+  ) -> Tensor {
+    get { read([a.item, b.item, c.item, d.item, e.item]) }
+    set { write([a.item, b.item, c.item, d.item, e.item], newValue) }
+  }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex, E: TensorIndex, F: TensorIndex>(
+    a: A, b: B, c: C, d: D, e: E, f: F
+  ) -> Tensor {
+    get { read([a.item, b.item, c.item, d.item, e.item, f.item]) }
+    set { write([a.item, b.item, c.item, d.item, e.item, f.item], newValue) }
   }
 
   private func read(_ items: [SubscriptItem]) -> Tensor {
