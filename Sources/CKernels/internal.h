@@ -3,6 +3,7 @@
 #define CK_INTERNAL_H
 #include "include/CKernels.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // Work below this many elements is not worth a parallel region (about 20 us of cheap arithmetic on cached data).
