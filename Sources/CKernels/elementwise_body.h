@@ -253,7 +253,7 @@ static void L(widen_bf16)(int64_t n, float *o, const uint16_t *a) {
 }
 static void L(narrow_bf16)(int64_t n, uint16_t *o, const float *a) {
   LOOP(n) {
-    const uint32_t u = L(bits)(a[i]);
+    const uint32_t u = L(as_bits)(a[i]);
     o[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
 }
@@ -272,14 +272,14 @@ static void L(widen_f16)(int64_t n, float *o, const uint16_t *a) {
     const uint32_t h = a[i], sign = (h & 0x8000u) << 16, u = (h & 0x7fffu) << 13, e = u & 0x0f800000u;
     const float normal = L(float_of)(u + (e == 0x0f800000u ? 0x70000000u : 0x38000000u));
     const float small = L(float_of)(u + 0x38800000u) - 6.103515625e-5f;
-    o[i] = L(float_of)(L(bits)(e == 0 ? small : normal) | sign);
+    o[i] = L(float_of)(L(as_bits)(e == 0 ? small : normal) | sign);
   }
 }
 static void L(narrow_f16)(int64_t n, uint16_t *o, const float *a) {
   LOOP(n) {
-    const uint32_t u = L(bits)(a[i]), m = u & 0x7fffffffu;
+    const uint32_t u = L(as_bits)(a[i]), m = u & 0x7fffffffu;
     const uint32_t special = m > 0x7f800000u ? 0x7e00u | ((m >> 13) & 0x3ffu) : 0x7c00u;
-    const uint32_t small = L(bits)(L(float_of)(m) + 0.5f) - 0x3f000000u;
+    const uint32_t small = L(as_bits)(L(float_of)(m) + 0.5f) - 0x3f000000u;
     const uint32_t normal = (m + 0xc8000fffu + ((m >> 13) & 1u)) >> 13;
     o[i] = (uint16_t)((m >= 0x47800000u ? special : m < 0x38800000u ? small : normal) | ((u >> 16) & 0x8000u));
   }

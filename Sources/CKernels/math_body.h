@@ -1,9 +1,9 @@
 // f32 functions as plain expressions that vectorise. Error bounds: exp 1, tanh 2, erf 1, log 2, sin and cos 1 ulp.
 // The compiler fuses a * b + c where the level has FMA. Included once per level.
-static inline uint32_t L(bits)(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static inline uint32_t L(as_bits)(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static inline float L(float_of)(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
 static inline float L(csign)(float x, float s) {
-  return L(float_of)((L(bits)(x) & 0x7fffffffu) | (L(bits)(s) & 0x80000000u));
+  return L(float_of)((L(as_bits)(x) & 0x7fffffffu) | (L(as_bits)(s) & 0x80000000u));
 }
 
 static inline float L(exp_)(float x) {
@@ -19,7 +19,7 @@ static inline float L(exp_)(float x) {
   p = p * r + 1.66666657e-1f;
   p = p * r + 0.5f;
   p = (p * r) * r + r + 1.0f;
-  const int32_t i = (int32_t)(L(bits)(m) - 0x4B400000u), h = i >> 1;
+  const int32_t i = (int32_t)(L(as_bits)(m) - 0x4B400000u), h = i >> 1;
   const uint32_t g = (uint32_t)i - (uint32_t)h;  // two factors: no early overflow, gradual underflow
   return p * L(float_of)(((uint32_t)h + 127u) << 23) * L(float_of)((g + 127u) << 23);
 }
@@ -61,7 +61,7 @@ static inline float L(erf_)(float x) {  // Juffa
 
 static inline float L(log_)(float x) {  // after Cephes
   const bool tiny = x < 1.17549435e-38f;
-  const uint32_t u = L(bits)(tiny ? x * 8388608.0f : x) - 0x3f3504f3u;  // mantissa in [sqrt(1/2), sqrt(2))
+  const uint32_t u = L(as_bits)(tiny ? x * 8388608.0f : x) - 0x3f3504f3u;  // mantissa in [sqrt(1/2), sqrt(2))
   const float e = (float)((int32_t)u >> 23) - (tiny ? 23.0f : 0.0f);
   const float f = L(float_of)((u & 0x007fffffu) + 0x3f3504f3u) - 1.0f, z = f * f;
   float p = 7.0376836292e-2f;
