@@ -22,10 +22,16 @@ let package = Package(
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
     .target(
       name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+    .target(
+      name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib"], swiftSettings: swift),
     .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
+    .testTarget(
+      name: "MartletLawsTests",
+      dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
+      swiftSettings: swift),
     .target(name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU"], swiftSettings: swift),
   ]
 )
