@@ -1,0 +1,39 @@
+// A small face over oneDNN, the same for API 2 (Debian 12) and API 3. Status 0 is success; others are dnnl_status_t.
+#ifndef CONEDNN_H
+#define CONEDNN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__clang__)
+#pragma clang assume_nonnull begin
+#endif
+
+enum { DN_F32 = 0, DN_BF16 = 1, DN_F16 = 2 };  // result and operands alike; accumulation is float32
+
+typedef struct { int32_t major, minor, patch; } dn_version_t;
+dn_version_t dn_version(void);                 // of the library at run time
+bool dn_available(void);                       // false: built without oneDNN; every other call fails with a status
+
+// c[batch, m, n] = a[batch, m, k] @ b[batch, k, n]; strides in elements. One of row and column stride must be 1.
+// A batch stride of 0 (with batch > 1) broadcasts the operand.
+typedef struct {
+  int64_t m, n, k, batch;
+  int64_t a_batch, a_row, a_column;
+  int64_t b_batch, b_row, b_column;
+  int64_t c_batch, c_row;                      // the columns of c are adjacent
+  int32_t dtype;
+  int32_t threads;                             // the thread count that the primitive is made for; 0: the caller's own
+} dn_matmul_spec;
+
+// A handle belongs to one thread at a time and must run with the thread count it was made for.
+typedef struct dn_matmul dn_matmul;
+int32_t dn_matmul_create(const dn_matmul_spec *spec, dn_matmul *_Nullable *_Nonnull handle);
+size_t dn_matmul_scratchpad(const dn_matmul *handle);   // bytes
+int32_t dn_matmul_execute(dn_matmul *handle, const void *a, const void *b, void *c, void *_Nullable scratchpad);
+void dn_matmul_destroy(dn_matmul *_Nullable handle);
+
+#if defined(__clang__)
+#pragma clang assume_nonnull end
+#endif
+#endif

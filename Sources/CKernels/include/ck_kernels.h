@@ -1,0 +1,142 @@
+// The CPU kernels. They run at once on the calling thread's share of the pool and never trap: a combination of
+// operation and dtype that makes no sense returns CK_UNSUPPORTED, a bad index returns CK_BAD_INDEX and its value.
+// Results do not depend on the number of threads. Sizes are in elements.
+#ifndef CK_KERNELS_H
+#define CK_KERNELS_H
+#include "ck_runtime.h"
+
+#if defined(__clang__)
+#pragma clang assume_nonnull begin
+#endif
+
+enum { CK_OK = 0, CK_UNSUPPORTED = 1, CK_BAD_INDEX = 2, CK_NO_MEMORY = 3 };
+typedef struct { int32_t code; int64_t value; } ck_status;  // value: the first offending index or label
+
+// The body in use: CK_BASELINE, CK_AVX2, CK_AVX512. MARTLET_CPU=baseline|avx2|avx512 caps it.
+enum { CK_BASELINE = 0, CK_AVX2 = 1, CK_AVX512 = 2 };
+int32_t ck_cpu_level(void);
+int64_t ck_element_size(int32_t dtype);
+
+// MARK: elementwise
+
+// Strides count elements; 0 broadcasts. [0] is the output, [1...3] are the inputs in order. Rank 0 is one element.
+// An output that equals an input must have that input's strides.
+enum { CK_MAX_RANK = 8 };
+typedef struct { int32_t rank; int64_t shape[CK_MAX_RANK]; int64_t strides[4][CK_MAX_RANK]; } ck_nd;
+
+// Integers: neg, abs, sign, square, relu (and floor, ceil, round as copies). Bool: logical_not only.
+enum {
+  CK_NEG, CK_ABS, CK_SIGN, CK_EXP, CK_LOG, CK_SQRT, CK_RSQRT, CK_RECIPROCAL, CK_SQUARE, CK_TANH, CK_SIGMOID, CK_RELU,
+  CK_SIN, CK_COS, CK_ERF, CK_FLOOR, CK_CEIL, CK_ROUND, CK_LOGICAL_NOT, CK_UNARY_OPS
+};
+// Integer division truncates; by zero it yields 0. Max and min give NaN where an operand is NaN. Integer pow with a
+// negative exponent truncates. Bool: add and max are or, mul and min are and.
+enum { CK_ADD, CK_SUB, CK_MUL, CK_DIV, CK_MAXIMUM, CK_MINIMUM, CK_POW, CK_BINARY_OPS };
+enum { CK_EQ, CK_NE, CK_LT, CK_LE, CK_GT, CK_GE };
+enum { CK_AND, CK_OR, CK_XOR };
+
+int32_t ck_unary(int32_t op, int32_t dtype, const ck_nd *nd, void *out, const void *a);
+int32_t ck_binary(int32_t op, int32_t dtype, const ck_nd *nd, void *out, const void *a, const void *b);
+int32_t ck_compare(int32_t kind, int32_t dtype, const ck_nd *nd, bool *out, const void *a, const void *b);
+int32_t ck_logic(int32_t kind, const ck_nd *nd, bool *out, const bool *a, const bool *b);
+int32_t ck_where(int32_t dtype, const ck_nd *nd, void *out, const bool *condition, const void *a, const void *b);
+// Floats to integers: toward zero, saturating, NaN to 0. Anything to bool: not equal to zero. Integers wrap.
+int32_t ck_cast(int32_t from, int32_t to, const ck_nd *nd, void *out, const void *a);
+int32_t ck_copy(int32_t dtype, const ck_nd *nd, void *out, const void *a);
+int32_t ck_fill(int32_t dtype, int64_t count, void *out, const void *value);  // contiguous; value: one element
+
+// Contiguous operands; step 0 broadcasts one element, step 1 walks.
+int32_t ck_unary_flat(int32_t op, int32_t dtype, int64_t count, void *out, const void *a);
+int32_t ck_binary_flat(int32_t op, int32_t dtype, int64_t count, void *out, const void *a, int32_t step_a,
+                       const void *b, int32_t step_b);
+int32_t ck_compare_flat(int32_t kind, int32_t dtype, int64_t count, bool *out, const void *a, int32_t step_a,
+                        const void *b, int32_t step_b);
+int32_t ck_cast_flat(int32_t from, int32_t to, int64_t count, void *out, const void *a);
+
+// MARK: reductions
+
+// The input as kept by reduced dimensions, with any strides of the input. The output is contiguous over the kept ones.
+typedef struct {
+  int32_t kept, reduced;
+  int64_t kept_shape[CK_MAX_RANK], kept_strides[CK_MAX_RANK];
+  int64_t reduced_shape[CK_MAX_RANK], reduced_strides[CK_MAX_RANK];
+} ck_reduce_nd;
+enum { CK_RED_SUM, CK_RED_MEAN, CK_RED_MAX, CK_RED_MIN, CK_RED_PROD, CK_RED_ANY, CK_RED_ALL };
+// Output dtype: that of ck_reduce_dtype. Empty: sum 0, prod 1, mean NaN, any false, all true; max and min of nothing
+// are the caller's error (CK_UNSUPPORTED). Mean wants floats; any and all want bool. NaN wins in max and min.
+int32_t ck_reduce_dtype(int32_t kind, int32_t dtype);
+int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out, const void *a);
+// Position in row-major order over the reduced dimensions; the first on ties; NaN wins.
+int32_t ck_argmax(int32_t dtype, const ck_reduce_nd *nd, int64_t *out, const void *a, bool minimum);
+
+// MARK: indexing, on contiguous data. index_dtype: CK_I64 or CK_I32.
+
+// out, idx: [outer, count, inner], a: [outer, axis, inner]; out[o,j,i] = a[o, idx[o,j,i], i].
+ck_status ck_gather(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
+                    int32_t index_dtype, const void *idx);
+// out: [outer, axis, inner] holds the base; out[o, idx[o,j,i], i] += src[o,j,i].
+ck_status ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                         int32_t index_dtype, const void *idx, const void *src);
+// idx: [count]; out: [outer, count, inner]; out[o,j,:] = a[o, idx[j], :].
+ck_status ck_take(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
+                  int32_t index_dtype, const void *idx);
+// out: [outer, axis, inner] holds the base; out[o, idx[j], :] += src[o,j,:].
+ck_status ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                      int32_t index_dtype, const void *idx, const void *src);
+
+// MARK: rows, on contiguous data [outer, n, inner], along n. Float dtypes. out may be an input.
+
+int32_t ck_softmax(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *a);
+int32_t ck_log_softmax(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *a);
+// y: the forward's output.
+int32_t ck_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *y, const void *dy);
+int32_t ck_log_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *y,
+                            const void *dy);
+// Cross entropy with class labels (CK_I64 or CK_I32). loss and log_sum_exp: [rows] of F64 for F64 logits, else F32.
+// A row whose label equals ignore_index has loss 0 and gradient 0. Other labels outside 0..<classes: CK_BAD_INDEX.
+ck_status ck_cross_entropy(int32_t dtype, int64_t rows, int64_t classes, int32_t label_dtype, const void *logits,
+                           const void *labels, int64_t ignore_index, void *loss, void *log_sum_exp);
+// out = (softmax(logits) - onehot(label)) * scale[row]; step 0: one scale for all rows. scale has the dtype of loss.
+ck_status ck_cross_entropy_grad(int32_t dtype, int64_t rows, int64_t classes, int32_t label_dtype, void *out,
+                                const void *logits, const void *labels, int64_t ignore_index, const void *log_sum_exp,
+                                const void *scale, int32_t scale_step);
+
+// MARK: random numbers: Philox-4x32-10
+
+// key: seed, stream, counter. Word w is lane w & 3 of the block whose counter is
+// {lo32(w >> 2), hi32(w >> 2), lo32(counter), lo32(stream)} under the key {lo32(seed), hi32(seed)}.
+void ck_random_bits(const int64_t *key, int64_t count, uint32_t *out);
+void ck_random_uniform_f32(const int64_t *key, int64_t count, float *out);   // [0, 1), word i
+void ck_random_uniform_f64(const int64_t *key, int64_t count, double *out);  // [0, 1), words 2i, 2i + 1
+void ck_random_normal_f32(const int64_t *key, int64_t count, float *out);    // words 2i, 2i + 1
+void ck_random_normal_f64(const int64_t *key, int64_t count, double *out);   // words 4i ..< 4i + 4
+
+// MARK: others
+
+// a: [rows, n], out: [rows, k], sorted; ties by the lower index; NaN is larger than all numbers. k <= n.
+int32_t ck_topk(int32_t dtype, int64_t rows, int64_t n, int64_t k, bool largest, void *out_values, int64_t *out_indices,
+                const void *a);
+// One step of PyTorch's Adam (AdamW when decoupled). bias1 = 1 - beta1^t, bias2 = 1 - beta2^t. F32 or F64.
+int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, const void *p, const void *g,
+                const void *m, const void *v, double rate, double beta1, double beta2, double epsilon,
+                double weight_decay, bool decoupled, double bias1, double bias2);
+// One step of PyTorch's SGD: g += weight_decay * p; b = first ? g : momentum * b + (1 - dampening) * g;
+// g = nesterov ? g + momentum * b : b; p -= rate * g. b and b_out are null when momentum is 0. F32 or F64.
+int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *_Nullable b_out, const void *p, const void *g,
+               const void *_Nullable b, double rate, double momentum, double dampening, double weight_decay,
+               bool nesterov, bool first);
+
+// MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
+// as [k, m] (a) or [n, k] (b).
+
+// Single-threaded; meant for m * n * k <= 2^18, or m == 1.
+void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool a_transposed, const float *b,
+                         int64_t ldb, bool b_transposed, float *c, int64_t ldc);
+// Any dtype but bool, any strides of a and b; parallel over rows.
+int32_t ck_matmul_generic(int32_t dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
+                          const void *b, int64_t b_row, int64_t b_column, void *c, int64_t ldc);
+
+#if defined(__clang__)
+#pragma clang assume_nonnull end
+#endif
+#endif

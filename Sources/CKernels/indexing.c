@@ -1,0 +1,145 @@
+// Gather, scatter-add, take and take-add on contiguous data. Indices are all checked before anything is written.
+#include "internal.h"
+
+static inline int64_t index_at(int32_t dtype, const void *idx, int64_t i) {
+  return dtype == CK_I32 ? ((const int32_t *)idx)[i] : ((const int64_t *)idx)[i];
+}
+
+static ck_status check(int32_t dtype, int32_t index_dtype, int64_t count, const void *idx, int64_t axis) {
+  if (!ck_is_dtype(dtype) || (index_dtype != CK_I32 && index_dtype != CK_I64)) return (ck_status){CK_UNSUPPORTED, 0};
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t x = index_at(index_dtype, idx, i);
+    if (x < 0 || x >= axis) return (ck_status){CK_BAD_INDEX, x};
+  }
+  return (ck_status){CK_OK, 0};
+}
+
+typedef struct {
+  int32_t dtype, index_dtype;
+  int64_t size, outer, axis, inner, count;
+  char *out;
+  const char *a;
+  const void *idx;
+} job;
+
+// o[i * step] += s[i * step_s] in the dtype; 16-bit floats round after each addition unless the caller widens.
+static void add_one(int32_t dtype, char *o, const char *s) {
+#define ADD(T, U) { T x, y; memcpy(&x, o, sizeof x); memcpy(&y, s, sizeof y); x = (T)((U)x + (U)y); memcpy(o, &x, sizeof x); } break
+  switch (dtype) {
+    case CK_BOOL: *o = (char)(*o | *s); break;
+    case CK_U8: case CK_I8: ADD(uint8_t, uint32_t);
+    case CK_I16: ADD(uint16_t, uint32_t);
+    case CK_I32: case CK_U32: ADD(uint32_t, uint32_t);
+    case CK_I64: ADD(uint64_t, uint64_t);
+    case CK_F32: ADD(float, float);
+    case CK_F64: ADD(double, double);
+    default: {
+      float x, y;
+      ck_widen(dtype, 1, &x, o);
+      ck_widen(dtype, 1, &y, s);
+      x += y;
+      ck_narrow(dtype, 1, o, &x);
+    }
+  }
+}
+
+// MARK: gather
+
+static void gather_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  for (int64_t at = begin; at < end; at++) {
+    const int64_t o = at / (j->count * j->inner), i = at % j->inner, k = index_at(j->index_dtype, j->idx, at);
+    const char *from = j->a + ((o * j->axis + k) * j->inner + i) * j->size;
+    char *to = j->out + at * j->size;
+    switch (j->size) {
+      case 1: *to = *from; break;
+      case 2: memcpy(to, from, 2); break;
+      case 4: memcpy(to, from, 4); break;
+      default: memcpy(to, from, 8); break;
+    }
+  }
+}
+
+ck_status ck_gather(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
+                    int32_t index_dtype, const void *idx) {
+  const ck_status status = check(dtype, index_dtype, outer * count * inner, idx, axis);
+  if (status.code) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx};
+  ck_parallel(outer * count * inner, CK_GRAIN / 4, &j, gather_range);
+  return status;
+}
+
+// MARK: scatter-add: one thread owns an outer slice, so that sums have one order
+
+static void scatter_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  for (int64_t o = begin; o < end; o++)
+    for (int64_t c = 0; c < j->count; c++)
+      for (int64_t i = 0; i < j->inner; i++) {
+        const int64_t at = (o * j->count + c) * j->inner + i, k = index_at(j->index_dtype, j->idx, at);
+        add_one(j->dtype, j->out + ((o * j->axis + k) * j->inner + i) * j->size, j->a + at * j->size);
+      }
+}
+
+ck_status ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                         int32_t index_dtype, const void *idx, const void *src) {
+  const ck_status status = check(dtype, index_dtype, outer * count * inner, idx, axis);
+  if (status.code) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx};
+  ck_parallel(outer, ck_grain_for(count * inner * 4), &j, scatter_range);
+  return status;
+}
+
+// MARK: take
+
+static void take_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  const size_t bytes = (size_t)(j->inner * j->size);
+  for (int64_t at = begin; at < end; at++) {
+    const int64_t o = at / j->count, k = index_at(j->index_dtype, j->idx, at % j->count);
+    memcpy(j->out + (size_t)at * bytes, j->a + (size_t)(o * j->axis + k) * bytes, bytes);
+  }
+}
+
+ck_status ck_take(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
+                  int32_t index_dtype, const void *idx) {
+  const ck_status status = check(dtype, index_dtype, count, idx, axis);
+  if (status.code || inner == 0) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx};
+  ck_parallel(outer * count, ck_grain_for(inner), &j, take_range);
+  return status;
+}
+
+// MARK: take-add: a thread owns a stretch of the inner axis (or of the outer one), so that sums have one order
+
+static void add_rows(const job *j, int64_t o, int64_t first, int64_t width) {
+  for (int64_t c = 0; c < j->count; c++) {
+    const int64_t k = index_at(j->index_dtype, j->idx, c);
+    char *to = j->out + ((o * j->axis + k) * j->inner + first) * j->size;
+    const char *from = j->a + ((o * j->count + c) * j->inner + first) * j->size;
+    for (int64_t at = 0; at < width; at += 1024)  // short enough to run at once
+      ck_binary_flat(CK_ADD, j->dtype, ck_min64(1024, width - at), to + at * j->size, to + at * j->size, 1,
+                     from + at * j->size, 1);
+  }
+}
+
+static void take_add_outer(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  for (int64_t o = begin; o < end; o++) add_rows(j, o, 0, j->inner);
+}
+
+static void take_add_inner(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  const int64_t first = begin * 64, last = ck_min64(end * 64, j->inner);
+  for (int64_t o = 0; o < j->outer; o++) add_rows(j, o, first, last - first);
+}
+
+ck_status ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                      int32_t index_dtype, const void *idx, const void *src) {
+  const ck_status status = check(dtype, index_dtype, count, idx, axis);
+  if (status.code || inner == 0) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx};
+  if (outer > 1) ck_parallel(outer, ck_grain_for(count * inner), &j, take_add_outer);
+  else ck_parallel((inner + 63) / 64, ck_grain_for(outer * count * 64), &j, take_add_inner);
+  return status;
+}

@@ -1,0 +1,37 @@
+// What the kernel files share.
+#ifndef CK_INTERNAL_H
+#define CK_INTERNAL_H
+#include "include/CKernels.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Work below this many elements is not worth a parallel region (about 20 us of cheap arithmetic on cached data).
+enum { CK_GRAIN = 32768 };
+
+// One vectorised loop of an elementwise operation. Bit i of `steps`: input i walks; else it is one element.
+typedef void (*ck_loop)(int64_t n, void *o, const void *a, const void *b, const void *c, int steps);
+
+extern int32_t ck_level;  // set before main by the constructor in cpu.c
+
+// Kernels exist once per level: the table or function `name` of the level in use.
+#if defined(__x86_64__)
+#define CK_PICK(name) (ck_level == CK_AVX512 ? name##_avx512 : ck_level == CK_AVX2 ? name##_avx2 : name##_baseline)
+#else
+#define CK_PICK(name) (name##_baseline)
+#endif
+
+// Loops that convert contiguous 16-bit floats, chosen for this processor. dtype: CK_F16 or CK_BF16.
+void ck_widen(int32_t dtype, int64_t n, float *out, const void *a);
+void ck_narrow(int32_t dtype, int64_t n, void *out, const float *a);
+// Contiguous loops in f32 by op, for kernels that build on them.
+ck_loop ck_f32_unary(int32_t op);
+
+static inline bool ck_is_half(int32_t dtype) { return dtype == CK_F16 || dtype == CK_BF16; }
+static inline bool ck_is_float(int32_t dtype) { return dtype >= CK_F16 && dtype < CK_DTYPES; }
+static inline bool ck_is_dtype(int32_t dtype) { return dtype >= 0 && dtype < CK_DTYPES; }
+static inline int64_t ck_min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t ck_max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t ck_grain_for(int64_t cost) { return ck_max64(1, CK_GRAIN / ck_max64(cost, 1)); }
+
+#endif

@@ -1,0 +1,35 @@
+// Optimizer updates.
+#include "internal.h"
+
+typedef struct {
+  void *p_out, *m_out, *v_out;
+  const void *p, *g, *m, *v;
+  double rate, beta1, beta2, epsilon, decay, bias1, bias2;
+  bool flag, first;  // flag: decoupled decay, or Nesterov's momentum
+} job;
+#define CK_BODY "optimizer_body.h"
+#include "levels.h"
+
+#define RANGE(name) \
+  static void name##_range(void *context, int64_t begin, int64_t end) { CK_PICK(name)(context, begin, end); }
+RANGE(adam_f32)
+RANGE(adam_f64)
+RANGE(sgd_f32)
+RANGE(sgd_f64)
+
+int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, const void *p, const void *g,
+                const void *m, const void *v, double rate, double beta1, double beta2, double epsilon,
+                double weight_decay, bool decoupled, double bias1, double bias2) {
+  job j = {p_out, m_out, v_out, p, g, m, v, rate, beta1, beta2, epsilon, weight_decay, bias1, bias2, decoupled, false};
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  ck_parallel(count, 8192, &j, dtype == CK_F32 ? adam_f32_range : adam_f64_range);
+  return CK_OK;
+}
+
+int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *b_out, const void *p, const void *g, const void *b,
+               double rate, double momentum, double dampening, double weight_decay, bool nesterov, bool first) {
+  job j = {p_out, b_out, NULL, p, g, b, NULL, rate, momentum, dampening, 0, weight_decay, 1, 1, nesterov, first};
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  ck_parallel(count, 16384, &j, dtype == CK_F32 ? sgd_f32_range : sgd_f64_range);
+  return CK_OK;
+}

@@ -1,0 +1,240 @@
+// Reductions over any strides. Work is cut into pieces of fixed size, so that no bit depends on the threads.
+#include "internal.h"
+typedef void (*stretch)(int64_t n, void *result, const void *a);
+#define CK_BODY "reduce_body.h"
+#include "levels.h"
+
+enum { ADD, MUL, MAX, MIN };
+enum { BLOCK = 2048, SPAN = 32768, TILE = 512, ROWS = 1024 };
+
+typedef union { float f32; double f64; int64_t i64; } number;
+
+typedef struct {
+  int32_t take, dtype, wide;       // wide: the dtype that is accumulated in: F32, F64 or I64
+  int64_t size, wide_size;
+  stretch row, col;
+  ck_reduce_nd nd;
+  int64_t kept, reduced, pieces;
+  const char *a;
+  char *partial;                   // [pieces, kept] in the wide dtype
+  int64_t *position;               // argmax
+} job;
+
+static int64_t offset_of(int64_t i, int rank, const int64_t *shape, const int64_t *strides) {
+  int64_t offset = 0;
+  for (int d = rank - 1; d >= 0; d--) {
+    offset += i % shape[d] * strides[d];
+    i /= shape[d];
+  }
+  return offset;
+}
+
+static void join(int32_t *rank, int64_t *shape, int64_t *strides) {
+  int32_t to = 0;
+  for (int32_t d = 0; d < *rank; d++) {
+    if (shape[d] == 1) continue;
+    if (to > 0 && strides[to - 1] == strides[d] * shape[d]) {
+      shape[to - 1] *= shape[d];
+      strides[to - 1] = strides[d];
+    } else {
+      shape[to] = shape[d];
+      strides[to++] = strides[d];
+    }
+  }
+  if (to == 0) {
+    shape[0] = 1;
+    strides[to++] = 1;
+  }
+  *rank = to;
+}
+
+// n elements from reduced position r on, contiguous and in the wide dtype: in place or in a buffer.
+static const void *fetch(const job *j, int64_t base, int64_t r, int64_t n, char *raw, char *wide) {
+  const ck_reduce_nd *nd = &j->nd;
+  const int inner = nd->reduced - 1;
+  const int64_t length = nd->reduced_shape[inner], stride = nd->reduced_strides[inner];
+  const char *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
+  if (stride != 1 || r % length + n > length) {
+    ck_nd copy = {1, {0}, {{1}, {stride}, {0}, {0}}};
+    for (int64_t done = 0; done < n;) {
+      copy.shape[0] = ck_min64(length - (r + done) % length, n - done);
+      from = j->a + (base + offset_of(r + done, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
+      ck_copy(j->dtype, &copy, raw + done * j->size, from);
+      done += copy.shape[0];
+    }
+    from = raw;
+  }
+  if (j->wide == j->dtype) return from;
+  ck_cast_flat(j->dtype, j->wide, n, wide, from);
+  return wide;
+}
+
+// MARK: rows: one result after the other
+
+static void span(const job *j, int64_t base, int64_t r, int64_t end, number *result) {
+  _Alignas(64) char raw[BLOCK * 8], wide[BLOCK * 8];
+  for (int64_t at = r; at < end; at += BLOCK) {
+    const int64_t n = ck_min64(BLOCK, end - at);
+    number x;
+    j->row(n, &x, fetch(j, base, at, n, raw, wide));
+    if (at == r) *result = x;
+    else j->col(1, result, &x);
+  }
+}
+
+static void row_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t k = unit / j->pieces, piece = unit % j->pieces;
+    number x;
+    span(j, offset_of(k, j->nd.kept, j->nd.kept_shape, j->nd.kept_strides), piece * SPAN,
+         ck_min64(j->reduced, (piece + 1) * SPAN), &x);
+    memcpy(j->partial + (piece * j->kept + k) * j->wide_size, &x, (size_t)j->wide_size);
+  }
+}
+
+// MARK: columns: neighbouring results at once
+
+static void column_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  const ck_reduce_nd *nd = &j->nd;
+  const int64_t columns = nd->kept_shape[nd->kept - 1], tiles = (columns + TILE - 1) / TILE;
+  _Alignas(64) char wide[TILE * 8], sum[TILE * 8];
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t piece = unit % j->pieces, tile = unit / j->pieces % tiles, outer = unit / j->pieces / tiles;
+    const int64_t first = tile * TILE, n = ck_min64(TILE, columns - first), k = outer * columns + first;
+    const int64_t base = offset_of(k, nd->kept, nd->kept_shape, nd->kept_strides);
+    char *total = j->partial + (piece * j->kept + k) * j->wide_size;
+    const int64_t stop = ck_min64(j->reduced, (piece + 1) * ROWS);
+    for (int64_t r = piece * ROWS; r < stop; r++) {
+      const void *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
+      if (j->wide != j->dtype) {
+        ck_cast_flat(j->dtype, j->wide, n, wide, from);
+        from = wide;
+      }
+      if (r % 64 == 0) memcpy(sum, from, (size_t)(n * j->wide_size));  // groups of 64 rows, then their sums
+      else j->col(n, sum, from);
+      if (r % 64 == 63 || r + 1 == stop) {
+        if (r / 64 * 64 == piece * ROWS) memcpy(total, sum, (size_t)(n * j->wide_size));
+        else j->col(n, total, sum);
+      }
+    }
+  }
+}
+
+// MARK: entry points
+
+static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd, const void *a) {
+  if (!ck_is_dtype(dtype)) return false;
+  j->take = take;
+  j->dtype = dtype;
+  j->size = ck_element_size(dtype);
+  j->wide = dtype == CK_F64 ? CK_F64 : ck_is_float(dtype) ? CK_F32 : CK_I64;
+  j->wide_size = ck_element_size(j->wide);
+  const int t = j->wide == CK_F32 ? 0 : j->wide == CK_F64 ? 1 : 2;
+  j->row = CK_PICK(row)[t][take];
+  j->col = CK_PICK(col)[t][take];
+  j->nd = *nd;
+  j->a = a;
+  j->kept = j->reduced = 1;
+  for (int d = 0; d < nd->kept; d++) j->kept *= nd->kept_shape[d];
+  for (int d = 0; d < nd->reduced; d++) j->reduced *= nd->reduced_shape[d];
+  join(&j->nd.kept, j->nd.kept_shape, j->nd.kept_strides);
+  join(&j->nd.reduced, j->nd.reduced_shape, j->nd.reduced_strides);
+  return true;
+}
+
+int32_t ck_reduce_dtype(int32_t kind, int32_t dtype) {
+  if (kind == CK_RED_ANY || kind == CK_RED_ALL) return CK_BOOL;
+  return (kind == CK_RED_SUM || kind == CK_RED_PROD) && !ck_is_float(dtype) ? CK_I64 : dtype;
+}
+
+static int32_t fill_empty(int32_t kind, int32_t dtype, int64_t kept, void *out) {
+  if (kind == CK_RED_MAX || kind == CK_RED_MIN) return CK_UNSUPPORTED;
+  const float value = kind == CK_RED_MEAN ? NAN : kind == CK_RED_PROD || kind == CK_RED_ALL ? 1 : 0;
+  uint64_t one;
+  ck_cast_flat(CK_F32, dtype, 1, &one, &value);
+  return ck_fill(dtype, kept, out, &one);
+}
+
+int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out, const void *a) {
+  static const int32_t takes[] = {ADD, ADD, MAX, MIN, MUL, MAX, MIN};
+  job j;
+  if ((uint32_t)kind > CK_RED_ALL || (kind >= CK_RED_ANY && dtype != CK_BOOL) ||
+      (kind == CK_RED_MEAN && !ck_is_float(dtype)) || !prepare(&j, takes[kind], dtype, nd, a))
+    return CK_UNSUPPORTED;
+  const int32_t result = ck_reduce_dtype(kind, dtype);
+  if (j.kept == 0) return CK_OK;
+  if (j.reduced == 0) return fill_empty(kind, result, j.kept, out);
+  const ck_reduce_nd *c = &j.nd;
+  const int64_t columns = c->kept_shape[c->kept - 1];
+  const bool by_column = c->kept_strides[c->kept - 1] == 1 && columns >= 8 &&
+                         (c->reduced_strides[c->reduced - 1] != 1 || c->reduced_shape[c->reduced - 1] < 8);
+  const int64_t piece = by_column ? ROWS : SPAN;
+  j.pieces = (j.reduced + piece - 1) / piece;
+  const bool direct = j.pieces == 1 && result == j.wide;
+  const size_t bytes = (size_t)(j.pieces * j.kept * j.wide_size);
+  j.partial = direct ? out : ck_alloc(bytes);
+  if (!j.partial) return CK_NO_MEMORY;
+  if (by_column) {
+    const int64_t tiles = (columns + TILE - 1) / TILE, outer = j.kept / columns;
+    ck_parallel(outer * tiles * j.pieces, ck_grain_for(ck_min64(TILE, columns) * ck_min64(ROWS, j.reduced)), &j,
+                column_range);
+  } else {
+    ck_parallel(j.kept * j.pieces, ck_grain_for(ck_min64(SPAN, j.reduced)), &j, row_range);
+  }
+  for (int64_t p = 1; p < j.pieces; p++) j.col(j.kept, j.partial, j.partial + p * j.kept * j.wide_size);
+  if (kind == CK_RED_MEAN) {
+    const float n32 = (float)j.reduced;
+    const double n64 = (double)j.reduced;
+    ck_binary_flat(CK_DIV, j.wide, j.kept, j.partial, j.partial, 1, dtype == CK_F64 ? (const void *)&n64 : &n32, 0);
+  }
+  if (!direct) {
+    ck_cast_flat(j.wide, result, j.kept, out, j.partial);
+    ck_free(j.partial, bytes);
+  }
+  return CK_OK;
+}
+
+// MARK: argmax
+
+#define FIND(T) {                                                                     \
+    const T *p = from;                                                                \
+    T top, best;                                                                      \
+    memcpy(&top, &x, sizeof(T));                                                      \
+    memcpy(&best, &value, sizeof(T));                                                 \
+    if (at > 0 && (best != best || !(top != top || (j->take == MAX ? top > best : top < best)))) continue; \
+    int64_t i = 0;                                                                    \
+    while (p[i] != top && p[i] == p[i]) i++;                                          \
+    where = at + i;                                                                   \
+    value = x;                                                                        \
+  } break
+
+static void argmax_range(void *context, int64_t begin, int64_t end) {
+  const job *j = context;
+  _Alignas(64) char raw[BLOCK * 8], wide[BLOCK * 8];
+  for (int64_t k = begin; k < end; k++) {
+    const int64_t base = offset_of(k, j->nd.kept, j->nd.kept_shape, j->nd.kept_strides);
+    int64_t where = 0;
+    number value = {0}, x = {0};
+    for (int64_t at = 0; at < j->reduced; at += BLOCK) {
+      const int64_t n = ck_min64(BLOCK, j->reduced - at);
+      const void *from = fetch(j, base, at, n, raw, wide);
+      j->row(n, &x, from);
+      switch (j->wide) {
+        case CK_F32: FIND(float);
+        case CK_F64: FIND(double);
+        default: FIND(int64_t);
+      }
+    }
+    j->position[k] = where;
+  }
+}
+
+int32_t ck_argmax(int32_t dtype, const ck_reduce_nd *nd, int64_t *out, const void *a, bool minimum) {
+  job j;
+  if (!prepare(&j, minimum ? MIN : MAX, dtype, nd, a) || (j.reduced == 0 && j.kept > 0)) return CK_UNSUPPORTED;
+  j.position = out;
+  ck_parallel(j.kept, ck_grain_for(j.reduced), &j, argmax_range);
+  return CK_OK;
+}
