@@ -78,7 +78,8 @@ func failed<O: Op>(_ op: O, _ error: OpError, _ inputs: [Tensor]) -> Tensor { fa
 
 @inline(never)
 func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tensor {
-  failed(op, OpError(op.fault(status, inputs.map { $0.spec })), inputs)[0]
+  if status.code == KernelStatus.unsupported.code, let outputs = op.decomposed(inputs) { return outputs[0] }
+  return failed(op, OpError(status.fact(op, inputs)), inputs)[0]
 }
 
 /// Reports an error that is not of an operation's rule.

@@ -11,8 +11,19 @@ public struct KernelStatus: Sendable {
   public static let ok = KernelStatus(code: 0, value: 0)
   /// An index was out of range; the value is the index.
   public static func badIndex(_ value: Int64) -> KernelStatus { KernelStatus(code: 1, value: value) }
+  /// The kernel does not take these dtypes; the decomposition runs instead.
+  public static let unsupported = KernelStatus(code: 3, value: 0)
   /// A library refused; the value is its status.
   public static func library(_ value: Int64) -> KernelStatus { KernelStatus(code: 2, value: value) }
+}
+
+extension KernelStatus {
+  func fact<O: Op>(_ op: O, _ inputs: [Tensor]) -> Fact {
+    if code == KernelStatus.unsupported.code {
+      return .message("no kernel takes \(inputs.map { "\($0.dtype)" }.joined(separator: ", "))")
+    }
+    return op.fault(self, inputs.map { $0.spec })
+  }
 }
 
 /// The inputs and outputs of a kernel, borrowed for the call.
@@ -50,6 +61,12 @@ package struct KernelArguments: ~Copyable {
   }
   package func strides(_ index: Int) -> Shape { inputs[index]._withUnsafeGuaranteedRef { $0.elementStrides } }
   package func isContiguous(_ index: Int) -> Bool { inputs[index]._withUnsafeGuaranteedRef { $0.strides == nil } }
+  package func elementCount(_ index: Int) -> Int { inputs[index]._withUnsafeGuaranteedRef { $0.spec.count } }
+  package func outputElementCount(_ index: Int = 0) -> Int {
+    outputs[index]._withUnsafeGuaranteedRef { $0.spec.count }
+  }
+  package func dtype(_ index: Int) -> DType { inputs[index]._withUnsafeGuaranteedRef { $0.spec.dtype } }
+  package func shape(_ index: Int) -> Shape { inputs[index]._withUnsafeGuaranteedRef { $0.spec.shape } }
   /// The input as a tensor that lives on.
   package func tensor(_ index: Int) -> Tensor { Tensor(node: inputs[index].takeUnretainedValue()) }
   package func outputTensor(_ index: Int = 0) -> Tensor { Tensor(node: outputs[index].takeUnretainedValue()) }
@@ -138,7 +155,8 @@ package enum Kernels {
           KernelArguments(inputs: base, inputs.count, outputs: base + inputs.count, outputs.count))
       }
     }
-    if let status, status.code != 0 { throw OpError(op.fault(status, inputs.map { $0.spec })) }
-    return outputs
+    guard let status, status.code != 0 else { return outputs }
+    if status.code == KernelStatus.unsupported.code, let outputs = op.decomposed(inputs) { return outputs }
+    throw OpError(status.fact(op, inputs))
   }
 }

@@ -1,0 +1,104 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+func registerElementwise() {
+  unary(Negate.self, CK_NEG)
+  unary(Abs.self, CK_ABS)
+  unary(Sign.self, CK_SIGN)
+  unary(Exp.self, CK_EXP)
+  unary(Log.self, CK_LOG)
+  unary(Sqrt.self, CK_SQRT)
+  unary(Tanh.self, CK_TANH)
+  unary(Sigmoid.self, CK_SIGMOID)
+  unary(Relu.self, CK_RELU)
+  unary(Sin.self, CK_SIN)
+  unary(Cos.self, CK_COS)
+  unary(LogicalNot.self, CK_LOGICAL_NOT)
+  binary(Add.self, CK_ADD)
+  binary(Subtract.self, CK_SUB)
+  binary(Multiply.self, CK_MUL)
+  binary(Divide.self, CK_DIV)
+  binary(Maximum.self, CK_MAXIMUM)
+  binary(Minimum.self, CK_MINIMUM)
+  binary(Power.self, CK_POW)
+
+  Kernels.register(Compare.self, .cpu) { op, arguments in
+    let kind = Int32(op.kind.rawValue)  // the same order as CK_EQ …
+    let dtype = arguments.dtype(0).code
+    let out = arguments.outputPointer().assumingMemoryBound(to: Bool.self)
+    if let (count, stepA, stepB) = flat(arguments) {
+      return KernelStatus(
+        ck_compare_flat(kind, dtype, count, out, arguments.pointer(0), stepA, arguments.pointer(1), stepB))
+    }
+    var nd = ck_nd(arguments)
+    return KernelStatus(ck_compare(kind, dtype, &nd, out, arguments.pointer(0), arguments.pointer(1)))
+  }
+  Kernels.register(Logic.self, .cpu) { op, arguments in
+    var nd = ck_nd(arguments)
+    func bools(_ pointer: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Bool> {
+      pointer.assumingMemoryBound(to: Bool.self)
+    }
+    return KernelStatus(
+      ck_logic(
+        Int32(op.kind.rawValue), &nd, bools(arguments.outputPointer()), bools(arguments.pointer(0)),
+        bools(arguments.pointer(1))))
+  }
+  Kernels.register(Select.self, .cpu) { _, arguments in
+    var nd = ck_nd(arguments)
+    return KernelStatus(
+      ck_where(
+        arguments.dtype(1).code, &nd, arguments.outputPointer(),
+        arguments.pointer(0).assumingMemoryBound(to: Bool.self), arguments.pointer(1), arguments.pointer(2)))
+  }
+  Kernels.register(Cast.self, .cpu) { op, arguments in
+    let from = arguments.dtype(0).code
+    if arguments.isContiguous(0) {
+      return KernelStatus(
+        ck_cast_flat(
+          from, op.dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
+    }
+    var nd = ck_nd(arguments)
+    return KernelStatus(ck_cast(from, op.dtype.code, &nd, arguments.outputPointer(), arguments.pointer(0)))
+  }
+}
+
+private func unary<O: Op>(_: O.Type, _ code: Int) {
+  Kernels.register(O.self, .cpu) { _, arguments in
+    let dtype = arguments.dtype(0).code
+    if arguments.isContiguous(0) {
+      return KernelStatus(
+        ck_unary_flat(
+          Int32(code), dtype, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
+    }
+    var nd = ck_nd(arguments)
+    return KernelStatus(ck_unary(Int32(code), dtype, &nd, arguments.outputPointer(), arguments.pointer(0)))
+  }
+}
+
+private func binary<O: Op>(_: O.Type, _ code: Int) {
+  Kernels.register(O.self, .cpu) { _, arguments in
+    let dtype = arguments.dtype(0).code
+    if let (count, stepA, stepB) = flat(arguments) {
+      return KernelStatus(
+        ck_binary_flat(
+          Int32(code), dtype, count, arguments.outputPointer(), arguments.pointer(0), stepA, arguments.pointer(1),
+          stepB))
+    }
+    var nd = ck_nd(arguments)
+    return KernelStatus(
+      ck_binary(Int32(code), dtype, &nd, arguments.outputPointer(), arguments.pointer(0), arguments.pointer(1)))
+  }
+}
+
+/// The steps through two operands that lie like the output, or are one element.
+@inline(__always)
+private func flat(_ arguments: borrowing KernelArguments) -> (count: Int64, stepA: Int32, stepB: Int32)? {
+  guard arguments.isContiguous(0), arguments.isContiguous(1) else { return nil }
+  let count = arguments.outputElementCount()
+  let (a, b) = (arguments.elementCount(0), arguments.elementCount(1))
+  if a == count, b == count { return (Int64(count), 1, 1) }
+  if a == count, b == 1 { return (Int64(count), 1, 0) }
+  if a == 1, b == count { return (Int64(count), 0, 1) }
+  return nil
+}

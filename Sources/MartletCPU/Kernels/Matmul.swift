@@ -1,0 +1,184 @@
+import COneDNN
+import CKernels
+import MartletCore
+import MartletOps
+
+func registerMatmul() {
+  Kernels.register(Matmul.self, .cpu) { _, arguments in
+    let (a, b, c) = (arguments.spec(0), arguments.spec(1), arguments.outputSpec())
+    let m = c.shape[c.rank - 2]
+    let n = c.shape[c.rank - 1]
+    let k = a.shape[a.rank - 1]
+    if c.count == 0 { return .ok }
+    guard let left = Factor(arguments, 0), let right = Factor(arguments, 1) else {
+      return .library(Int64(CK_NO_MEMORY))
+    }
+    let out = arguments.outputPointer()
+    if k == 0 {
+      out.initializeMemory(as: UInt8.self, repeating: 0, count: c.byteCount)
+      return .ok
+    }
+    var batch = Batch(c.shape, left, right)
+    var product = Product(dtype: a.dtype, m: m, n: n, k: k, left: left, right: right)
+    if let step = batch.rows(left, right, m: m) {
+      product.m = step
+      batch = Batch(single: ())
+    }
+    return product.run(batch, out)
+  }
+}
+
+/// An operand of a matrix product, with a unit stride along one of its last axes where oneDNN and the small kernel need it.
+private struct Factor {
+  let pointer: UnsafeMutableRawPointer
+  let shape: Shape
+  let strides: Shape
+  let row: Int
+  let column: Int
+  private let storage: Storage?
+
+  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+    let spec = arguments.spec(position)
+    shape = spec.shape
+    let rank = spec.rank
+    var strides = arguments.strides(position)
+    // The stride of an axis of size 1 means nothing; give it the value that makes the matrix regular.
+    if shape[rank - 1] == 1 { strides[rank - 1] = 1 }
+    if shape[rank - 2] == 1 { strides[rank - 2] = shape[rank - 1] * strides[rank - 1] }
+    let (row, column) = (strides[rank - 2], strides[rank - 1])
+    let regular = column == 1 && row >= shape[rank - 1] || row == 1 && column >= shape[rank - 2]
+    if regular {
+      pointer = arguments.pointer(position)
+      storage = nil
+    } else {
+      guard let storage = Storage(bytes: spec.byteCount) else { return nil }
+      copy(spec, arguments.strides(position), arguments.pointer(position), to: storage.pointer)
+      pointer = storage.pointer
+      self.storage = storage
+      strides = spec.shape.contiguousStrides
+    }
+    self.strides = strides
+    self.row = strides[rank - 2]
+    self.column = strides[rank - 1]
+  }
+
+  var isTransposed: Bool { column != 1 }
+  /// Elements from one stored row to the next.
+  var leading: Int { isTransposed ? column : row }
+}
+
+/// The leading axes of a product, with the operands' strides over them.
+private struct Batch {
+  var sizes: [Int] = []
+  var left: [Int] = []
+  var right: [Int] = []
+  var count: Int { sizes.reduce(1, *) }
+
+  init(single: Void) {}
+
+  init(_ shape: Shape, _ a: Factor, _ b: Factor) {
+    for axis in 0..<(shape.rank - 2) where shape[axis] != 1 {
+      sizes.append(shape[axis])
+      func stride(_ factor: Factor) -> Int {
+        let source = axis - (shape.rank - factor.shape.rank)
+        return source < 0 || factor.shape[source] == 1 ? 0 : factor.strides[source]
+      }
+      left.append(stride(a))
+      right.append(stride(b))
+    }
+    // Axes that lie one inside the other in both operands are one axis.
+    var axis = sizes.count - 1
+    while axis > 0 {
+      if left[axis - 1] == left[axis] * sizes[axis], right[axis - 1] == right[axis] * sizes[axis] {
+        sizes[axis - 1] *= sizes[axis]
+        left[axis - 1] = left[axis]
+        right[axis - 1] = right[axis]
+        sizes.remove(at: axis)
+        left.remove(at: axis)
+        right.remove(at: axis)
+      }
+      axis -= 1
+    }
+  }
+
+  /// The rows of one product that does the whole batch: the right operand is shared and the left one's rows follow each
+  /// other through the batch.
+  func rows(_ a: Factor, _ b: Factor, m: Int) -> Int? {
+    guard sizes.count == 1, right[0] == 0, !a.isTransposed, left[0] == a.row * m else { return nil }
+    return sizes[0] * m
+  }
+}
+
+private struct Product {
+  let dtype: DType
+  var m: Int
+  let n: Int
+  let k: Int
+  let left: Factor
+  let right: Factor
+
+  func run(_ batch: Batch, _ out: UnsafeMutableRawPointer) -> KernelStatus {
+    let size = dtype.size
+    let small = dtype == .float32 && (m * n * k <= 1 << 18 || m == 1 && right.isTransposed == false)
+    if !small, dn_available(), let code = dnnlType, batch.sizes.count <= 1 {
+      return MatmulCache.run(spec(batch, code), left.pointer, right.pointer, out)
+    }
+    var index = [Int](repeating: 0, count: batch.sizes.count)
+    for number in 0..<batch.count {
+      let a = left.pointer + zip(index, batch.left).reduce(0) { $0 + $1.0 * $1.1 } * size
+      let b = right.pointer + zip(index, batch.right).reduce(0) { $0 + $1.0 * $1.1 } * size
+      let c = out + number * m * n * size
+      let status: KernelStatus
+      if small {
+        ck_matmul_small_f32(
+          Int64(m), Int64(n), Int64(k), a.assumingMemoryBound(to: Float.self), Int64(left.leading), left.isTransposed,
+          b.assumingMemoryBound(to: Float.self), Int64(right.leading), right.isTransposed,
+          c.assumingMemoryBound(to: Float.self), Int64(n))
+        status = .ok
+      } else if dn_available(), let code = dnnlType {
+        status = MatmulCache.run(spec(Batch(single: ()), code), a, b, c)
+      } else {
+        status = KernelStatus(
+          ck_matmul_generic(
+            dtype.code, Int64(m), Int64(n), Int64(k), a, Int64(left.row), Int64(left.column), b, Int64(right.row),
+            Int64(right.column), c, Int64(n)))
+      }
+      if status.code != 0 { return status }
+      var axis = batch.sizes.count - 1
+      while axis >= 0 {
+        index[axis] += 1
+        if index[axis] < batch.sizes[axis] { break }
+        index[axis] = 0
+        axis -= 1
+      }
+    }
+    return .ok
+  }
+
+  private var dnnlType: Int32? {
+    switch dtype {
+    case .float32: Int32(DN_F32)
+    case .bfloat16: Int32(DN_BF16)
+    default: nil
+    }
+  }
+
+  private func spec(_ batch: Batch, _ code: Int32) -> dn_matmul_spec {
+    var spec = dn_matmul_spec()
+    spec.m = Int64(m)
+    spec.n = Int64(n)
+    spec.k = Int64(k)
+    spec.batch = Int64(batch.count)
+    spec.a_batch = Int64(batch.left.first ?? 0)
+    spec.a_row = Int64(left.row)
+    spec.a_column = Int64(left.column)
+    spec.b_batch = Int64(batch.right.first ?? 0)
+    spec.b_row = Int64(right.row)
+    spec.b_column = Int64(right.column)
+    spec.c_batch = Int64(m * n)
+    spec.c_row = Int64(n)
+    spec.dtype = code
+    spec.threads = ck_threads()
+    return spec
+  }
+}

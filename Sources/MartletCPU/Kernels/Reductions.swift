@@ -1,0 +1,53 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+func registerReductions() {
+  reduction(Sum.self, CK_RED_SUM)
+  reduction(Mean.self, CK_RED_MEAN)
+  reduction(Max.self, CK_RED_MAX)
+  Kernels.register(ArgMax.self, .cpu) { op, arguments in
+    var nd = reduced(arguments, [op.axis])
+    return KernelStatus(
+      ck_argmax(
+        arguments.dtype(0).code, &nd, arguments.outputPointer().assumingMemoryBound(to: Int64.self),
+        arguments.pointer(0), false))
+  }
+}
+
+private func reduction<O: Reduction>(_: O.Type, _ kind: Int) {
+  Kernels.register(O.self, .cpu) { op, arguments in
+    var nd = reduced(arguments, op.axes)
+    return KernelStatus(
+      ck_reduce(Int32(kind), arguments.dtype(0).code, &nd, arguments.outputPointer(), arguments.pointer(0)))
+  }
+}
+
+private func reduced(_ arguments: borrowing KernelArguments, _ axes: Positions) -> ck_reduce_nd {
+  let shape = arguments.shape(0)
+  let strides = arguments.strides(0)
+  var nd = ck_reduce_nd()
+  var kept = 0
+  var reduced = 0
+  withUnsafeMutableBytes(of: &nd) { raw in
+    func words(_ path: PartialKeyPath<ck_reduce_nd>) -> UnsafeMutablePointer<Int64> {
+      (raw.baseAddress! + MemoryLayout<ck_reduce_nd>.offset(of: path)!).assumingMemoryBound(to: Int64.self)
+    }
+    let sizes = (words(\.kept_shape), words(\.reduced_shape))
+    let steps = (words(\.kept_strides), words(\.reduced_strides))
+    for axis in 0..<shape.rank {
+      if axes[axis] {
+        sizes.1[reduced] = Int64(shape[axis])
+        steps.1[reduced] = Int64(strides[axis])
+        reduced += 1
+      } else {
+        sizes.0[kept] = Int64(shape[axis])
+        steps.0[kept] = Int64(strides[axis])
+        kept += 1
+      }
+    }
+  }
+  nd.kept = Int32(kept)
+  nd.reduced = Int32(reduced)
+  return nd
+}

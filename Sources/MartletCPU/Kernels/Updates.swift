@@ -1,0 +1,33 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+func registerUpdates() {
+  Kernels.register(AdamUpdate.self, .cpu) { op, arguments in
+    let dtype = arguments.dtype(0)
+    guard dtype == .float32 || dtype == .float64 else { return .unsupported }
+    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1), let m = Dense(arguments, 2),
+      let v = Dense(arguments, 3)
+    else { return .library(Int64(CK_NO_MEMORY)) }
+    let step = scalar(arguments, 4)
+    return KernelStatus(
+      ck_adam(
+        dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(0), arguments.outputPointer(1),
+        arguments.outputPointer(2), p.pointer, g.pointer, m.pointer, v.pointer, scalar(arguments, 5), op.beta1,
+        op.beta2, op.epsilon, op.weightDecay, op.decoupled, 1 - pow(op.beta1, step), 1 - pow(op.beta2, step)))
+  }
+}
+
+/// The value of a scalar argument.
+private func scalar(_ arguments: borrowing KernelArguments, _ position: Int) -> Double {
+  let bytes = UnsafeRawBufferPointer(start: arguments.pointer(position), count: 8)
+  return Scalars.load(bytes, 0, arguments.dtype(position))
+}

@@ -1,0 +1,76 @@
+import CKernels
+import MartletCore
+
+extension ck_nd {
+  /// Sets the shape over which an operation runs; scalars run over one element.
+  init(_ shape: Shape) {
+    self.init()
+    rank = Int32(shape.rank)
+    withUnsafeMutableBytes(of: &self.shape) { raw in
+      let sizes = raw.bindMemory(to: Int64.self)
+      for axis in 0..<shape.rank { sizes[axis] = Int64(shape[axis]) }
+    }
+  }
+
+  /// Strides of operand `slot` (0: the output), whose shape broadcasts to `target`.
+  mutating func set(_ slot: Int, _ shape: Shape, _ strides: Shape, to target: Shape) {
+    withUnsafeMutableBytes(of: &self.strides) { raw in
+      let all = raw.bindMemory(to: Int64.self)
+      let shift = target.rank - shape.rank
+      for axis in 0..<target.rank {
+        let source = axis - shift
+        all[slot * 8 + axis] =
+          source < 0 || shape[source] != target[axis] ? 0 : Int64(strides[source])
+      }
+    }
+  }
+
+  /// Output and inputs of a broadcasting operation.
+  init(_ arguments: borrowing KernelArguments) {
+    let target = arguments.outputSpec().shape
+    self.init(target)
+    set(0, target, target.contiguousStrides, to: target)
+    for position in 0..<arguments.inputCount {
+      set(position + 1, arguments.shape(position), arguments.strides(position), to: target)
+    }
+  }
+}
+
+/// An operand in row-major order without gaps: itself, or a copy in pooled memory.
+struct Dense {
+  let pointer: UnsafeMutableRawPointer
+  private let storage: Storage?
+
+  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+    if arguments.isContiguous(position) {
+      pointer = arguments.pointer(position)
+      storage = nil
+      return
+    }
+    let spec = arguments.spec(position)
+    guard let storage = Storage(bytes: spec.byteCount) else { return nil }
+    copy(spec, arguments.strides(position), arguments.pointer(position), to: storage.pointer)
+    pointer = storage.pointer
+    self.storage = storage
+  }
+}
+
+/// Copies a strided operand to row-major order.
+func copy(_ spec: TensorSpec, _ strides: Shape, _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
+  var nd = ck_nd(spec.shape)
+  nd.set(0, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
+  nd.set(1, spec.shape, strides, to: spec.shape)
+  _ = ck_copy(spec.dtype.code, &nd, target, source)
+}
+
+extension Shape {
+  /// The products of the sizes before, at and behind an axis.
+  func around(_ axis: Int) -> (outer: Int64, size: Int64, inner: Int64) {
+    var outer = 1
+    var inner = 1
+    for other in 0..<rank {
+      if other < axis { outer *= self[other] } else if other > axis { inner *= self[other] }
+    }
+    return (Int64(outer), Int64(self[axis]), Int64(inner))
+  }
+}
