@@ -145,12 +145,28 @@ private func runOnCPU<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -
     }
   }
   guard let status, status.code != 0 else { return nil }
-  return op.lateError(status, inputs.map { $0.spec })
+  if status.code == KernelStatus.unsupported.code { return runDecomposition(op, inputs, outputs) }
+  return OpError(op.fault(status, inputs.map { $0.spec }), op: O.name, arguments: inputs.map { $0.spec })
 }
 
-extension Op {
-  /// The error of a fault that was found after the operation returned.
-  fileprivate func lateError(_ status: KernelStatus, _ inputs: [TensorSpec]) -> OpError {
-    OpError(fault(status, inputs), op: Self.name, arguments: inputs)
+/// For dtypes that the kernel does not take: the decomposition on the CPU, over the same memory.
+private func runDecomposition<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -> OpError? {
+  let onCPU = inputs.map { input in
+    Tensor(
+      node: TensorNode(
+        spec: TensorSpec(input.shape, input.dtype, device: .cpu), strides: input.node.strides,
+        offset: input.node.offset, storage: input.node.storage!))
+  }
+  do {
+    let results = try withErrors { op.decomposed(onCPU) }
+    guard let results else { return OpError(.noKernel(.delayed), op: O.name, arguments: inputs.map { $0.spec }) }
+    for (result, output) in zip(results, outputs) {
+      result.withUnsafeBytes { bytes in
+        if let base = bytes.baseAddress { output.node.pointer.copyMemory(from: base, byteCount: bytes.count) }
+      }
+    }
+    return nil
+  } catch {
+    return error as? OpError ?? OpError(.message("\(error)"), op: O.name)
   }
 }
