@@ -26,6 +26,12 @@ let package = Package(
     .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
-    .target(name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU"], swiftSettings: swift),
+    .target(name: "MartletNN", dependencies: ["MartletCore", "MartletOps"], swiftSettings: swift),
+    .target(
+      name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN"], swiftSettings: swift),
+    .executableTarget(
+      name: "martlet-bench",
+      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: swift),
   ]
 )

@@ -1,3 +1,6 @@
 @_exported public import MartletCore
+@_exported public import MartletNN
 @_exported public import MartletOps
+
+// Links the CPU; the core finds it at first use.
 import MartletCPU
