@@ -1,4 +1,6 @@
 @_exported public import MartletCore
+@_exported public import MartletData
+@_exported public import MartletFormats
 @_exported public import MartletNN
 @_exported public import MartletOps
 
