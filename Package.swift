@@ -24,14 +24,28 @@ let package = Package(
       name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
     .target(
       name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
-    .target(name: "MartletFormats", dependencies: ["CZlib"], swiftSettings: swift),
-    .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
-    .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
-    .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
     .testTarget(
       name: "MartletLawsTests",
       dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
       swiftSettings: swift),
-    .target(name: "Martlet", dependencies: ["MartletCore", "MartletOps", "MartletCPU"], swiftSettings: swift),
+    .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
+    .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
+    .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
+    .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
+    .target(name: "MartletNN", dependencies: ["MartletCore", "MartletOps"], swiftSettings: swift),
+    .target(
+      name: "Martlet",
+      dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
+    .executableTarget(
+      name: "ThreeMoments",
+      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Examples/ThreeMoments", exclude: ["check.arguments"], swiftSettings: swift),
+    .executableTarget(
+      name: "martlet-bench",
+      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: swift),
   ]
 )

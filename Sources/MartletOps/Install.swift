@@ -17,8 +17,11 @@ package import MartletCore
       fill: { value, spec in Tensor(repeating: value, spec) },
       expand: { x, size in x.expanded(to: x.shape.inserting(size, at: 0)) },
       moveAxis: { x, from, to in x.movingAxis(from, to: to) },
-      basis: { spec in Tensor.identity(spec.count, dtype: spec.dtype).onDevice(spec.device).reshaped(Shape([spec.count] + spec.shape)) },
-      copy: { x, device in x.to(device) }
+      basis: { spec in
+        Tensor.identity(spec.count, dtype: spec.dtype, device: spec.device).reshaped(Shape([spec.count] + spec.shape))
+      },
+      copy: { x, device in x.to(device) },
+      reshape: { x, shape in x.reshaped(shape) }
     ))
 }
 

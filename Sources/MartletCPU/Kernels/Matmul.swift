@@ -5,7 +5,7 @@ import MartletOps
 
 func registerMatmul() {
   Kernels.register(Matmul.self, .cpu) { _, arguments in
-    let (a, b, c) = (arguments.spec(0), arguments.spec(1), arguments.outputSpec())
+    let (a, c) = (arguments.spec(0), arguments.outputSpec())
     let m = c.shape[c.rank - 2]
     let n = c.shape[c.rank - 1]
     let k = a.shape[a.rank - 1]

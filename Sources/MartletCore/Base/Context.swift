@@ -39,18 +39,22 @@ package enum Context {
     return try body()
   }
 
-  /// The names of the layers being called, outermost first.
+  /// The layers being called, outermost first: `decoder.0 (Linear)`. Names are looked up in the outermost one.
   package static var layerPath: [String] {
-    let count = Int(here.pointee.layers)
-    return (0..<min(count, 64)).compactMap { index in
+    let layers = (0..<min(Int(here.pointee.layers), 64)).compactMap { index in
       withUnsafePointer(to: &here.pointee.layer) { tuple in
         tuple.withMemoryRebound(to: UnsafeRawPointer?.self, capacity: 64) { layers in
-          layers[index].map { pointer in
-            let object = Unmanaged<AnyObject>.fromOpaque(pointer).takeUnretainedValue()
-            return LayerNames.name(of: object)
-          }
+          layers[index].map { Unmanaged<AnyObject>.fromOpaque($0).takeUnretainedValue() }
         }
       }
+    }
+    guard let model = layers.first as? any Module else { return [] }
+    var names: [ObjectIdentifier: String] = [:]
+    for (name, module) in ModuleTree(model).modules { names[ObjectIdentifier(module)] = name }
+    return layers.map { layer in
+      let type = String(describing: Swift.type(of: layer))
+      guard let name = names[ObjectIdentifier(layer)], !name.isEmpty else { return type }
+      return "\(name) (\(type))"
     }
   }
 

@@ -6,6 +6,7 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
   case float16, bfloat16, float32, float64
 
   /// Bytes of one element.
+  @inlinable
   public var size: Int {
     switch self {
     case .bool, .uint8, .int8: 1
@@ -16,9 +17,11 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
   }
 
   /// True for `float16`, `bfloat16`, `float32` and `float64`.
+  @inlinable
   public var isFloating: Bool { rawValue >= DType.float16.rawValue }
 
   /// True for the signed and unsigned integers; false for `bool`.
+  @inlinable
   public var isInteger: Bool { rawValue >= DType.uint8.rawValue && rawValue <= DType.uint32.rawValue }
 
   public var description: String {

@@ -1,4 +1,243 @@
 /// Turns facts into texts: what is wrong, with the arguments; the rule as arithmetic; the likely correction; the layer.
 package enum ErrorText {
-  static func text(_ error: OpError) -> String { "\(error.op): \(error.fact)" }
+  static func text(_ error: OpError) -> String {
+    let (problem, rule, remedy) = parts(error)
+    var lines = [error.op.isEmpty ? problem : "\(error.op): \(problem)"]
+    if !error.arguments.isEmpty {
+      let names = error.argumentNames
+      let list = error.arguments.prefix(6).enumerated().map { position, spec in
+        "\(argument(position, names, error.arguments.count)): \(spec)"
+      }
+      let more = error.arguments.count > 6 ? ", …" : ""
+      lines.append("  with " + list.joined(separator: ", ") + more)
+    }
+    if let rule { lines.append("  rule: \(rule)") }
+    if let remedy { lines.append("  try: \(remedy)") }
+    if !error.layers.isEmpty { lines.append("  in layer \(error.layers.joined(separator: " › "))") }
+    for origin in error.origins { lines.append("  \(origin)") }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func argument(_ position: Int, _ names: [String], _ count: Int) -> String {
+    if position < names.count { return names[position] }
+    return count == 1 ? "x" : "input \(position)"
+  }
+
+  private static func name(_ position: Int, _ error: OpError) -> String {
+    argument(position, error.argumentNames, error.arguments.count)
+  }
+
+  private static func spec(_ position: Int, _ error: OpError) -> TensorSpec? {
+    error.arguments.indices.contains(position) ? error.arguments[position] : nil
+  }
+
+  /// Problem, rule and remedy.
+  private static func parts(_ error: OpError) -> (String, String?, String?) {
+    let specs = error.arguments
+    switch error.fact {
+    case .rank(let position, let expected):
+      return (
+        "\(name(position, error)) has \(spec(position, error)?.rank ?? 0) axes", "\(expected) axes",
+        "reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes"
+      )
+    case .dtype(let position, let expected):
+      let dtype = spec(position, error)?.dtype
+      return (
+        "\(name(position, error)) is \(dtype.map { "\($0)" } ?? "of a wrong dtype")", "it takes \(expected)",
+        castRemedy(expected)
+      )
+    case .dtypesDiffer:
+      return (
+        "the dtypes differ: \(specs.map { "\($0.dtype)" }.joined(separator: " and "))",
+        "the arguments have one dtype", "cast(to:) on one of them"
+      )
+    case .devicesDiffer:
+      return (
+        "the arguments are on different devices: \(specs.map { "\($0.device)" }.joined(separator: " and "))",
+        "all arguments are on one device", "to(_:) copies a tensor to another device"
+      )
+    case .broadcast:
+      return (
+        "the shapes \(specs.map { "\($0.shape)" }.joined(separator: " and ")) do not broadcast\(broadcastDetail(specs))",
+        "aligned at the last axis, sizes are equal or one of them is 1",
+        "reshaped(…) or expandedDims(axis:) to place the axes"
+      )
+    case .notBroadcastable(let shape):
+      return (
+        "\(specs.first.map { "\($0.shape)" } ?? "it") cannot be expanded to \(shape)",
+        "aligned at the last axis, each size is equal or was 1", nil
+      )
+    case .axis(let axis, let rank):
+      return (
+        "axis \(axis) is out of range for \(rank) axes", rank == 0 ? "a scalar has no axes" : "-\(rank) ≤ axis < \(rank)",
+        nil
+      )
+    case .repeatedAxis(let axis): return ("axis \(axis) is named twice", "each axis is named once", nil)
+    case .permutation(let order, let rank):
+      return (
+        "\(order) is not an order of \(rank) axes", "each of 0 ..< \(rank) stands once", nil
+      )
+    case .reshape(let shape):
+      let count = specs.first?.count ?? 0
+      if shape.contains(-1) {
+        let known = shape.filter { $0 != -1 }.reduce(1, *)
+        return (
+          "\(count) elements cannot be laid out as \(shape)", "\(count) is not a multiple of \(known)", nil
+        )
+      }
+      return (
+        "\(count) elements cannot be laid out as \(shape)",
+        "\(count) ≠ \(shape.map(String.init).joined(separator: " × "))", "one size may be -1 and is then derived"
+      )
+    case .unknownSize(let shape): return ("\(shape) has several unknown sizes", "at most one size is -1", nil)
+    case .negativeSize(let shape): return ("\(shape) has a negative size", "sizes are 0 or more", nil)
+    case .tooLarge(let shape):
+      return ("the shape \(shape) is negative or too large", "the product of the sizes fits 63 bits", nil)
+    case .innerSizes(let k, let l):
+      return (
+        "the inner sizes differ: \(k) ≠ \(l)", "[…, M, K] · […, K, N] → […, M, N]", innerRemedy(specs)
+      )
+    case .concatSizes(let input, let axis, let size, let expected):
+      return (
+        "input \(input) has size \(size) along axis \(axis), the first has \(expected)",
+        "all sizes but that of the joined axis are equal", nil
+      )
+    case .noInputs: return ("there are no tensors", "at least one tensor", nil)
+    case .index(let index, let size, let axis):
+      return (
+        "index \(index) is out of range for axis \(axis) of size \(size)",
+        size == 0 ? "the axis is empty" : "0 ≤ index < \(size)", nil
+      )
+    case .sliceStep(let axis): return ("the step along axis \(axis) is 0", "a step is positive or negative", nil)
+    case .sliceValue(let shape, let region):
+      return (
+        "a value of shape \(shape) does not fit the part of shape \(region)", "the value broadcasts to the part", nil
+      )
+    case .tooManySubscripts(let count, let rank):
+      return ("\(count) subscripts for \(rank) axes", "at most one for each axis", nil)
+    case .emptyReduction(let axis):
+      return ("axis \(axis) is empty", "the largest of no elements does not exist", nil)
+    case .count(let name, let value, let allowed): return ("\(name) is \(value)", "\(name): \(allowed)", nil)
+    case .argumentShape(let position, let expected):
+      return (
+        "\(name(position, error)) has shape \(spec(position, error).map { "\($0.shape)" } ?? "?")",
+        "its shape is \(expected)", nil
+      )
+    case .label(let label, let classes):
+      return (
+        "label \(label) is out of range for \(classes) classes", "0 ≤ label < \(classes), or ignoreIndex", nil
+      )
+    case .ranksExceeded(let rank):
+      return ("the result would have \(rank) axes", "at most \(Shape.maxRank) axes (vmap adds one)", nil)
+    case .numberOfInputs(let count, let expected): return ("it was given \(count) tensors", "it takes \(expected)", nil)
+
+    case .notScalar:
+      return (
+        "the tensor has \(specs.first?.count ?? 0) elements", "item() reads the only element of a tensor",
+        "array(as:) for all elements, or sum() or mean() first"
+      )
+    case .valueOfMapped:
+      return (
+        "a mapped tensor has no single value: it stands for all examples of a vmap", nil,
+        "where(condition, a, b) in place of if, or return the tensor and read it outside of vmap"
+      )
+    case .valueOfSymbolic(let line):
+      return (
+        "a symbolic tensor has no value: the function is being captured by compile at \(line)", nil,
+        "where(condition, a, b) in place of if, or return the tensor and read it after the call"
+      )
+    case .escapedCapture(let line):
+      return (
+        "a symbolic tensor has outlived the capture by compile at \(line)", nil,
+        "return the tensor from the compiled function in place of storing it outside"
+      )
+    case .escapedTransform(let name):
+      return (
+        "a tensor has outlived the \(name) that made it", nil, "return it from the function in place of storing it outside"
+      )
+    case .gradientOfNonScalar:
+      return (
+        "the gradient of a tensor with \(specs.first?.count ?? 0) elements is not defined", "the result has one element",
+        "sum() or mean() first, or pass backward(gradient:), or use vjp or jacobian"
+      )
+    case .gradientOfDType:
+      return (
+        "\(specs.first.map { "\($0.dtype)" } ?? "there") has no gradient",
+        "gradients are of floating tensors", "cast(to: .float32)"
+      )
+    case .noGradient:
+      return (
+        "the tensor is not recorded for gradients", nil,
+        "compute it from a Parameter or from requiringGradient(), outside of withoutGradient { }"
+      )
+    case .freedGraph:
+      return (
+        "the graph was freed by an earlier backward pass", nil, "backward(retainGraph: true) in the first pass"
+      )
+    case .cotangentSpec(let expected):
+      return (
+        "it was given \(specs.first.map { "\($0)" } ?? "another tensor")", "shape and dtype are those of \(expected)", nil
+      )
+    case .structure(let text), .message(let text): return (text, nil, nil)
+    case .mapSizes(let sizes):
+      return ("the mapped axes have sizes \(sizes)", "all mapped axes have one size", "inAxes: nil for shared tensors")
+    case .mapWithoutAxis: return ("nothing is mapped", "at least one of inAxes is not nil", nil)
+    case .mappedIntoCell(let cell):
+      return (
+        "a mapped tensor cannot be written into \(cell): it holds one value, not one for each example", nil,
+        "return the tensor from vmap and reduce it before writing"
+      )
+    case .errorIntoCell(let cell): return ("an error tensor cannot be written into \(cell)", nil, nil)
+    case .cellSpec(let cell, let expected):
+      return (
+        "\(specs.first.map { "\($0)" } ?? "the value") does not fit \(cell)", "\(cell) is \(expected)", nil
+      )
+    case .stateNames(let missing, let unexpected, let misshapen, let near):
+      var text: [String] = []
+      if !missing.isEmpty { text.append("missing: \(missing.joined(separator: ", "))") }
+      if !unexpected.isEmpty { text.append("unexpected: \(unexpected.joined(separator: ", "))") }
+      if !misshapen.isEmpty { text.append("misshapen: \(misshapen.joined(separator: "; "))") }
+      return (
+        text.joined(separator: ". "), "names, shapes and dtypes are the model's",
+        near.isEmpty ? nil : "did you mean \(near.joined(separator: ", "))?"
+      )
+    case .escapedFrame(let name): return ("the state of \(name) is over", nil, nil)
+    case .customGradientCount(let count, let expected):
+      return ("the gradient function gave \(count) gradients", "one for each input: \(expected)", nil)
+    case .noKernel(let device): return ("there is neither a kernel on \(device) nor a decomposition", nil, nil)
+    case .noDevice(let device): return ("device \(device) is not part of this program", nil, nil)
+    case .outOfMemory(let bytes):
+      return (
+        "\(bytes) bytes could not be allocated", nil,
+        "a smaller batch, checkpointed blocks, or MemoryStatistics.emptyCache()"
+      )
+    case .device(let text): return (text, nil, nil)
+    }
+  }
+
+  private static func castRemedy(_ expected: String) -> String? {
+    if expected.hasPrefix("a floating") { return "cast(to: .float32)" }
+    if expected.hasPrefix("int64") { return "cast(to: .int64)" }
+    if expected == "bool" { return "a comparison, or cast(to: .bool)" }
+    return nil
+  }
+
+  /// The first axis at which two shapes do not meet.
+  private static func broadcastDetail(_ specs: [TensorSpec]) -> String {
+    guard specs.count == 2 else { return "" }
+    let (a, b) = (specs[0].shape, specs[1].shape)
+    for back in 1...max(1, min(a.rank, b.rank)) where back <= a.rank && back <= b.rank {
+      let (x, y) = (a[a.rank - back], b[b.rank - back])
+      if x != y, x != 1, y != 1 { return ": \(x) ≠ \(y) at axis -\(back)" }
+    }
+    return ""
+  }
+
+  private static func innerRemedy(_ specs: [TensorSpec]) -> String? {
+    guard specs.count == 2, specs[0].rank >= 2, specs[1].rank >= 2 else { return nil }
+    let (a, b) = (specs[0].shape, specs[1].shape)
+    if a[a.rank - 1] == b[b.rank - 1] { return "b.transposed()" }
+    if a[a.rank - 2] == b[b.rank - 2] { return "a.transposed()" }
+    return nil
+  }
 }

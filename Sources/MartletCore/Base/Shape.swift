@@ -10,6 +10,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   @usableFromInline package var rankByte: UInt8
 
   /// The shape without axes, that of a scalar.
+  @inlinable
   public init() {
     sizes = InlineArray(repeating: 0)
     rankByte = 0
@@ -30,10 +31,14 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// The number of axes.
+  @inlinable
   public var rank: Int { Int(rankByte) }
+  @inlinable
   public var startIndex: Int { 0 }
+  @inlinable
   public var endIndex: Int { Int(rankByte) }
 
+  @inlinable
   public subscript(axis: Int) -> Int {
     get {
       precondition(axis >= 0 && axis < rank, "axis out of range")
@@ -46,6 +51,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// The product of the sizes; 1 for a scalar.
+  @inlinable
   public var elementCount: Int {
     var product = 1
     for axis in 0..<rank { product &*= sizes[axis] }
@@ -53,6 +59,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// The product of the sizes, or nil if a size is negative or the product is beyond `Int.max`.
+  @inlinable
   package var checkedElementCount: Int? {
     var product = 1
     for axis in 0..<rank {
@@ -65,6 +72,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// Adds an axis at the end.
+  @inlinable
   public mutating func append(_ size: Int) {
     guard rank < Shape.maxRank else { fatalError("Martlet: a tensor has at most \(Shape.maxRank) axes") }
     sizes[rank] = size
@@ -72,6 +80,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// Adds an axis of `size` before axis `index`.
+  @inlinable
   public mutating func insert(_ size: Int, at index: Int) {
     append(size)
     var axis = rank - 1
@@ -83,7 +92,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// Removes axis `index`.
-  @discardableResult
+  @inlinable @discardableResult
   public mutating func remove(at index: Int) -> Int {
     let size = self[index]
     for axis in index..<(rank - 1) { sizes[axis] = sizes[axis + 1] }
@@ -92,12 +101,14 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
     return size
   }
 
+  @inlinable
   package func inserting(_ size: Int, at index: Int) -> Shape {
     var shape = self
     shape.insert(size, at: index)
     return shape
   }
 
+  @inlinable
   package func removing(at index: Int) -> Shape {
     var shape = self
     shape.remove(at: index)
@@ -105,6 +116,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// Strides, in elements, of a row-major array of this shape.
+  @inlinable
   package var contiguousStrides: Shape {
     var strides = self
     var step = 1
@@ -117,6 +129,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
     return strides
   }
 
+  @inlinable
   public static func == (a: Shape, b: Shape) -> Bool {
     if a.rankByte != b.rankByte { return false }
     for axis in 0..<a.rank where a.sizes[axis] != b.sizes[axis] { return false }
@@ -129,6 +142,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   }
 
   /// The shape to which both broadcast (NumPy's rule, aligned at the last axis), or nil.
+  @inlinable
   package func broadcast(with other: Shape) -> Shape? {
     if self == other { return self }
     var (long, short) = rank >= other.rank ? (self, other) : (other, self)

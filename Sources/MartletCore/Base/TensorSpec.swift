@@ -1,6 +1,7 @@
 /// Where a tensor lives and which executor computes with it.
 public struct Device: Sendable, Hashable, CustomStringConvertible {
-  package let raw: UInt8
+  @usableFromInline package let raw: UInt8
+  @inlinable
   package init(raw: UInt8) { self.raw = raw }
 
   /// The processor, with vectorised kernels and oneDNN.
@@ -26,6 +27,7 @@ public struct TensorSpec: Sendable, Hashable, CustomStringConvertible {
   public var dtype: DType
   public var device: Device
 
+  @inlinable
   public init(_ shape: Shape, _ dtype: DType = .float32, device: Device = .cpu) {
     self.shape = shape
     self.dtype = dtype
@@ -33,13 +35,18 @@ public struct TensorSpec: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// The number of axes.
+  @inlinable
   public var rank: Int { shape.rank }
   /// The number of elements.
+  @inlinable
   public var count: Int { shape.elementCount }
   /// The size of the elements in memory, in bytes.
+  @inlinable
   public var byteCount: Int { shape.elementCount &* dtype.size }
 
+  @inlinable
   package func with(shape: Shape) -> TensorSpec { TensorSpec(shape, dtype, device: device) }
+  @inlinable
   package func with(dtype: DType) -> TensorSpec { TensorSpec(shape, dtype, device: device) }
 
   /// `float32[3, 4]`, with the device where it is not the CPU.

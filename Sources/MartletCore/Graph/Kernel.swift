@@ -27,11 +27,11 @@ extension KernelStatus {
 }
 
 /// The inputs and outputs of a kernel, borrowed for the call.
-package struct KernelArguments: ~Copyable {
+@usableFromInline package struct KernelArguments: ~Copyable {
   @usableFromInline let inputs: UnsafePointer<Unmanaged<TensorNode>>
   @usableFromInline let outputs: UnsafePointer<Unmanaged<TensorNode>>
-  package let inputCount: Int
-  package let outputCount: Int
+  @usableFromInline package let inputCount: Int
+  @usableFromInline package let outputCount: Int
 
   @inline(__always)
   package init(
@@ -45,27 +45,37 @@ package struct KernelArguments: ~Copyable {
   }
 
   /// A view of an input, valid during the call.
-  @inline(__always)
+  @inlinable
   package func input<R>(_ index: Int, _ body: (TensorNode) -> R) -> R { inputs[index]._withUnsafeGuaranteedRef(body) }
   /// A view of an output, valid during the call.
-  @inline(__always)
+  @inlinable
   package func output<R>(_ index: Int, _ body: (TensorNode) -> R) -> R { outputs[index]._withUnsafeGuaranteedRef(body) }
 
+  @inlinable
   package func spec(_ index: Int) -> TensorSpec { inputs[index]._withUnsafeGuaranteedRef { $0.spec } }
+  @inlinable
   package func outputSpec(_ index: Int = 0) -> TensorSpec { outputs[index]._withUnsafeGuaranteedRef { $0.spec } }
+  @inlinable
   package func pointer(_ index: Int) -> UnsafeMutableRawPointer {
     inputs[index]._withUnsafeGuaranteedRef { $0.pointer }
   }
+  @inlinable
   package func outputPointer(_ index: Int = 0) -> UnsafeMutableRawPointer {
     outputs[index]._withUnsafeGuaranteedRef { $0.pointer }
   }
+  @inlinable
   package func strides(_ index: Int) -> Shape { inputs[index]._withUnsafeGuaranteedRef { $0.elementStrides } }
+  @inlinable
   package func isContiguous(_ index: Int) -> Bool { inputs[index]._withUnsafeGuaranteedRef { $0.strides == nil } }
+  @inlinable
   package func elementCount(_ index: Int) -> Int { inputs[index]._withUnsafeGuaranteedRef { $0.spec.count } }
+  @inlinable
   package func outputElementCount(_ index: Int = 0) -> Int {
     outputs[index]._withUnsafeGuaranteedRef { $0.spec.count }
   }
+  @inlinable
   package func dtype(_ index: Int) -> DType { inputs[index]._withUnsafeGuaranteedRef { $0.spec.dtype } }
+  @inlinable
   package func shape(_ index: Int) -> Shape { inputs[index]._withUnsafeGuaranteedRef { $0.spec.shape } }
   /// The input as a tensor that lives on.
   package func tensor(_ index: Int) -> Tensor { Tensor(node: inputs[index].takeUnretainedValue()) }

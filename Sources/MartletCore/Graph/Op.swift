@@ -1,6 +1,7 @@
 /// The number of an operation: its row in `OpTable` and the index of its kernels.
 public struct OpID: Sendable, Hashable {
-  package let raw: Int
+  @usableFromInline package let raw: Int
+  @inlinable
   package init(_ raw: Int) { self.raw = raw }
   /// An operation outside of `OpTable`: it has no kernels and runs as its decomposition.
   public static let custom = OpID(0)

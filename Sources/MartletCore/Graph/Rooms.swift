@@ -39,6 +39,7 @@ package struct TransformOps: Sendable {
   /// The rows of the identity, for Jacobians: shape [n, …shape].
   package var basis: @Sendable (_ spec: TensorSpec) -> Tensor
   package var copy: @Sendable (_ x: Tensor, _ device: Device) -> Tensor
+  package var reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
 
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
@@ -49,7 +50,8 @@ package struct TransformOps: Sendable {
     expand: @escaping @Sendable (Tensor, Int) -> Tensor,
     moveAxis: @escaping @Sendable (Tensor, Int, Int) -> Tensor,
     basis: @escaping @Sendable (TensorSpec) -> Tensor,
-    copy: @escaping @Sendable (Tensor, Device) -> Tensor
+    copy: @escaping @Sendable (Tensor, Device) -> Tensor,
+    reshape: @escaping @Sendable (Tensor, Shape) -> Tensor
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
@@ -60,6 +62,7 @@ package struct TransformOps: Sendable {
     self.moveAxis = moveAxis
     self.basis = basis
     self.copy = copy
+    self.reshape = reshape
   }
 
   // Written once, by `martlet_install_ops`, before any transform can run.

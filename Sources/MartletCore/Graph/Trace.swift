@@ -2,7 +2,7 @@
 ///
 /// A tensor carries at most one trace. `apply` gives an operation to the trace of the highest level among its inputs, which
 /// follows its rule and calls `apply` one level down.
-package class Trace {
+@usableFromInline package class Trace {
   /// Nesting of the transform that made it.
   package let level: Int32
   package init(level: Int32) { self.level = level }

@@ -3,7 +3,7 @@ internal import CKernels
 /// A block of memory that tensors share; freed with its last user.
 public final class Storage: @unchecked Sendable {
   /// The first byte; 64-byte aligned when the block came from the pool.
-  package let pointer: UnsafeMutableRawPointer
+  @usableFromInline package let pointer: UnsafeMutableRawPointer
   package let bytes: Int
   /// Keeps foreign memory alive; nil for a block of the pool.
   @usableFromInline let owner: AnyObject?

@@ -7,26 +7,26 @@ internal import CKernels
 public struct Tensor: @unchecked Sendable {
   // Sendable: a node's fields do not change, but for storage taken over by a sole owner and traces, which belong to one
   // task (recording) or lock (lazy).
-  package var node: TensorNode
+  @usableFromInline package var node: TensorNode
 
   @inline(__always)
   package init(node: TensorNode) { self.node = node }
 }
 
 /// The object behind a tensor.
-package final class TensorNode {
-  package let spec: TensorSpec
+@usableFromInline package final class TensorNode {
+  @usableFromInline package let spec: TensorSpec
   /// Strides in elements; nil while the elements lie in row-major order without gaps.
-  package let strides: Shape?
+  @usableFromInline package let strides: Shape?
   /// The first element's position in the storage, in elements.
-  package let offset: Int
+  @usableFromInline package let offset: Int
   /// Which output of the trace's operation this is.
   package let output: Int32
   /// The memory; nil for tensors without a value of their own (mapped, symbolic, lazy, error).
-  @exclusivity(unchecked) package final var storage: Storage?
-  package let trace: Trace?
+  @usableFromInline @exclusivity(unchecked) package final var storage: Storage?
+  @usableFromInline package let trace: Trace?
   /// The same tensor one level down: what the trace was put on.
-  package let inner: Tensor?
+  @usableFromInline package let inner: Tensor?
 
   @inline(__always)
   package init(spec: TensorSpec, storage: Storage) {
@@ -60,30 +60,38 @@ package final class TensorNode {
   }
 
   /// The first element. Only for plain tensors, whose node the caller holds.
-  @inline(__always)
+  @inlinable
   package var pointer: UnsafeMutableRawPointer {
     storage.unsafelyUnwrapped.pointer + offset &* spec.dtype.size
   }
 
   /// Strides in elements, whether stored or not.
+  @inlinable
   package var elementStrides: Shape { strides ?? spec.shape.contiguousStrides }
 }
 
 extension Tensor {
   /// Shape, dtype and device.
+  @inlinable
   public var spec: TensorSpec { node.spec }
   /// The sizes of the axes.
+  @inlinable
   public var shape: Shape { node.spec.shape }
   /// The type of the elements.
+  @inlinable
   public var dtype: DType { node.spec.dtype }
   /// Where the elements are.
+  @inlinable
   public var device: Device { node.spec.device }
   /// The number of axes.
+  @inlinable
   public var rank: Int { node.spec.shape.rank }
   /// The number of elements.
+  @inlinable
   public var count: Int { node.spec.shape.elementCount }
 
   /// True when the elements lie in row-major order without gaps.
+  @inlinable
   package var isContiguous: Bool { node.strides == nil }
 
   /// True when the tensor has no trace.

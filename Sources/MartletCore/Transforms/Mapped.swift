@@ -57,6 +57,54 @@ package final class Mapped: Trace {
   }
 }
 
+/// Runs `f` once for all examples: `axes` tells for each input the axis over the examples, nil for a shared one.
+package func mapped<R: TensorTree>(
+  _ inputs: [Tensor], axes: [Int?]?, outAxis: Int = 0, randomness: Randomness = .different, _ f: ([Tensor]) -> R
+) -> R {
+  let axes = axes ?? [Int?](repeating: 0, count: inputs.count)
+  var sizes: [Int] = []
+  var fact: Fact?
+  if axes.count != inputs.count {
+    fact = .structure("inAxes has \(axes.count) entries for \(inputs.count) tensors")
+  } else {
+    for (input, axis) in zip(inputs, axes) {
+      guard let axis else { continue }
+      let position = axis < 0 ? axis + input.rank : axis
+      guard position >= 0, position < input.rank else {
+        fact = .axis(axis, rank: input.rank)
+        break
+      }
+      sizes.append(input.shape[position])
+    }
+    if fact == nil, sizes.isEmpty { fact = .mapWithoutAxis }
+    if fact == nil, Set(sizes).count > 1 { fact = .mapSizes(sizes) }
+  }
+  if let fact {
+    let error = failure(fact, op: "vmap", inputs)
+    return f(inputs.map { _ in error }).mapTensors { _ in error }
+  }
+  return withTransform { transform in
+    let outer = Context.here.pointee.maps.map { Unmanaged<MapScope>.fromOpaque($0) }
+    let scope = MapScope(transform: transform, size: sizes[0], randomness: randomness, outer: outer)
+    let ops = TransformOps.current
+    let wrapped = zip(inputs, axes).map { input, axis -> Tensor in
+      guard let axis else { return input }
+      return Mapped.wrap(axis == 0 ? input : ops.moveAxis(input, axis, 0), scope)
+    }
+    let result = Context.with({ $0.pointee.maps = Unmanaged.passUnretained(scope).toOpaque() }) { f(wrapped) }
+    return result.mapTensors { output in
+      let physical: Tensor
+      if output.node.trace is Failed { return output }
+      if let trace = output.node.trace, trace.level == transform.level {
+        physical = output.node.inner!
+      } else {
+        physical = ops.expand(output, scope.size)
+      }
+      return outAxis == 0 ? physical : ops.moveAxis(physical, 0, outAxis)
+    }
+  }
+}
+
 /// Applies `f`, written for one example, to all examples at once.
 ///
 /// - Parameters:
@@ -66,61 +114,47 @@ package final class Mapped: Trace {
 ///   - randomness: whether random numbers drawn in `f` differ from example to example.
 ///
 /// Traps when the sizes of the mapped axes differ, or nothing is mapped.
-public func vmap<each T: TensorTree, R: TensorTree>(
-  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different,
-  _ f: @escaping (repeat each T) -> R
-) -> (repeat each T) -> R {
-  { (x: repeat each T) in
-    var inputs: [Tensor] = []
-    for argument in repeat each x { inputs += argument.flattened }
-    let axes = inAxes ?? [Int?](repeating: 0, count: inputs.count)
-    var sizes: [Int] = []
-    var fact: Fact?
-    if axes.count != inputs.count {
-      fact = .structure("vmap: inAxes has \(axes.count) entries for \(inputs.count) tensors")
-    } else {
-      for (input, axis) in zip(inputs, axes) {
-        guard let axis else { continue }
-        let position = axis < 0 ? axis + input.rank : axis
-        guard position >= 0, position < input.rank else {
-          fact = .axis(axis, rank: input.rank)
-          break
-        }
-        sizes.append(input.shape[position])
-      }
-      if fact == nil, sizes.isEmpty { fact = .mapWithoutAxis }
-      if fact == nil, Set(sizes).count > 1 { fact = .mapSizes(sizes) }
+public func vmap<A: TensorTree, R: TensorTree>(
+  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different, _ f: @escaping (A) -> R
+) -> (A) -> R {
+  { a in mapped(a.flattened, axes: inAxes, outAxis: outAxis, randomness: randomness) { f(a.replacing($0)) } }
+}
+
+/// Applies `f`, written for one example of each of 2 arguments, to all examples at once.
+public func vmap<A: TensorTree, B: TensorTree, R: TensorTree>(
+  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different, _ f: @escaping (A, B) -> R
+) -> (A, B) -> R {
+  { a, b in
+    let inputs = a.flattened + b.flattened
+    return mapped(inputs, axes: inAxes, outAxis: outAxis, randomness: randomness) {
+      var rest = $0[...]
+      return f(a.rebuilt(from: &rest), b.rebuilt(from: &rest))
     }
-    if let fact {
-      let error = failure(fact, op: "vmap", inputs)
-      return f(repeat (each x).mapTensors { _ in error }).mapTensors { _ in error }
+  }
+}
+
+/// Applies `f`, written for one example of each of 3 arguments, to all examples at once.
+public func vmap<A: TensorTree, B: TensorTree, C: TensorTree, R: TensorTree>(
+  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different, _ f: @escaping (A, B, C) -> R
+) -> (A, B, C) -> R {
+  { a, b, c in
+    let inputs = a.flattened + b.flattened + c.flattened
+    return mapped(inputs, axes: inAxes, outAxis: outAxis, randomness: randomness) {
+      var rest = $0[...]
+      return f(a.rebuilt(from: &rest), b.rebuilt(from: &rest), c.rebuilt(from: &rest))
     }
-    return withTransform { transform in
-      let outer = Context.here.pointee.maps.map { Unmanaged<MapScope>.fromOpaque($0) }
-      let scope = MapScope(transform: transform, size: sizes[0], randomness: randomness, outer: outer)
-      let ops = TransformOps.current
-      let wrapped = zip(inputs, axes).map { input, axis -> Tensor in
-        guard let axis else { return input }
-        return Mapped.wrap(axis == 0 ? input : ops.moveAxis(input, axis, 0), scope)
-      }
-      var slice = wrapped[...]
-      func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
-      let arguments = (repeat rebuilt(each x))
-      let result = Context.with({ $0.pointee.maps = Unmanaged.passUnretained(scope).toOpaque() }) {
-        f(repeat each arguments)
-      }
-      return result.mapTensors { output in
-        let trace = output.node.trace
-        let physical: Tensor
-        if let trace, trace.level == transform.level {
-          physical = output.node.inner!
-        } else if trace is Failed {
-          return output
-        } else {
-          physical = ops.expand(output, scope.size)
-        }
-        return outAxis == 0 ? physical : ops.moveAxis(physical, 0, outAxis)
-      }
+  }
+}
+
+/// Applies `f`, written for one example of each of 4 arguments, to all examples at once.
+public func vmap<A: TensorTree, B: TensorTree, C: TensorTree, D: TensorTree, R: TensorTree>(
+  inAxes: [Int?]? = nil, outAxis: Int = 0, randomness: Randomness = .different, _ f: @escaping (A, B, C, D) -> R
+) -> (A, B, C, D) -> R {
+  { a, b, c, d in
+    let inputs = a.flattened + b.flattened + c.flattened + d.flattened
+    return mapped(inputs, axes: inAxes, outAxis: outAxis, randomness: randomness) {
+      var rest = $0[...]
+      return f(a.rebuilt(from: &rest), b.rebuilt(from: &rest), c.rebuilt(from: &rest), d.rebuilt(from: &rest))
     }
   }
 }

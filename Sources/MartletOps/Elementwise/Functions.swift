@@ -18,8 +18,6 @@ extension Tensor {
   /// The same values on another device.
   public func to(_ device: Device) -> Tensor { device == self.device ? self : apply(CopyTo(device: device), self) }
 
-  package func onDevice(_ device: Device) -> Tensor { to(device) }
-
   /// A zero of this tensor's dtype and device.
   package var zeroScalar: Tensor { Tensor(scalar: 0, dtype, device: device) }
 

@@ -11,10 +11,10 @@ public struct Power: ElementwiseBinary {
   public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1], outputs: needs[1] ? [0] : []) }
   private func byBase(_ a: Tensor, _ b: Tensor) -> Tensor {
     // Where b is 0 the factor is 0, also at a = 0, where a^-1 is infinite.
-    select(b .== 0, Tensor(0.0 as Float).cast(to: a.dtype).onDevice(a.device), b * apply(Power(), a, b - 1))
+    select(b .== 0, Tensor(0.0 as Float).cast(to: a.dtype).to(a.device), b * apply(Power(), a, b - 1))
   }
   private func byExponent(_ a: Tensor, _ b: Tensor, _ y: Tensor) -> Tensor {
-    let zero = Tensor(0.0 as Float).cast(to: a.dtype).onDevice(a.device)
+    let zero = Tensor(0.0 as Float).cast(to: a.dtype).to(a.device)
     return select((a .== 0) .& (b .>= 0), zero, y * MartletOps.log(a))
   }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {

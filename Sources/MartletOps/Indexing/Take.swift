@@ -48,10 +48,10 @@ public struct Take: Op {
 func flatIndices(_ indices: Tensor, examples: Int, size: Int) -> Tensor {
   var shape = Shape(repeating: 1, count: indices.rank)
   shape[0] = examples
-  let starts = (Tensor(Array(0..<examples)) * size).onDevice(indices.device).reshaped(shape)
+  let starts = (Tensor(Array(0..<examples)) * size).to(indices.device).reshaped(shape)
   let wide = indices.cast(to: .int64)
   let inside = (wide .>= 0) .& (wide .< size)
-  return select(inside, wide + starts, Tensor(-1).onDevice(indices.device))
+  return select(inside, wide + starts, Tensor(-1).to(indices.device))
 }
 
 /// `count` axes from `from` moved as a block to `to`.

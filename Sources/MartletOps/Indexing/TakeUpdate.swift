@@ -20,7 +20,7 @@ public struct TakeUpdate: Op {
   public func saves(needs: Positions) -> Saves { Saves(inputs: [1]) }
   /// For each slice the number of the write that stays there, to tell writes that a later one covers.
   private func survivors(_ indices: Tensor, _ shape: Shape, _ dtype: DType) -> Tensor {
-    let numbers = Tensor(Array(0..<indices.count)).onDevice(indices.device).reshaped(indices.shape)
+    let numbers = Tensor(Array(0..<indices.count)).to(indices.device).reshaped(indices.shape)
     let table = Tensor(repeating: -1, TensorSpec([shape[axis]], .int64, device: indices.device))
     let last = apply(TakeUpdate(axis: 0), [table, indices, numbers])[0]
     let stays = (apply(Take(axis: 0), [last, indices])[0] .== numbers).cast(to: dtype)

@@ -106,7 +106,8 @@ extension Tensor {
   }
 }
 
-extension Tensor: ExpressibleByFloatLiteral, ExpressibleByArrayLiteral {
+extension Tensor: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
+  public init(integerLiteral value: Int) { self.init(Float(value)) }
   public init(floatLiteral value: Double) { self.init(Float(value)) }
   /// A `float32` tensor: `let x: Tensor = [1, 2, 3]`, `[[1, 2], [3, 4]]`.
   public init(arrayLiteral elements: TensorLiteral...) { self = TensorLiteral.list(elements).tensor }

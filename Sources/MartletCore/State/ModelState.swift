@@ -1,0 +1,123 @@
+/// The tensors of a model by name: a snapshot that shares memory until one side changes.
+public struct State: Sendable {
+  /// The names and tensors, in the order of the model's properties.
+  public var entries: [(name: String, tensor: Tensor)]
+
+  public init(_ entries: [(name: String, tensor: Tensor)]) { self.entries = entries }
+
+  /// The tensor of that name.
+  public subscript(name: String) -> Tensor? { entries.first { $0.name == name }?.tensor }
+
+  /// The names, in order.
+  public var names: [String] { entries.map { $0.name } }
+
+  /// Bytes of all tensors.
+  public var byteCount: Int { entries.reduce(0) { $0 + $1.tensor.spec.byteCount } }
+}
+
+extension State: TensorTree {
+  public var flattened: [Tensor] { entries.map { $0.tensor } }
+  public func rebuilt(from tensors: inout ArraySlice<Tensor>) -> State {
+    State(entries.map { ($0.name, tensors.popFirst()!) })
+  }
+}
+
+extension Module {
+  /// Parameters and buffers under PyTorch's names.
+  public var state: State {
+    State(
+      ModuleTree(self).cells.compactMap { entry in
+        guard entry.cell is Parameter || entry.cell is Buffer, let value = entry.cell.read() else { return nil }
+        return (entry.name, value)
+      })
+  }
+
+  /// The parameters alone, under PyTorch's names: what to differentiate by in functional calls.
+  public var parameterState: State {
+    State(ModuleTree(self).parameters.map { ($0.name, $0.parameter.read()!) })
+  }
+
+  /// Sets the parameters and buffers to those of a state.
+  ///
+  /// Throws, and changes nothing, when names are missing or unknown (unless not `strict`) or shapes or dtypes differ; the
+  /// error lists all of them.
+  public func load(_ state: State, strict: Bool = true) throws(OpError) {
+    let cells = ModuleTree(self).cells.filter { $0.cell is Parameter || $0.cell is Buffer }
+    var given: [String: Tensor] = [:]
+    for entry in state.entries { given[entry.name] = entry.tensor }
+    let known = Set(cells.map { $0.name })
+    let missing = cells.map { $0.name }.filter { given[$0] == nil }
+    let unexpected = state.names.filter { !known.contains($0) }
+    let misshapen = cells.compactMap { name, cell -> String? in
+      guard let new = given[name], let old = cell.read(), new.shape != old.shape || new.dtype != old.dtype else {
+        return nil
+      }
+      return "\(name): \(old.spec) here, \(new.spec) given"
+    }
+    guard misshapen.isEmpty, !strict || missing.isEmpty && unexpected.isEmpty else {
+      let near = unexpected.compactMap { name in
+        Spelling.nearest(to: name, in: missing.isEmpty ? Array(known) : missing).map { "\(name) → \($0)" }
+      }
+      throw OpError(
+        .stateNames(missing: missing, unexpected: unexpected, misshapen: misshapen, near: near), op: "load")
+    }
+    for (name, cell) in cells {
+      guard let value = given[name] else { continue }
+      cell.write(TransformOps.current.copy(value, cell.read()!.device))
+    }
+  }
+
+  /// Runs `body` with other tensors in the place of the model's: a functional call.
+  ///
+  /// The model itself does not change. The tensors may be traced, so `grad` by a state, and `vmap` over stacked states, work.
+  /// Names that are not the model's are an error; cells that the state does not name keep their value.
+  public func with<R>(_ state: State, _ body: () throws -> R) throws -> R {
+    let cells = ModuleTree(self).cells
+    var byName: [String: Cell] = [:]
+    for (name, cell) in cells { byName[name] = cell }
+    var values: [ObjectIdentifier: Tensor] = [:]
+    var unexpected: [String] = []
+    var misshapen: [String] = []
+    for (name, tensor) in state.entries {
+      guard let cell = byName[name] else {
+        unexpected.append(name)
+        continue
+      }
+      if let old = cell.read(), old.shape != tensor.shape || old.dtype != tensor.dtype {
+        misshapen.append("\(name): \(old.spec) here, \(tensor.spec) given")
+      }
+      values[ObjectIdentifier(cell)] = tensor
+    }
+    guard unexpected.isEmpty, misshapen.isEmpty else {
+      let near = unexpected.compactMap { name in
+        Spelling.nearest(to: name, in: Array(byName.keys)).map { "\(name) → \($0)" }
+      }
+      throw OpError(.stateNames(missing: [], unexpected: unexpected, misshapen: misshapen, near: near), op: "with")
+    }
+    return try SubstitutionFrame(values).run { () throws -> R in try body() }
+  }
+}
+
+/// Finds what was probably meant.
+package enum Spelling {
+  /// The candidate with the fewest changed characters, if those are at most a third.
+  package static func nearest(to name: String, in candidates: [String]) -> String? {
+    let best = candidates.map { ($0, distance(Array(name), Array($0))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
+    guard let best, best.1 <= max(1, name.count / 3) else { return nil }
+    return best.0
+  }
+
+  private static func distance(_ a: [Character], _ b: [Character]) -> Int {
+    var row = Array(0...b.count)
+    for i in a.indices {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for j in b.indices {
+        let above = row[j + 1]
+        row[j + 1] = min(above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1))
+        diagonal = above
+      }
+    }
+    return row[b.count]
+  }
+}

@@ -1,0 +1,195 @@
+/// Runs `f` without keeping what is inside for the backward pass, which computes `f` again to get at it.
+///
+/// Saves memory at the cost of computing twice. `f` is captured like a function given to `compile`, once for each set of
+/// input specs, so it must not read values of tensors. Random numbers and state that `f` reads are the same the second
+/// time; what it writes into cells is written once.
+public func checkpointed<T: TensorTree, R: TensorTree>(
+  _ f: @escaping (T) -> R, file: String = #fileID, line: Int = #line
+) -> (T) -> R {
+  var known: [(capture: Capture, call: ProgramCall, template: R)] = []
+  return { x in
+    let inputs = x.flattened
+    var entry = known.first { $0.capture.fits(inputs, counts: []) }
+    if entry == nil {
+      do throws(OpError) {
+        var template: R?
+        let capture = try Capture(inputs, counts: [], line: "\(file):\(line)") { symbolic in
+          let output = f(x.replacing(symbolic))
+          template = output
+          return output.flattened
+        }
+        entry = (capture, ProgramCall(capture.program), template!)
+        known.append(entry!)
+      } catch {
+        let failed = fail(error, inputs)[0]
+        return f(x.mapTensors { _ in failed }).mapTensors { _ in failed }
+      }
+    }
+    let (capture, call, template) = entry!
+    let state = capture.stateInputs.map { ($0 as? Parameter)?.value ?? $0.read()! }
+    let outputs = apply(call, inputs + state)
+    let count = capture.program.outputs.count
+    for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
+    for cell in capture.cleared { cell.write(nil) }
+    return template.replacing(Array(outputs.prefix(count)))
+  }
+}
+
+/// A function with a derivative of your own.
+///
+/// - Parameters:
+///   - f: computes the result; its inside is not differentiated in reverse mode (forward mode goes through it).
+///   - gradient: from the input, the result and a cotangent of the result, the cotangent of the input. It is made of tensor
+///     operations, so that it can be differentiated again.
+public func customGradient<T: TensorTree, R: TensorTree>(
+  _ f: @escaping (T) -> R, gradient: @escaping (_ input: T, _ output: R, _ cotangent: R) -> T
+) -> (T) -> R {
+  { x in
+    var template: R?
+    let call = CustomCall(
+      f: { inputs in
+        let output = f(x.replacing(inputs))
+        template = output
+        return output.flattened
+      },
+      gradient: { inputs, outputs, cotangents in
+        let shape = template!
+        let result = gradient(x.replacing(inputs), shape.replacing(outputs), shape.replacing(cotangents)).flattened
+        guard result.count == inputs.count else {
+          let error = failure(.customGradientCount(result.count, expected: inputs.count), op: "customGradient", inputs)
+          return inputs.map { _ in error }
+        }
+        for (gradient, input) in zip(result, inputs) where gradient.shape != input.shape {
+          let error = failure(.cotangentSpec(expected: input.spec), op: "customGradient", [gradient])
+          return inputs.map { _ in error }
+        }
+        return result
+      })
+    let outputs = apply(call, x.flattened)
+    guard let template else { return f(x.replacing(outputs)) }
+    return template.replacing(outputs)
+  }
+}
+
+/// A call of a captured program as one operation: its derivatives run the program again under the transform.
+private struct ProgramCall: Op {
+  static var id: OpID { .custom }
+  static var name: String { "program" }
+  static var rules: Rules { [.vjp, .jvp, .batched] }
+  private let program: Boxed
+  private final class Boxed: Sendable {
+    let interpreter: Interpreter
+    let inputs: [TensorSpec]
+    init(_ program: Program) {
+      interpreter = Interpreter(program)
+      inputs = (program.inputs + program.stateInputs.map { $0.value }).map { program.values[$0] }
+    }
+  }
+
+  init(_ program: Program) { self.program = Boxed(program) }
+  static func == (a: ProgramCall, b: ProgramCall) -> Bool { a.program === b.program }
+  func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(program)) }
+
+  private func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] {
+    let count = program.interpreter.program.inputs.count
+    let (outputs, state) = try program.interpreter.run(
+      Array(inputs.prefix(count)), state: Array(inputs.dropFirst(count)))
+    return outputs + state
+  }
+  private func runOrFail(_ inputs: [Tensor]) -> [Tensor] {
+    do throws(OpError) { return try run(inputs) } catch { return fail(error, inputs) }
+  }
+
+  func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs == program.inputs else { throw OpError(.message("the program was captured for other specs")) }
+    let program = program.interpreter.program
+    return (program.outputs + program.stateOutputs.map { $0.value }).map { program.values[$0] }
+  }
+  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { try run(inputs) }
+  var canFault: Bool { true }
+  func saves(needs: Positions) -> Saves { Saves(inputs: Positions(bits: .max)) }
+  func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
+    let inputs = saved.inputs.map { $0! }
+    let recording = Recording(inputs) { runOrFail($0) }
+    let given = zip(cotangents, recording.result).map { $0 ?? TransformOps.current.fill(0, $1.spec) }
+    return recording.pullback(given, inputs: inputs, retainsGraph: false).enumerated().map {
+      needs[$0.offset] ? .dense($0.element) : nil
+    }
+  }
+  func jvp(_ tangents: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
+    forward(inputs, tangents) { runOrFail($0) }
+  }
+  func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    MartletCore.mapped(inputs, axes: mapped.map { $0 ? 0 : nil }) { runOrFail($0) }
+  }
+  var attributes: String { "\(program.interpreter.program.instructions.count) operations" }
+}
+
+/// Tangents of the outputs of `f`, by running it forward.
+private func forward(_ inputs: [Tensor], _ tangents: [Tensor?], _ f: ([Tensor]) -> [Tensor]) -> [Tensor?] {
+  let given = zip(inputs, tangents).map { $1 ?? TransformOps.current.fill(0, $0.spec) }
+  return MartletCore.jvp(f, inputs, given).tangent
+}
+
+/// A call of a Swift function with a gradient of its own as one operation.
+private struct CustomCall: Op, @unchecked Sendable {
+  // Sendable: the functions stay with the task that made the call.
+  static var id: OpID { .custom }
+  static var name: String { "customGradient" }
+  static var rules: Rules { [.vjp, .jvp, .batched] }
+  private let functions: Functions
+  private final class Functions {
+    let f: ([Tensor]) -> [Tensor]
+    let gradient: ([Tensor], [Tensor], [Tensor]) -> [Tensor]
+    init(_ f: @escaping ([Tensor]) -> [Tensor], _ gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor]) {
+      self.f = f
+      self.gradient = gradient
+    }
+  }
+
+  init(
+    f: @escaping ([Tensor]) -> [Tensor], gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor]
+  ) { functions = Functions(f, gradient) }
+  static func == (a: CustomCall, b: CustomCall) -> Bool { a.functions === b.functions }
+  func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(functions)) }
+
+  /// By running the shape rules of the function.
+  func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    let stand = inputs.map { Tensor(node: TensorNode(spec: $0, trace: Placeholder.shared)) }
+    let program = try Capture(stand, counts: [], line: "customGradient", functions.f).program
+    return program.outputs.map { program.values[$0] }
+  }
+  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { functions.f(inputs) }
+  var canFault: Bool { true }
+  func saves(needs: Positions) -> Saves { Saves(inputs: Positions(bits: .max), outputs: Positions(bits: .max)) }
+  func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
+    let outputs = saved.outputs.map { $0! }
+    let given = zip(cotangents, outputs).map { $0 ?? TransformOps.current.fill(0, $1.spec) }
+    return functions.gradient(saved.inputs.map { $0! }, outputs, given).enumerated().map {
+      needs[$0.offset] ? .dense($0.element) : nil
+    }
+  }
+  func jvp(_ tangents: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
+    forward(inputs, tangents, functions.f)
+  }
+  func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    let axes: [Int?] = mapped.map { $0 ? 0 : nil }
+    let call = CustomCall(
+      f: { MartletCore.mapped($0, axes: axes, functions.f) },
+      gradient: { inputs, outputs, cotangents in
+        let count = inputs.count
+        let all = axes + [Int?](repeating: 0, count: outputs.count * 2)
+        let gradients = MartletCore.mapped(inputs + outputs + cotangents, axes: all) { tensors in
+          functions.gradient(
+            Array(tensors[..<count]), Array(tensors[count..<(count + outputs.count)]),
+            Array(tensors[(count + outputs.count)...]))
+        }
+        // An input that all examples share gets the sum of their gradients.
+        return zip(gradients, inputs).enumerated().map { position, pair in
+          mapped[position] ? pair.0 : TransformOps.current.sum(pair.0, pair.1.shape)
+        }
+      })
+    return apply(call, inputs)
+  }
+  var attributes: String { "" }
+}

@@ -1,0 +1,66 @@
+public import MartletCore
+
+extension RawTensor {
+  /// The tensor, copied out of the file.
+  ///
+  /// Throws when the dtype has no counterpart.
+  public func tensor(device: Device = .current) throws(FileError) -> Tensor {
+    guard let dtype = DType(safetensors: dtype) else {
+      throw FileError(name, "tensor \(name) has dtype \(self.dtype), which Martlet does not have")
+    }
+    guard shape.count <= Shape.maxRank else {
+      throw FileError(name, "tensor \(name) has \(shape.count) axes; at most \(Shape.maxRank) are possible")
+    }
+    return withUnsafeBytes { bytes in
+      Tensor.make(TensorSpec(Shape(shape), dtype, device: device)) { $0.copyMemory(from: bytes) }
+    }
+  }
+}
+
+extension DType {
+  /// The dtype under its name in safetensors files.
+  package init?(safetensors name: String) {
+    guard let known = DType.allCases.first(where: { $0.safetensorsName == name }) else { return nil }
+    self = known
+  }
+
+  /// The name in safetensors files.
+  package var safetensorsName: String {
+    switch self {
+    case .bool: "BOOL"
+    case .uint8: "U8"
+    case .int8: "I8"
+    case .int16: "I16"
+    case .int32: "I32"
+    case .int64: "I64"
+    case .uint32: "U32"
+    case .float16: "F16"
+    case .bfloat16: "BF16"
+    case .float32: "F32"
+    case .float64: "F64"
+    }
+  }
+}
+
+extension State {
+  /// Reads a safetensors file.
+  public init(safetensors path: String, device: Device = .current) throws(FileError) {
+    let file = try Safetensors(contentsOf: path)
+    var entries: [(name: String, tensor: Tensor)] = []
+    for raw in file.tensors { entries.append((raw.name, try raw.tensor(device: device))) }
+    self.init(entries)
+  }
+
+  /// Writes a safetensors file: under a temporary name first, then renamed.
+  public func write(safetensors path: String, metadata: [String: String] = [:]) throws(FileError) {
+    var tensors: [RawTensor] = []
+    for (name, tensor) in entries {
+      guard let bytes = tensor.withUnsafeBytes({ [UInt8]($0) }) else {
+        throw FileError(path, "tensor \(name) has no value")
+      }
+      tensors.append(
+        RawTensor(name: name, dtype: tensor.dtype.safetensorsName, shape: Array(tensor.shape), bytes: bytes))
+    }
+    try Safetensors.write(tensors, metadata: metadata, to: path)
+  }
+}

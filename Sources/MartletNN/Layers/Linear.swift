@@ -1,0 +1,29 @@
+public import MartletCore
+public import MartletOps
+
+/// `x · weightᵀ + bias`.
+///
+/// **Shapes** `[…, inFeatures]` → `[…, outFeatures]`; `weight` is `[outFeatures, inFeatures]`, `bias` `[outFeatures]`.
+/// Both start uniform in ±1/√inFeatures. Source: PyTorch `Linear`.
+public final class Linear: Module {
+  public let weight: Parameter
+  public let bias: Parameter?
+
+  public init(
+    _ inFeatures: Int, _ outFeatures: Int, bias: Bool = true, dtype: DType = .float32,
+    generator: Generator = Random.generator
+  ) {
+    precondition(inFeatures >= 0 && outFeatures >= 0, "Linear(\(inFeatures), \(outFeatures)): sizes are 0 or more")
+    let bound = inFeatures > 0 ? 1 / Double(inFeatures).squareRoot() : 0
+    weight = Parameter(
+      .uniform([outFeatures, inFeatures], low: -bound, high: bound, dtype: dtype, generator: generator))
+    self.bias =
+      bias ? Parameter(.uniform([outFeatures], low: -bound, high: bound, dtype: dtype, generator: generator)) : nil
+  }
+
+  public func forward(_ x: Tensor) -> Tensor {
+    let product = matmul(x, weight.value.transposed())
+    guard let bias else { return product }
+    return product + bias.value
+  }
+}

@@ -1,0 +1,52 @@
+public import MartletCore
+import MartletOps
+
+/// Adam, and AdamW when `decoupled`. Source: Kingma and Ba 2015; Loshchilov and Hutter 2019; PyTorch `Adam`, `AdamW`.
+public final class Adam: Optimizer {
+  public let parameters: [Parameter]
+  public let rate: StateTensor
+  private let update: AdamUpdate
+  private let moments: [Moments]
+
+  private struct Moments {
+    let m: StateTensor
+    let v: StateTensor
+    /// The steps of this parameter: one without a gradient is left out of a step.
+    let step: StateTensor
+  }
+
+  /// - Parameters:
+  ///   - weightDecay: the L2 penalty; with `decoupled` the parameter shrinks by `rate · weightDecay` instead.
+  public init(
+    _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
+    epsilon: Double = 1e-8, weightDecay: Double = 0, decoupled: Bool = false
+  ) {
+    self.parameters = parameters
+    rate = .scalar(learningRate)
+    update = AdamUpdate(
+      beta1: betas.0, beta2: betas.1, epsilon: epsilon, weightDecay: weightDecay, decoupled: decoupled)
+    moments = parameters.map { Moments(m: .zeros(like: $0), v: .zeros(like: $0), step: .scalar(0)) }
+    for (index, cells) in moments.enumerated() {
+      cells.m.name = "adam.\(index).m"
+      cells.v.name = "adam.\(index).v"
+      cells.step.name = "adam.\(index).step"
+    }
+    rate.name = "adam.rate"
+  }
+
+  public func step() {
+    withoutGradient {
+      for (parameter, cells) in zip(parameters, moments) {
+        guard let g = parameter.grad else { continue }
+        let step = cells.step.value + 1
+        cells.step.value = step
+        // The cells give their tensors away, so that the update writes over them.
+        var inputs = [parameter.take()!, g, cells.m.take()!, cells.v.take()!, step, rate.value]
+        let outputs = apply(update, taking: &inputs)
+        parameter.write(outputs[0])
+        cells.m.write(outputs[1])
+        cells.v.write(outputs[2])
+      }
+    }
+  }
+}

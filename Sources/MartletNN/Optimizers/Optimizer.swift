@@ -1,0 +1,30 @@
+public import MartletCore
+import MartletOps
+
+/// Changes parameters by their gradients. All its state is in cells, so that steps can be captured, saved and resumed.
+public protocol Optimizer: AnyObject {
+  var parameters: [Parameter] { get }
+  /// The learning rate, a scalar: set it between steps.
+  var rate: StateTensor { get }
+  /// One update of every parameter that has a gradient.
+  func step()
+}
+
+extension Optimizer {
+  /// Sets the gradients of the parameters to nil.
+  public func zeroGrad() { for parameter in parameters { parameter.grad = nil } }
+  /// The learning rate as a number.
+  public var learningRate: Double {
+    get { rate.value.item() }
+    set { rate.value = Tensor(scalar: newValue, rate.value.dtype, device: rate.value.device) }
+  }
+}
+
+extension StateTensor {
+  /// A scalar for rates and counts. float64: a float32 count stops at 2²⁴.
+  static func scalar(_ value: Double) -> StateTensor { StateTensor(Tensor(scalar: value, .float64, device: .current)) }
+  /// Zeros like a parameter.
+  static func zeros(like parameter: Parameter) -> StateTensor {
+    StateTensor(Tensor(repeating: 0, parameter.read()!.spec))
+  }
+}

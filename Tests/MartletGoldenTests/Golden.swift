@@ -1,0 +1,93 @@
+import Foundation
+import Martlet
+import MartletFormats
+
+/// A folder of golden cases: `manifest.json` and `golden.safetensors`, as `generate.py` writes them.
+struct Golden: Sendable {
+  let cases: [GoldenCase]
+  private let file: Safetensors
+
+  /// The folder named by `MARTLET_GOLDEN`, else `golden` in the shared folder; nil when there is none.
+  static let shared: Golden? = {
+    let environment = ProcessInfo.processInfo.environment
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let folder =
+      environment["MARTLET_GOLDEN"]
+      ?? (environment["MARTLET_SHARED"] ?? root.deletingLastPathComponent().appending(path: "shared").path) + "/golden"
+    guard FileManager.default.fileExists(atPath: folder + "/manifest.json") else {
+      print("skipped: no golden cases at \(folder); name a folder by MARTLET_GOLDEN")
+      return nil
+    }
+    return try! Golden(folder)
+  }()
+
+  init(_ folder: String) throws {
+    file = try Safetensors(contentsOf: folder + "/golden.safetensors")
+    let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/manifest.json"))
+    cases = try (JSONSerialization.jsonObject(with: data) as! [[String: Any]]).map(GoldenCase.init)
+  }
+
+  func tensor(_ key: String) throws -> Tensor { try file.tensor(named: key).tensor() }
+}
+
+/// One entry of the manifest.
+struct GoldenCase: @unchecked Sendable, CustomTestStringConvertible {
+  let name: String
+  let kind: String
+  let op: String
+  let inputs: [String]
+  let outputs: [String]
+  let cotangents: [String]
+  let grads: [Int: String]
+  let rtol: Double
+  let atol: Double
+  let attributes: [String: Any]
+
+  var testDescription: String { name }
+
+  init(_ entry: [String: Any]) {
+    name = entry["name"] as! String
+    kind = entry["kind"] as! String
+    op = entry["op"] as! String
+    inputs = entry["inputs"] as? [String] ?? []
+    outputs = entry["outputs"] as? [String] ?? []
+    cotangents = entry["cotangents"] as? [String] ?? []
+    grads = Dictionary(
+      uniqueKeysWithValues: (entry["grads"] as? [String: String] ?? [:]).map { (Int($0.key)!, $0.value) })
+    rtol = entry["rtol"] as? Double ?? 1e-4
+    atol = entry["atol"] as? Double ?? 1e-5
+    attributes = entry["attrs"] as? [String: Any] ?? [:]
+  }
+
+  func int(_ name: String) -> Int { (attributes[name] as! NSNumber).intValue }
+  func double(_ name: String, default value: Double = 0) -> Double {
+    (attributes[name] as? NSNumber)?.doubleValue ?? value
+  }
+  func bool(_ name: String) -> Bool { (attributes[name] as? NSNumber)?.boolValue ?? false }
+  func ints(_ name: String) -> [Int] {
+    (attributes[name] as? [NSNumber])?.map(\.intValue) ?? [int(name)]
+  }
+  func string(_ name: String) -> String { attributes[name] as! String }
+}
+
+import Testing
+
+/// Compares with PyTorch's values in the manner of `allclose`.
+func expectClose(
+  _ actual: Tensor, _ expected: Tensor, _ c: GoldenCase, _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
+  guard actual.shape == expected.shape else {
+    Issue.record("\(c.name) \(what): shape \(actual.shape), expected \(expected.shape)", sourceLocation: sourceLocation)
+    return
+  }
+  let a: [Double] = actual.array()
+  let e: [Double] = expected.array()
+  let worst = zip(a, e).map { x, y in
+    x == y || x.isNaN && y.isNaN ? 0 : abs(x - y) - c.atol - c.rtol * abs(y)
+  }
+  if let position = worst.indices.max(by: { !(worst[$0] >= worst[$1]) }), !(worst[position] <= 0) {
+    Issue.record(
+      "\(c.name) \(what): \(a[position]) at \(position), expected \(e[position])", sourceLocation: sourceLocation)
+  }
+}

@@ -1,0 +1,124 @@
+import Martlet
+import Testing
+
+/// How a case's operator is called, for those that exist.
+private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = {
+  func unary(_ f: @escaping @Sendable (Tensor) -> Tensor) -> @Sendable (GoldenCase, [Tensor]) -> [Tensor] {
+    { _, x in [f(x[0])] }
+  }
+  func binary(_ f: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> @Sendable (GoldenCase, [Tensor]) -> [Tensor] {
+    { _, x in [f(x[0], x[1])] }
+  }
+  return [
+    "exp": unary(exp), "log": unary(log), "sqrt": unary(sqrt), "sin": unary(sin), "cos": unary(cos),
+    "tanh": unary(tanh), "sigmoid": unary(sigmoid), "relu": unary(relu), "abs": unary(abs), "sign": unary(sign),
+    "neg": unary { -$0 }, "square": unary { pow($0, 2) }, "reciprocal": unary { 1 / $0 },
+    "rsqrt": unary { pow($0, -0.5) },
+    "add": binary(+), "sub": binary(-), "mul": binary(*), "div": binary(/),
+    "maximum": binary { maximum($0, $1) }, "minimum": binary { minimum($0, $1) }, "pow": binary { pow($0, $1) },
+    "matmul": binary(matmul), "mse_loss": binary { meanSquaredError($0, $1) },
+    "where": { _, x in [`where`(x[0], x[1], x[2])] },
+    "sum": { c, x in [x[0].sum(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
+    "mean": { c, x in [x[0].mean(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
+    "amax": { c, x in [x[0].max(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
+    "amin": { c, x in [-(-x[0]).max(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
+    "argmax": { c, x in [x[0].argMax(axis: c.int("dim"))] },
+    "reshape": { c, x in [x[0].reshaped(Shape(c.ints("shape")))] },
+    "permute": { c, x in [x[0].permuted(c.ints("dims"))] },
+    "expand": { c, x in [x[0].expanded(to: Shape(c.ints("shape")))] },
+    "slice": { c, x in
+      let (start, stop, step) = (c.ints("starts"), c.ints("stops"), c.ints("steps"))
+      return [
+        x[0][
+          .range(from: start[0], to: stop[0], by: step[0]), .range(from: start[1], to: stop[1], by: step[1]),
+          .range(from: start[2], to: stop[2], by: step[2])]
+      ]
+    },
+    "concat": { c, x in [concat(x, axis: c.int("dim"))] },
+    "stack": { c, x in [stack(x, axis: c.int("dim"))] },
+    "split": { c, x in
+      var start = 0
+      return c.ints("sizes").map { size in
+        defer { start += size }
+        return x[0].movingAxis(c.int("dim"), to: 0)[start..<(start + size)].movingAxis(0, to: c.int("dim"))
+      }
+    },
+    "gather": { c, x in [x[0].gather(axis: c.int("dim"), x[1])] },
+    "scatter_add": { c, x in
+      // PyTorch's indices may be smaller than x along the other axes; here they are the rows of x that they name.
+      [x[0].scatterAdding(axis: c.int("dim"), x[1], x[2])]
+    },
+    "index_select": { c, x in [x[0].take(axis: c.int("dim"), x[1])] },
+    "embedding": { _, x in [x[0].take(axis: 0, x[1])] },
+    "topk": { c, x in
+      let (values, indices) = x[0].topK(c.int("k"), axis: c.int("dim"))
+      return [values, indices]
+    },
+    "pad": { c, x in
+      let widths = c.attributes["pads_last_two_dims"] as! [[Int]]
+      return [x[0].padded([(0, 0), (0, 0)] + widths.map { ($0[0], $0[1]) })]
+    },
+    "softmax": { c, x in [softmax(x[0], axis: c.int("dim"))] },
+    "log_softmax": { c, x in [logSoftmax(x[0], axis: c.int("dim"))] },
+    "linear": { _, x in [matmul(x[0], x[1].transposed()) + x[2]] },
+    "cross_entropy": { c, x in
+      let reductions: [String: LossReduction] = ["mean": .mean, "sum": .sum, "none": .none]
+      return [
+        crossEntropy(
+          x[0], x[1], weights: x.count > 2 ? x[2] : nil, labelSmoothing: c.double("label_smoothing"),
+          reduction: reductions[c.string("reduction")]!)
+      ]
+    },
+  ]
+}()
+
+private let known: [GoldenCase] = (Golden.shared?.cases ?? []).filter { c in
+  c.kind == "op" && operators[c.op] != nil && !(c.op == "pad" && c.string("mode") != "constant")
+}
+
+@Suite struct GoldenOperators {
+  @Test(arguments: known) func agreesWithPyTorch(_ c: GoldenCase) throws {
+    let golden = Golden.shared!
+    let inputs = try c.inputs.map(golden.tensor)
+    let f = operators[c.op]!
+    for moment in Moment.allCases {
+      let positions = c.grads.keys.sorted()
+      let cotangents = try c.cotangents.map(golden.tensor)
+      let (outputs, gradients) = moment.run(inputs, outputs: c.outputs.count) { given in
+        let (values, pullback) = vjp({ f(c, $0) }, given)
+        // Only floating outputs have cotangents, in their order.
+        var rest = cotangents[...]
+        let all = values.map { value in
+          value.dtype.isFloating && !rest.isEmpty ? rest.removeFirst() : Tensor(repeating: 0, value.spec)
+        }
+        return values + (cotangents.isEmpty ? [] : pullback(all))
+      }
+      for (output, key) in zip(outputs, c.outputs) {
+        expectClose(output, try golden.tensor(key), c, "\(moment) \(key)")
+      }
+      for position in positions {
+        expectClose(gradients[position], try golden.tensor(c.grads[position]!), c, "\(moment) gradient \(position)")
+      }
+    }
+  }
+
+  @Test func hasCases() { if Golden.shared != nil { #expect(known.count >= 40) } }
+}
+
+/// When values are computed.
+enum Moment: CaseIterable {
+  case now, onDemand, aheadOfTime
+
+  /// Runs `f` in this moment and parts its results.
+  func run(_ inputs: [Tensor], outputs count: Int, _ f: @escaping ([Tensor]) -> [Tensor]) -> ([Tensor], [Tensor]) {
+    let results: [Tensor]
+    switch self {
+    case .now: results = f(inputs)
+    case .onDemand: results = lazy { f(inputs) }
+    case .aheadOfTime:
+      let compiled = compile(f)
+      results = compiled(inputs)
+    }
+    return (Array(results.prefix(count)), Array(results.dropFirst(count)))
+  }
+}

@@ -1,0 +1,118 @@
+import Martlet
+import Testing
+
+private func find(_ op: String) -> (Golden, GoldenCase)? {
+  guard let golden = Golden.shared, let found = golden.cases.first(where: { $0.op == op }) else { return nil }
+  return (golden, found)
+}
+
+@Suite struct GoldenPrograms {
+  @Test func twoLayerNet() throws {
+    guard let (golden, c) = find("two_layer_net") else { return }
+    let t = try c.inputs.map(golden.tensor)
+    let (x, y) = (t[0], t[1])
+    var w1 = t[2].requiringGradient()
+    var w2 = t[3].requiringGradient()
+    var losses: [Tensor] = []
+    for _ in 0..<c.int("steps") {
+      let difference = matmul(maximum(matmul(x, w1), 0), w2) - y
+      let loss = (difference * difference).sum()
+      loss.backward()
+      losses.append(loss.detached())
+      let rate = c.double("lr")
+      w1 = (w1.detached() - w1.grad! * rate).requiringGradient()
+      w2 = (w2.detached() - w2.grad! * rate).requiringGradient()
+    }
+    expectClose(stack(losses), try golden.tensor(c.outputs[0]), c, "losses")
+    expectClose(w1, try golden.tensor(c.outputs[1]), c, "w1")
+    expectClose(w2, try golden.tensor(c.outputs[2]), c, "w2")
+  }
+
+  @Test func logisticRegression() throws {
+    guard let (golden, c) = find("logistic_regression") else { return }
+    let (x, t) = (try golden.tensor(c.inputs[0]), try golden.tensor(c.inputs[1]))
+    func loss(_ w: Tensor) -> Tensor {
+      let p = (tanh(matmul(x, w)) + 1) * 0.5
+      return -log(p * t + (1 - p) * (1 - t)).sum()
+    }
+    try checkGradients(loss, Tensor.zeros([3]))
+    var w = Tensor.zeros([3])
+    var losses: [Tensor] = []
+    for _ in 0..<c.int("steps") {
+      let (value, gradient) = valueAndGrad(loss)(w)
+      losses.append(value)
+      w -= gradient * c.double("lr")
+    }
+    expectClose(stack(losses), try golden.tensor(c.outputs[0]), c, "losses")
+    expectClose(w, try golden.tensor(c.outputs[1]), c, "w")
+  }
+
+  @Test func secondDerivatives() throws {
+    guard let (golden, c) = find("hessian") else { return }
+    let x = try golden.tensor(c.inputs[0])
+    func f(_ x: Tensor) -> Tensor {
+      let t = tanh(x)
+      var product = t[0]
+      for i in 1..<t.count { product = product * t[i] }
+      return product * x.sum()
+    }
+    expectClose(f(x), try golden.tensor(c.outputs[0]), c, "value")
+    expectClose(grad(f)(x), try golden.tensor(c.outputs[1]), c, "gradient")
+    expectClose(hessian(f, x), try golden.tensor(c.outputs[2]), c, "Hessian")
+    expectClose(jvp(grad(f), x, Tensor.ones([x.count])).tangent, try golden.tensor(c.outputs[3]), c, "product")
+  }
+
+  @Test func perExampleGradients() throws {
+    guard let (golden, c) = find("vmap_grad") else { return }
+    let t = try c.inputs.map(golden.tensor)
+    func loss(_ w: Tensor, _ x: Tensor, _ label: Tensor) -> Tensor {
+      crossEntropy((matmul(w, x) + t[1])[.newAxis], label[.newAxis])
+    }
+    let gradients = vmap(inAxes: [nil, 0, 0]) { (w: Tensor, x: Tensor, label: Tensor) in
+      grad { (w: Tensor) in loss(w, x, label) }(w)
+    }
+    expectClose(gradients(t[0], t[2], t[3]), try golden.tensor(c.outputs[0]), c, "gradients")
+  }
+}
+
+@Suite struct GoldenOptimizers {
+  static let cases = (Golden.shared?.cases ?? []).filter { c in
+    ["sgd", "sgd_momentum", "sgd_nesterov", "adam", "adamw"].contains(c.op)
+  }
+
+  @Test(arguments: cases) func followsPyTorch(_ c: GoldenCase) throws {
+    let golden = Golden.shared!
+    let target = try golden.tensor(c.inputs[1])
+    let weights = Tensor.range(from: 1, to: 13).reshaped(4, 3)
+    for compiled in [false, true] {
+      let w = Parameter(try golden.tensor(c.inputs[0]))
+      let rate = c.double("lr")
+      let optimizer: any Optimizer
+      if c.op.hasPrefix("sgd") {
+        optimizer = SGD(
+          [w], learningRate: rate, momentum: c.double("momentum"), weightDecay: c.double("weight_decay"),
+          nesterov: c.bool("nesterov"))
+      } else {
+        let betas = (c.attributes["betas"] as? [Double]) ?? [0.9, 0.999]
+        optimizer = Adam(
+          [w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: c.double("weight_decay"),
+          decoupled: c.op == "adamw")
+      }
+      func step() -> Tensor {
+        optimizer.zeroGrad()
+        let difference = w.value - target
+        let loss = (difference * difference * weights).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+      }
+      let compiledStep = compile { (_: Tensor) in step() }
+      var trajectory = [w.value.detached()]
+      for _ in 0..<c.int("steps") {
+        if compiled { _ = compiledStep(target) } else { _ = step() }
+        trajectory.append(w.value.detached())
+      }
+      expectClose(stack(trajectory), try golden.tensor(c.outputs[0]), c, compiled ? "compiled" : "now")
+    }
+  }
+}
