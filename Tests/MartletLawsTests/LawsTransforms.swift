@@ -70,14 +70,17 @@ private func scalar(_ value: Double) -> Tensor { Tensor(value) }
     let loss: (Tensor, Tensor, Tensor) -> Tensor = { w, x, label in
       crossEntropy(tanh(matmul(x.expandedDims(axis: 0), w)), label.reshaped([1]))
     }
-    let each = vmap(inAxes: [nil, 0, 0], grad(loss))(weights, examples, labels)
+    let gradient: (Tensor, Tensor, Tensor) -> Tensor = grad(loss)
+    let mapped: (Tensor, Tensor, Tensor) -> Tensor = vmap(inAxes: [nil, 0, 0], gradient)
+    let each = mapped(weights, examples, labels)
     #expect(each.shape == [4, 3, 2])
     for example in 0..<4 {
-      let one = grad(loss)(weights, examples.part(0, example), labels.part(0, example))
+      let one = gradient(weights, examples.part(0, example), labels.part(0, example))
       #expect(difference(each.part(0, example), one, loose: 4) == nil)
     }
     // Their sum is the gradient of the sum.
-    let whole = grad { (w: Tensor) in vmap(inAxes: [nil, 0, 0], loss)(w, examples, labels).sum() }(weights)
+    let losses: (Tensor, Tensor, Tensor) -> Tensor = vmap(inAxes: [nil, 0, 0], loss)
+    let whole = grad { (w: Tensor) in losses(w, examples, labels).sum() }(weights)
     #expect(difference(each.sum(axis: 0), whole, loose: 8) == nil)
   }
 
@@ -85,9 +88,11 @@ private func scalar(_ value: Double) -> Tensor { Tensor(value) }
     let a = Tensor((0..<6).map { Double($0) }, shape: [2, 3])
     let b = Tensor((0..<8).map { Double($0) - 3 }, shape: [4, 2])
     // All pairs of columns of a and rows of b.
-    let pairs = vmap(inAxes: [1, nil]) { (x: Tensor, b: Tensor) in
-      vmap(inAxes: [nil, 0]) { (x: Tensor, y: Tensor) in (x * y).sum() + sin(y).sum() * x.max() }(x, b)
-    }(a, b)
+    func all(_ f: @escaping (Tensor, Tensor) -> Tensor) -> (Tensor, Tensor) -> Tensor {
+      let rows: (Tensor, Tensor) -> Tensor = vmap(inAxes: [nil, 0], f)
+      return vmap(inAxes: [1, nil], rows)
+    }
+    let pairs = all { x, y in (x * y).sum() + sin(y).sum() * x.max() }(a, b)
     #expect(pairs.shape == [3, 4])
     for i in 0..<3 {
       for j in 0..<4 {
@@ -96,11 +101,7 @@ private func scalar(_ value: Double) -> Tensor { Tensor(value) }
         #expect(difference(pairs.part(0, i).part(0, j), expected, loose: 4) == nil)
       }
     }
-    let gradients = grad { (a: Tensor) in
-      vmap(inAxes: [1, nil]) { (x: Tensor, b: Tensor) in
-        vmap(inAxes: [nil, 0]) { (x: Tensor, y: Tensor) in (x * x * y).sum() }(x, b)
-      }(a, b).sum()
-    }(a)
+    let gradients = grad { (a: Tensor) in all { x, y in (x * x * y).sum() }(a, b).sum() }(a)
     let expected = grad { (a: Tensor) in (a * a * b.sum(axis: 0).expandedDims(axis: 1)).sum() }(a)
     #expect(difference(gradients, expected, loose: 4) == nil)
   }
