@@ -76,7 +76,7 @@ enum Moment: String, CaseIterable {
   case aheadOfTime = "ahead of time"
 }
 
-/// 784 → 256 → 128 → 10 with dropout.
+/// 784 → 512 → 256 → 10 with dropout.
 final class Classifier: Module {
   let fc1: Linear
   let fc2: Linear
@@ -84,9 +84,9 @@ final class Classifier: Module {
   let dropout: Dropout
 
   init(generator: Generator) {
-    fc1 = Linear(784, 256, generator: generator)
-    fc2 = Linear(256, 128, generator: generator)
-    fc3 = Linear(128, 10, generator: generator)
+    fc1 = Linear(784, 512, generator: generator)
+    fc2 = Linear(512, 256, generator: generator)
+    fc3 = Linear(256, 10, generator: generator)
     dropout = Dropout(0.1, generator: generator)
   }
 

@@ -22,6 +22,7 @@ public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
 /// Runs or records an operation whose result may share its input's memory.
 public func apply<O: ViewOp>(view op: O, _ x: Tensor) -> Tensor {
   if x.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 { return runView(op, x) }
+  if let recorded = recordView(op, x) { return recorded }
   return applyTraced(op, [x])[0]
 }
 
@@ -61,23 +62,12 @@ extension Tensor {
 func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: x.node.spec) } catch { return failed(op, error, [x]) }
-  guard Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
+  guard let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
     return runSlowly(op, [x])
   }
   let result = TensorNode(spec: spec, storage: storage)
-  let status = withExtendedLifetime(x) {
-    let input: InlineArray<1, Unmanaged<TensorNode>> = [.passUnretained(x.node)]
-    return withUnsafePointer(to: input) { i in
-      let output = Unmanaged.passUnretained(result)
-      return withUnsafePointer(to: output) { o in
-        Kernels.call(
-          op, spec.device,
-          KernelArguments(
-            inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 1, outputs: o, 1))
-      }
-    }
-  }
-  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [x]) }
+  let status = Kernels.launch(kernel, op, x.node, result)
+  if status.code != 0 { return failed(op, status, [x]) }
   return Tensor(node: result)
 }
 
@@ -85,26 +75,12 @@ func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
 func runBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: a.node.spec, b.node.spec) } catch { return failed(op, error, [a, b]) }
-  guard a.node.spec.device == b.node.spec.device, Kernels.find(O.self, spec.device),
+  guard a.node.spec.device == b.node.spec.device, let kernel = Kernels.find(O.self, spec.device),
     let storage = Storage(bytes: spec.byteCount)
   else { return runSlowly(op, [a, b]) }
   let result = TensorNode(spec: spec, storage: storage)
-  // Nested: a tuple would retain both.
-  let status = withExtendedLifetime(a) {
-    withExtendedLifetime(b) {
-      let input: InlineArray<2, Unmanaged<TensorNode>> = [.passUnretained(a.node), .passUnretained(b.node)]
-      return withUnsafePointer(to: input) { i in
-        let output = Unmanaged.passUnretained(result)
-        return withUnsafePointer(to: output) { o in
-          Kernels.call(
-            op, spec.device,
-            KernelArguments(
-              inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 2, outputs: o, 1))
-        }
-      }
-    }
-  }
-  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [a, b]) }
+  let status = Kernels.launch(kernel, op, a.node, b.node, result)
+  if status.code != 0 { return failed(op, status, [a, b]) }
   return Tensor(node: result)
 }
 
