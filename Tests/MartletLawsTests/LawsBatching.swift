@@ -78,9 +78,8 @@ import Testing
           let (inputs, axes) = stacked(examples, mapped)
           let f: ([Tensor]) -> [Tensor] = { floating(apply(any: c.op, $0)) }
           let ct = directions(f(examples[0]), c.name + " ct")
-          let together = grad { (x: [Tensor]) in inner(vmap(inAxes: axes) { (y: [Tensor]) in [inner(f(y), ct)] }(x), [
-            Tensor([1.0, 1, 1] as [Double], device: .cpu)
-          ]) }(inputs)
+          let each: ([Tensor]) -> [Tensor] = vmap(inAxes: axes) { (y: [Tensor]) in [inner(f(y), ct)] }
+          let together = grad { (x: [Tensor]) in each(x)[0].sum() }(inputs)
           let loop = examples.map { vjp(f, $0).pullback(ct) }
           let expected = inputs.indices.map { position -> Tensor in
             guard inputs[position].dtype.isFloating else { return together[position] }

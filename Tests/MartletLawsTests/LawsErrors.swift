@@ -109,6 +109,7 @@ extension OpTable {
     case .sliceAdd: SliceAdd(region: region(1, 3))
     case .concat: Concat(axis: 0, sizes: [2, 2])
     case .pad: Pad(low: [1], high: [1], value: 0)
+    case .max: Max(axes: [0], keepDims: false)
     case .topK: TopK(k: 3, largest: true)
     default: cases[0].op
     }
