@@ -10,7 +10,9 @@ func results(_ c: OpCase, on device: Device) -> [Tensor] { apply(any: c.op, c.te
 @Suite struct LawsValues {
   @Test(arguments: Row.all) func kernelsAgree(_ row: Row) {
     for c in row.cases("kernels") {
-      expect("cpu = reference", c, .cpu) { difference(results(c, on: .cpu), results(c, on: .reference), loose: c.loose) }
+      expect("cpu = reference", c, .cpu) {
+        difference(results(c, on: .cpu), results(c, on: .reference), loose: c.loose)
+      }
       expect("delayed = cpu", c, .delayed) { difference(results(c, on: .delayed), results(c, on: .cpu), loose: 0) }
     }
   }
@@ -57,5 +59,18 @@ func results(_ c: OpCase, on device: Device) -> [Tensor] { apply(any: c.op, c.te
         }
       }
     }
+  }
+
+  /// In nested expressions too, where the compiler has many ways to read a literal.
+  @Test func numbersAreWeak() {
+    for dtype in floatingTypes {
+      let x = Tensor(repeating: 1, [2], dtype: dtype)
+      #expect(((tanh(x * 0.5) + 1) * 0.5 - 0.25 / x).dtype == dtype)
+      #expect((2 * x - 1 + maximum(x, 0) * pow(x, 3)).dtype == dtype)
+    }
+    // Not by way of float32.
+    #expect((Tensor(1.0 as Double) * 0.1).item() == 0.1)
+    #expect((Tensor([1, 2]) * 3 - 1).dtype == .int64)
+    #expect((Tensor([1, 2]) * 0.5).dtype == .float32)
   }
 }
