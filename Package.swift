@@ -31,6 +31,8 @@ let package = Package(
       name: "Martlet",
       dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
       swiftSettings: swift),
+    .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
+    .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
     .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
