@@ -22,6 +22,12 @@ let package = Package(
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
     .target(
       name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+    .target(
+      name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
+    .testTarget(
+      name: "MartletLawsTests",
+      dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
+      swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
     .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),

@@ -14,6 +14,7 @@ func registerMatmul() {
     guard let left = Factor(arguments, 0), let right = Factor(arguments, 1) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((left, right)) {} }
     let out = arguments.outputPointer()
     if k == 0 {
       out.initializeMemory(as: UInt8.self, repeating: 0, count: c.byteCount)

@@ -134,6 +134,12 @@ private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 @inline(__always)
 package func applyDown<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { apply(op, inputs) }
 
+/// An operation as its decomposition, which may rely on the rule; nil when there is none.
+func checkedDecomposition<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor]? {
+  do throws(OpError) { _ = try op.outputs(for: inputs.map { $0.spec }) } catch { return failed(op, error, inputs) }
+  return op.decomposed(inputs)
+}
+
 /// Applies an operation of which only the protocol is known.
 package func apply(any op: any Op, _ inputs: [Tensor]) -> [Tensor] {
   func open<O: Op>(_ op: O) -> [Tensor] { apply(op, inputs) }

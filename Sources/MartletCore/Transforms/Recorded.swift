@@ -182,7 +182,7 @@ package final class Recorded: Trace {
     if O.rules.contains(.constant) { return applyDown(op, lowered) }
     guard O.rules.contains(.vjp) else {
       // Recorded as its decomposition, whose operations have rules.
-      if let outputs = op.decomposed(inputs) { return outputs }
+      if let outputs = checkedDecomposition(op, inputs) { return outputs }
       return applyDown(op, lowered)
     }
     let outputs = applyDown(op, lowered)

@@ -106,9 +106,8 @@ extension Tensor {
   }
 }
 
-extension Tensor: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
-  public init(integerLiteral value: Int) { self.init(Float(value)) }
-  public init(floatLiteral value: Double) { self.init(Float(value)) }
+// Not by a number: in `x * 0.5` the compiler may then take 0.5 for a float32 tensor, and numbers would not be weak.
+extension Tensor: ExpressibleByArrayLiteral {
   /// A `float32` tensor: `let x: Tensor = [1, 2, 3]`, `[[1, 2], [3, 4]]`.
   public init(arrayLiteral elements: TensorLiteral...) { self = TensorLiteral.list(elements).tensor }
 }
