@@ -42,6 +42,13 @@ let package = Package(
     .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
+      name: "martlet-docs",
+      dependencies: [
+        "Martlet", "MartletReference", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swift),
+    .executableTarget(name: "Readme", dependencies: ["Martlet"], path: "Examples/Readme", swiftSettings: swift),
+    .executableTarget(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Examples/ThreeMoments", exclude: ["check.arguments"], swiftSettings: swift),

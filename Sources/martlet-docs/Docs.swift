@@ -3,28 +3,55 @@ import Foundation
 import Martlet
 import MartletReference
 
-/// Writes the pages that are made from the code.
+/// Writes the pages and programs that are made from others.
 @main
 struct Docs: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "martlet-docs", abstract: "Writes Documentation/Ops.md from the table of operations.")
+    commandName: "martlet-docs",
+    abstract: "Writes Documentation/Ops.md from the table of operations, and Examples/Readme from the README.")
 
-  @Flag(help: "Write nothing; fail when the page differs from the code.")
+  @Flag(help: "Write nothing; fail when a file differs from its source.")
   var check = false
 
-  @Option(help: "The page.")
-  var output = "Documentation/Ops.md"
-
   func run() throws {
-    let page = OpsPage.text
-    if check {
-      guard let present = try? String(contentsOfFile: output, encoding: .utf8), present == page else {
-        print("\(output) is not what the code says; run `swift run -c release martlet-docs`")
-        throw ExitCode.failure
+    let readme = try String(contentsOfFile: "README.md", encoding: .utf8)
+    var differs = false
+    for (path, text) in [
+      ("Documentation/Ops.md", OpsPage.text), ("Examples/Readme/Readme.swift", ReadmeProgram.text(of: readme)),
+    ] {
+      if !check {
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+      } else if (try? String(contentsOfFile: path, encoding: .utf8)) != text {
+        print("\(path) is not what its source says; run `swift run -c release martlet-docs`")
+        differs = true
       }
-    } else {
-      try page.write(toFile: output, atomically: true, encoding: .utf8)
     }
+    if differs { throw ExitCode.failure }
+  }
+}
+
+/// The README's Swift as one program, so that what it shows compiles and runs.
+enum ReadmeProgram {
+  static func text(of readme: String) -> String {
+    var blocks: [[Substring]] = []
+    var block: [Substring]?
+    for line in readme.split(separator: "\n", omittingEmptySubsequences: false) {
+      if line == "```swift" {
+        block = []
+      } else if line == "```", let lines = block {
+        blocks.append(lines)
+        block = nil
+      } else {
+        block?.append(line)
+      }
+    }
+    let code = blocks.filter { $0.first != "// Package.swift" }.joined()
+    let body = code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
+    let head = [
+      "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
+      "@main", "struct Readme {", "  static func main() throws {",
+    ]
+    return (head + body + ["  }", "}"]).joined(separator: "\n") + "\n"
   }
 }
 

@@ -46,7 +46,9 @@ enum Laws {
     counts.withLock { $0[law, default: 0] += 1 }
   }
   private static func printCounts() {
-    for (law, count) in counts.withLock({ $0 }).sorted(by: { $0.key < $1.key }) { print("laws: \(law): \(count) cases") }
+    for (law, count) in counts.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+      print("laws: \(law): \(count) cases")
+    }
   }
 }
 

@@ -30,7 +30,9 @@ private func slope(_ f: (Double) -> Double) -> Double {
           let x = c.tensors(on: device, wide: true)
           let (f, ct, d) = function(c, x)
           let gradient = vjp(f, x).pullback(ct)
-          for (input, part) in zip(x, gradient) where part.spec != input.spec { return "\(part.spec) is not \(input.spec)" }
+          for (input, part) in zip(x, gradient) where part.spec != input.spec {
+            return "\(part.spec) is not \(input.spec)"
+          }
           let expected = slope { dot(f(moved(x, d, $0)), ct) }
           return difference([dot(gradient, d)], [expected], 1e-7 * c.loose)
         }
@@ -51,7 +53,9 @@ private func slope(_ f: (Double) -> Double) -> Double {
           }
           let second = grad(first)(x)
           let expected = slope { first(moved(x, e, $0)).item() }
-          if let fault = difference([dot(second, e)], [expected], 1e-6 * c.loose) { return "reverse over reverse: \(fault)" }
+          if let fault = difference([dot(second, e)], [expected], 1e-6 * c.loose) {
+            return "reverse over reverse: \(fault)"
+          }
           // Forward over reverse gives the same number.
           let forward = jvp(first, x, e).tangent.item()
           return difference([forward], [dot(second, e)], 1e-10 * c.loose).map { "forward over reverse: \($0)" }
@@ -68,7 +72,9 @@ private func slope(_ f: (Double) -> Double) -> Double {
           let (f, ct, d) = function(c, x)
           let (value, tangent) = jvp(f, x, d)
           if let fault = difference(value, f(x), loose: 1) { return "value: \(fault)" }
-          for (part, whole) in zip(tangent, value) where part.spec != whole.spec { return "\(part.spec) is not \(whole.spec)" }
+          for (part, whole) in zip(tangent, value) where part.spec != whole.spec {
+            return "\(part.spec) is not \(whole.spec)"
+          }
           let narrow = value.contains { $0.dtype != .float64 }
           return difference(
             [dot(tangent, ct)], [dot(vjp(f, x).pullback(ct), d)], narrow ? tolerance(.bfloat16) * 10 : 1e-11 * c.loose)

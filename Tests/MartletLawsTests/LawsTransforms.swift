@@ -48,7 +48,8 @@ private func scalar(_ value: Double) -> Tensor { Tensor(value) }
     // d/dx x · d/dy (x + y) = 1: the inner derivative does not see x's perturbation.
     let reverse = grad { (x: Tensor) in x * grad { (y: Tensor) in x + y }(scalar(3)) }
     #expect(reverse(scalar(2)).item() == 1)
-    let forward = jvp({ (x: Tensor) in x * jvp({ (y: Tensor) in x + y }, scalar(3), scalar(1)).tangent }, scalar(2), scalar(1))
+    let forward = jvp(
+      { (x: Tensor) in x * jvp({ (y: Tensor) in x + y }, scalar(3), scalar(1)).tangent }, scalar(2), scalar(1))
     #expect(forward.tangent.item() == 1)
   }
 

@@ -10,7 +10,9 @@ func results(_ c: OpCase, on device: Device) -> [Tensor] { apply(any: c.op, c.te
 @Suite struct LawsValues {
   @Test(arguments: Row.all) func kernelsAgree(_ row: Row) {
     for c in row.cases("kernels") {
-      expect("cpu = reference", c, .cpu) { difference(results(c, on: .cpu), results(c, on: .reference), loose: c.loose) }
+      expect("cpu = reference", c, .cpu) {
+        difference(results(c, on: .cpu), results(c, on: .reference), loose: c.loose)
+      }
       expect("delayed = cpu", c, .delayed) { difference(results(c, on: .delayed), results(c, on: .cpu), loose: 0) }
     }
   }

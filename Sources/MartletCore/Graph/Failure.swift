@@ -47,9 +47,11 @@ package final class Failed: Trace {
   }
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
-    return specs.isEmpty ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op)) : specs.map {
-      Tensor(node: TensorNode(spec: $0, trace: self))
-    }
+    return specs.isEmpty
+      ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op))
+      : specs.map {
+        Tensor(node: TensorNode(spec: $0, trace: self))
+      }
   }
   /// How many outputs an operation has whose inputs do not fit it.
   static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }

@@ -42,7 +42,8 @@ extension OpTable {
     case .negate: unary(Negate(), .between(-2, 2), signedTypes)
     case .abs: unary(Abs(), .away(0.2, 3), signedTypes) + [OpCase(Abs(), [Input([3], .float64, .list([0]))], .kinked)]
     case .sign: unary(Sign(), .away(0.2, 3), signedTypes)
-    case .relu: unary(Relu(), .away(0.2, 3), integerTypes) + [OpCase(Relu(), [Input([3], .float64, .list([0]))], .kinked)]
+    case .relu:
+      unary(Relu(), .away(0.2, 3), integerTypes) + [OpCase(Relu(), [Input([3], .float64, .list([0]))], .kinked)]
     case .exp: unary(Exp(), .between(-3, 3), [])
     case .log: unary(Log(), .between(0.2, 4), [])
     case .sqrt: unary(Sqrt(), .between(0.2, 4), [])
@@ -92,7 +93,8 @@ extension OpTable {
         cases.append(OpCase(op, [Input([0], from, values)], .none))
         if from.isFloating {
           let wild = special.filter { $0.magnitude < 100 || !$0.isFinite || from != .float16 }
-          cases.append(OpCase(op, [Input([24], from, .list(wild + (from == .float64 ? [1e30, -1e30, 2.9] : [])))], .none))
+          cases.append(
+            OpCase(op, [Input([24], from, .list(wild + (from == .float64 ? [1e30, -1e30, 2.9] : [])))], .none))
         } else if from == .int64 {
           cases.append(OpCase(op, [Input([20], from, .exact(wideIntegers))], .none))
         } else if from != .bool {
@@ -132,7 +134,8 @@ extension OpTable {
     case .power:
       var cases = arithmetic(Power(), .between(0.3, 3), .between(-2, 2), [])
       cases.append(
-        OpCase(Power(), [Input([4], .float64, .list([0, 2, -2, 0])), Input([4], .float64, .list([0, 0, 3, 2]))], .none))
+        OpCase(
+          Power(), [Input([4], .float64, .list([0, 2, -2, 0])), Input([4], .float64, .list([0, 0, 3, 2]))], .none))
       return cases
     case .compare:
       return Compare.Kind.allCases.flatMap { arithmetic(Compare(kind: $0), .grid(0), .grid(0), [.bool] + integerTypes) }
@@ -180,13 +183,17 @@ extension OpTable {
       for (a, la, b, lb) in isCommon(dtype) ? pairs + morePairs : pairs {
         for condition in [a, b, []] {
           cases.append(
-            OpCase(Select(), [Input(condition, .bool, .below(2)), Input(a, dtype, values, la), Input(b, dtype, values, lb)]))
+            OpCase(
+              Select(), [Input(condition, .bool, .below(2)), Input(a, dtype, values, la), Input(b, dtype, values, lb)]))
         }
       }
       cases.append(
         OpCase(
           Select(),
-          [Input([4, 6], .bool, .below(2), .transposed), Input([], dtype, values), Input([4, 6], dtype, values, .strided)]))
+          [
+            Input([4, 6], .bool, .below(2), .transposed), Input([], dtype, values),
+            Input([4, 6], dtype, values, .strided),
+          ]))
     }
     return cases
   }

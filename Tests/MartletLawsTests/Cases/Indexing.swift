@@ -9,7 +9,8 @@ extension OpTable {
   var indexingCases: [OpCase] {
     var cases: [OpCase] = []
     let along: [(Shape, Int, Int)] = [
-      ([5], 0, 3), ([5], 0, 0), ([1], 0, 4), ([65], 0, 200), ([3, 5], 0, 4), ([3, 5], 1, 2), ([2, 3, 4], 1, 5), ([0, 3], 1, 2),
+      ([5], 0, 3), ([5], 0, 0), ([1], 0, 4), ([65], 0, 200), ([3, 5], 0, 4), ([3, 5], 1, 2), ([2, 3, 4], 1, 5),
+      ([0, 3], 1, 2),
       ([2, 3, 4], 2, 1), ([64, 3], 0, 65),
     ]
     let slices: [(Shape, Int, Shape)] = [
@@ -19,7 +20,9 @@ extension OpTable {
     for dtype in allTypes {
       let isCommon = dtype == .float32 || dtype == .float64
       for indexType in isCommon ? [DType.int64, .int32] : [.int64] {
-        for (a, b) in isCommon ? [(Layout.dense, Layout.dense), (.transposed, .strided), (.reversed, .transposed)] : [(.dense, .dense)] {
+        for (a, b) in isCommon
+          ? [(Layout.dense, Layout.dense), (.transposed, .strided), (.reversed, .transposed)] : [(.dense, .dense)]
+        {
           switch self {
           case .gather, .scatterAdd:
             for (shape, axis, count) in along {

@@ -19,7 +19,8 @@ extension OpTable {
         let isEmpty = (0..<shape.rank).contains { axes[$0] && shape[$0] == 0 }
         if isEmpty, self == .max || self == .argMax { continue }
         let values: Values =
-          dtype == .bool ? .below(2) : !dtype.isFloating ? .below(100) : self == .sum || self == .mean ? .between(-1, 2) : .spaced
+          dtype == .bool
+          ? .below(2) : !dtype.isFloating ? .below(100) : self == .sum || self == .mean ? .between(-1, 2) : .spaced
         for keepDims in [false, true] {
           let input = Input(shape, dtype, values, layout)
           switch self {
@@ -62,12 +63,14 @@ extension OpTable {
     case .max:
       [
         OpCase(Max(axes: [1], keepDims: false), [wild], .none), OpCase(Max(axes: [0], keepDims: false), [wild], .none),
-        OpCase(Max(axes: [1], keepDims: true), [tied], .kinked), OpCase(Max(axes: [0, 1], keepDims: false), [tied], .kinked),
+        OpCase(Max(axes: [1], keepDims: true), [tied], .kinked),
+        OpCase(Max(axes: [0, 1], keepDims: false), [tied], .kinked),
       ]
     default:
       [
         OpCase(ArgMax(axis: 1, keepDims: false), [wild], .none), OpCase(ArgMax(axis: 0, keepDims: true), [wild], .none),
-        OpCase(ArgMax(axis: 1, keepDims: false), [tied], .none), OpCase(ArgMax(axis: 0, keepDims: false), [tied], .none),
+        OpCase(ArgMax(axis: 1, keepDims: false), [tied], .none),
+        OpCase(ArgMax(axis: 0, keepDims: false), [tied], .none),
       ]
     }
   }

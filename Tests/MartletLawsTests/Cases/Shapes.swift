@@ -28,12 +28,14 @@ extension OpTable {
     case .reshape: return reshapes
     case .permute:
       return moved([
-        ([], []), ([0], [0]), ([5], [0]), ([3, 5], [1, 0]), ([3, 5], [0, 1]), ([2, 3, 4], [2, 0, 1]), ([2, 0, 4], [1, 2, 0]),
+        ([], []), ([0], [0]), ([5], [0]), ([3, 5], [1, 0]), ([3, 5], [0, 1]), ([2, 3, 4], [2, 0, 1]),
+        ([2, 0, 4], [1, 2, 0]),
         ([2, 1, 3, 65], [3, 1, 0, 2]),
       ]) { Permute(order: $0) }
     case .expand:
       return moved([
-        ([], []), ([], [3]), ([1], [0]), ([1], [65]), ([3, 1], [3, 5]), ([1, 3], [2, 4, 3]), ([0, 1], [0, 3]), ([5], [5]),
+        ([], []), ([], [3]), ([1], [0]), ([1], [65]), ([3, 1], [3, 5]), ([1, 3], [2, 4, 3]), ([0, 1], [0, 3]),
+        ([5], [5]),
         ([2, 1, 3], [4, 2, 5, 3]),
       ]) { Expand(shape: $0) }
     case .slice:
@@ -72,7 +74,8 @@ extension OpTable {
   private var reshapes: [OpCase] {
     moved([
       ([], [1, 1]), ([12], [3, 4]), ([3, 4], [12]), ([0], [0, 5]), ([2, 0], [0]), ([1], []), ([2, 3, 4], [6, 4]),
-      ([2, 3, 4], [2, 12]), ([2, 3, 4], [4, 3, 2]), ([65, 2], [2, 65]), ([1, 4, 1, 3], [4, 3]), ([4, 6], [2, 2, 1, 6, 1]),
+      ([2, 3, 4], [2, 12]), ([2, 3, 4], [4, 3, 2]), ([65, 2], [2, 65]), ([1, 4, 1, 3], [4, 3]),
+      ([4, 6], [2, 2, 1, 6, 1]),
       ([6], [6]), ([2, 6], [2, 2, 3]),
     ]) { Reshape(shape: $0) }
   }
@@ -84,7 +87,8 @@ extension OpTable {
         for (base, value) in [(Layout.dense, Layout.dense), (.transposed, .strided), (.strided, .expanded)] {
           cases.append(
             OpCase(
-              make(region), [Input(shape, dtype, sample(dtype), base), Input(region.sizes, dtype, sample(dtype), value)]))
+              make(region),
+              [Input(shape, dtype, sample(dtype), base), Input(region.sizes, dtype, sample(dtype), value)]))
         }
       }
     }
@@ -113,7 +117,8 @@ extension OpTable {
     var cases: [OpCase] = []
     for dtype in allTypes {
       for (shape, low, high) in [
-        ([], [], []), ([3], [1], [2]), ([0], [2], [0]), ([65], [0], [0]), ([2, 3], [0, 1], [2, 0]), ([2, 0], [1, 1], [0, 1]),
+        ([], [], []), ([3], [1], [2]), ([0], [2], [0]), ([65], [0], [0]), ([2, 3], [0, 1], [2, 0]),
+        ([2, 0], [1, 1], [0, 1]),
         ([2, 3, 4], [1, 0, 2], [0, 3, 1]),
       ] as [(Shape, Shape, Shape)] {
         for value in [0.0, 1.0] {
