@@ -37,8 +37,17 @@ let package = Package(
       name: "Martlet",
       dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
       swiftSettings: swift),
+    .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
+    .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
     .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
+    .executableTarget(
+      name: "martlet-docs",
+      dependencies: [
+        "Martlet", "MartletReference", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swift),
+    .executableTarget(name: "Readme", dependencies: ["Martlet"], path: "Examples/Readme", swiftSettings: swift),
     .executableTarget(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -62,7 +62,8 @@ func registerIndexing() {
     for o in 0..<Int(outer) {
       for j in 0..<count {
         let index =
-          wide ? Int(indices.pointer.load(fromByteOffset: j * 8, as: Int64.self))
+          wide
+          ? Int(indices.pointer.load(fromByteOffset: j * 8, as: Int64.self))
           : Int(indices.pointer.load(fromByteOffset: j * 4, as: Int32.self))
         (out + (o * Int(size) + index) * bytes).copyMemory(
           from: values.pointer + (o * count + j) * bytes, byteCount: bytes)
@@ -82,7 +83,8 @@ private func base(_ arguments: borrowing KernelArguments) {
 private func badIndex(_ pointer: UnsafeRawPointer, _ dtype: DType, _ count: Int, _ size: Int64) -> KernelStatus? {
   for position in 0..<count {
     let index =
-      dtype == .int64 ? pointer.load(fromByteOffset: position * 8, as: Int64.self)
+      dtype == .int64
+      ? pointer.load(fromByteOffset: position * 8, as: Int64.self)
       : Int64(pointer.load(fromByteOffset: position * 4, as: Int32.self))
     if index < 0 || index >= size { return .badIndex(index) }
   }

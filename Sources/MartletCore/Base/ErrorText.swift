@@ -69,7 +69,8 @@ package enum ErrorText {
       )
     case .axis(let axis, let rank):
       return (
-        "axis \(axis) is out of range for \(rank) axes", rank == 0 ? "a scalar has no axes" : "-\(rank) ≤ axis < \(rank)",
+        "axis \(axis) is out of range for \(rank) axes",
+        rank == 0 ? "a scalar has no axes" : "-\(rank) ≤ axis < \(rank)",
         nil
       )
     case .repeatedAxis(let axis): return ("axis \(axis) is named twice", "each axis is named once", nil)
@@ -153,11 +154,13 @@ package enum ErrorText {
       )
     case .escapedTransform(let name):
       return (
-        "a tensor has outlived the \(name) that made it", nil, "return it from the function in place of storing it outside"
+        "a tensor has outlived the \(name) that made it", nil,
+        "return it from the function in place of storing it outside"
       )
     case .gradientOfNonScalar:
       return (
-        "the gradient of a tensor with \(specs.first?.count ?? 0) elements is not defined", "the result has one element",
+        "the gradient of a tensor with \(specs.first?.count ?? 0) elements is not defined",
+        "the result has one element",
         "sum() or mean() first, or pass backward(gradient:), or use vjp or jacobian"
       )
     case .gradientOfDType:
@@ -176,7 +179,8 @@ package enum ErrorText {
       )
     case .cotangentSpec(let expected):
       return (
-        "it was given \(specs.first.map { "\($0)" } ?? "another tensor")", "shape and dtype are those of \(expected)", nil
+        "it was given \(specs.first.map { "\($0)" } ?? "another tensor")", "shape and dtype are those of \(expected)",
+        nil
       )
     case .structure(let text), .message(let text): return (text, nil, nil)
     case .mapSizes(let sizes):

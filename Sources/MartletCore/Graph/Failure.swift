@@ -47,9 +47,11 @@ package final class Failed: Trace {
   }
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
-    return specs.isEmpty ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op)) : specs.map {
-      Tensor(node: TensorNode(spec: $0, trace: self))
-    }
+    return specs.isEmpty
+      ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op))
+      : specs.map {
+        Tensor(node: TensorNode(spec: $0, trace: self))
+      }
   }
   /// How many outputs an operation has whose inputs do not fit it.
   static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }
@@ -91,7 +93,7 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
   }
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
-  if error.origins.isEmpty { error.origins = inputs.compactMap { Origins.origin(of: $0) } }
+  if Origins.areOn, error.origins.isEmpty { error.origins = Origins.lines(inputs, error.argumentNames) }
   guard let slot = ErrorScope.slot else { fatalError("Martlet: \(error)") }
   slot.keep(error)
   return errorTensors(error, like: inputs, count: 3)

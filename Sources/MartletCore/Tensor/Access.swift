@@ -54,6 +54,7 @@ extension Tensor {
     do throws(OpError) {
       let onHost = try uninitialized(spec)
       body(UnsafeMutableRawBufferPointer(start: onHost.node.pointer, count: spec.byteCount))
+      if Origins.areOn { Origins.note(onHost, "Tensor") }
       return onHost
     } catch { return fail(error)[0] }
   }
@@ -87,7 +88,8 @@ extension Tensor {
       var index = Shape(repeating: 0, count: rank)
       var position = 0
       for target in 0..<self.count {
-        (UnsafeMutableRawPointer(buffer.baseAddress!) + target * size).copyMemory(from: base + position * size, byteCount: size)
+        (UnsafeMutableRawPointer(buffer.baseAddress!) + target * size).copyMemory(
+          from: base + position * size, byteCount: size)
         var axis = rank - 1
         while axis >= 0 {
           index[axis] += 1

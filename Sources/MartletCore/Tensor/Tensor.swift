@@ -25,6 +25,8 @@ public struct Tensor: @unchecked Sendable {
   /// The memory; nil for tensors without a value of their own (mapped, symbolic, lazy, error).
   @usableFromInline @exclusivity(unchecked) package final var storage: Storage?
   @usableFromInline package let trace: Trace?
+  /// Where the tensor was made, when `MARTLET_ORIGINS=1`.
+  @exclusivity(unchecked) package final var origin: Origin?
   /// The same tensor one level down, where it is another object.
   private let wrapped: Tensor?
 

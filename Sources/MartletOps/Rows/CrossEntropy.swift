@@ -76,7 +76,8 @@ public func crossEntropy(
       op: CrossEntropy.name, [logits, labels])
   }
   guard labelSmoothing >= 0, labelSmoothing <= 1 else {
-    return failure(.message("labelSmoothing \(labelSmoothing) is not in 0 … 1"), op: CrossEntropy.name, [logits, labels])
+    return failure(
+      .message("labelSmoothing \(labelSmoothing) is not in 0 … 1"), op: CrossEntropy.name, [logits, labels])
   }
   let classes = logits.shape[1]
   let rows = logits.rank == 2 ? logits : logits.movingAxis(1, to: -1).reshaped([labels.count, classes])
@@ -116,7 +117,8 @@ public func crossEntropy(
 /// The mean of `(a - b)²`.
 public func meanSquaredError(_ a: Tensor, _ b: Tensor, reduction: LossReduction = .mean) -> Tensor {
   guard a.shape == b.shape else {
-    return failure(.argumentShape(argument: 1, expected: "\(a.shape), that of the first"), op: "meanSquaredError", [a, b])
+    return failure(
+      .argumentShape(argument: 1, expected: "\(a.shape), that of the first"), op: "meanSquaredError", [a, b])
   }
   let difference = a - b
   let squares = difference * difference

@@ -89,7 +89,9 @@ extension Tensor {
   /// A new axis of size 1 before `axis` (counted from the end when negative: -1 is a new last axis).
   public func expandedDims(axis: Int) -> Tensor {
     let position = axis < 0 ? axis + rank + 1 : axis
-    guard position >= 0, position <= rank else { return failure(.axis(axis, rank: rank + 1), op: "expandedDims", [self]) }
+    guard position >= 0, position <= rank else {
+      return failure(.axis(axis, rank: rank + 1), op: "expandedDims", [self])
+    }
     guard rank < Shape.maxRank else { return failure(.ranksExceeded(rank + 1), op: "expandedDims", [self]) }
     return reshaped(shape.inserting(1, at: position))
   }
