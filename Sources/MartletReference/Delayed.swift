@@ -12,9 +12,9 @@ import MartletOps
 
 /// The CPU behind a queue, a stand-in for a GPU: an operation returns at once, and runs later on another thread.
 ///
-/// The queue holds the memory that its operations use, so freed memory comes back in the order of the operations. A fault
-/// is kept until somebody waits. `MARTLET_DELAY` is the longest of the delays, in microseconds, that are put before some
-/// operations; 0 means none.
+/// The queue holds the memory that its operations use, so freed memory comes back in the order of the operations. A
+/// fault is kept until somebody waits. `MARTLET_DELAY` is the longest of the delays, in microseconds, that are put
+/// before some operations; 0 means none.
 final class DelayedExecutor: Executor, @unchecked Sendable {
   // Sendable: the fields below are guarded by `mutex`.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -108,4 +108,19 @@ private func slope(_ f: (Double) -> Double) -> Double {
       }
     }
   }
+
+  /// Where there is no derivative the documented choice holds.
+  @Test func kinks() {
+    let ones = Tensor([1.0, 1] as [Double])
+    let f: ([Tensor]) -> Tensor = { maximum($0[0], $0[1]).sum() + 10 * minimum($0[0], $0[1]).sum() }
+    for gradient in grad(f)([ones, ones]) { #expect(gradient.array(as: Double.self) == [5.5, 5.5]) }
+    let zeros = Tensor([0.0, 0] as [Double])
+    #expect(grad { (x: Tensor) in (relu(x) + abs(x)).sum() }(zeros).array(as: Double.self) == [0, 0])
+    let ties = Tensor([3.0, 1, 3, 3] as [Double])
+    let third = 1.0 / 3
+    #expect(grad { (x: Tensor) in x.max() }(ties).array(as: Double.self) == [third, 0, third, third])
+    // 0 to the power 0, by base and by exponent.
+    let powers: ([Tensor]) -> Tensor = { pow($0[0], $0[1]).sum() }
+    for gradient in grad(powers)([zeros, zeros]) { #expect(gradient.array(as: Double.self) == [0, 0]) }
+  }
 }
