@@ -175,7 +175,7 @@ private struct Selection {
     let moved = base.permuted(order)
     let size = axes.reduce(1) { $0 * base.shape[$1] }
     let shape = Array(moved.shape[..<place]) + [size] + Array(moved.shape[(place + axes.count)...])
-    let checked = select(inside, index, Tensor(-1).to(index.device))
+    let checked = select(inside, index, Tensor(-1 as Int).to(index.device))
     return (moved.reshaped(Shape(shape)), place, checked, order)
   }
 }
