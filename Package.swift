@@ -32,6 +32,8 @@ let package = Package(
       dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
       swiftSettings: swift),
     .testTarget(
+      name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletNN"], swiftSettings: swift),
+    .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
       name: "ThreeMoments",
