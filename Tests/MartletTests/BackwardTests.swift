@@ -204,7 +204,7 @@ import Testing
     #expect(withoutGradient { p.value.address } == before, "changed in place")
     p.value = [5, 6]
     expectValues(p.value, [2], [5, 6])
-    p.value[0] = 7
+    p.value[0] = Tensor(7)
     expectValues(p.value, [2], [7, 6])
     (p.value * p.value).sum().backward()
     expectValues(p.grad!, [2], [14, 12])

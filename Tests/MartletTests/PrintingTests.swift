@@ -13,8 +13,9 @@ import Testing
   }
 
   @Test(arguments: [
-    Case(2.5, "2.5"),
-    Case(3, "3."),
+    Case(Tensor(2.5), "2.5"),
+    Case(Tensor(3 as Float), "3."),
+    Case(Tensor(3), "3"),
     Case([1, 2, 3], "[1., 2., 3.]"),
     Case([0.5, 1, -10.25], "[  0.50,   1.00, -10.25]"),
     Case([0.1, 0.2], "[0.1, 0.2]"),

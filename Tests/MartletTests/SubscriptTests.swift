@@ -52,7 +52,7 @@ import Testing
     Read("int32", x[Tensor([1] as [Int32]), 0], [1], [4]),
     Read("uint8", x[Tensor([1] as [UInt8]), 0], [1], [4]),
     Read("a matrix of integers", x[0, Tensor([[0, 1], [2, 3]])], [2, 2], [0, 1, 2, 3]),
-    Read("a scalar of integers", x[Tensor(1 as Int), 0], [], [4]),
+    Read("a scalar of integers", x[Tensor(1), 0], [], [4]),
     Read("no integers", x[Tensor([] as [Int])], [0, 4], []),
     Read("in the second axis", x[.all, Tensor([3, 0])], [3, 2], [3, 0, 7, 4, 11, 8]),
     Read("two together", x[Tensor([0, 2]), Tensor([1, -1])], [2], [1, 11]),
@@ -82,30 +82,30 @@ import Testing
   }
 
   private static let writes: [Write] = [
-    Write("a row", [9, 9, 9, 3, 4, 5]) { $0[0] = 9 },
-    Write("an element", [0, 1, 2, 3, 4, 9]) { $0[-1, -1] = 9 },
+    Write("a row", [9, 9, 9, 3, 4, 5]) { $0[0] = Tensor(9) },
+    Write("an element", [0, 1, 2, 3, 4, 9]) { $0[-1, -1] = Tensor(9) },
     Write("a column", [7, 1, 2, 8, 4, 5]) { $0[.all, 0] = [7, 8] },
     Write("a broadcast row", [7, 8, 9, 7, 8, 9]) { $0[.all] = [7, 8, 9] },
     Write("a step", [7, 1, 8, 3, 4, 5]) { $0[0, .range(by: 2)] = [7, 8] },
     Write("backwards", [9, 8, 7, 3, 4, 5]) { $0[0, .range(by: -1)] = [7, 8, 9] },
     Write("rows backwards", [9, 9, 9, 7, 7, 7]) { $0[.range(by: -1)] = [[7], [9]] },
-    Write("an empty part", [0, 1, 2, 3, 4, 5]) { $0[1..<1] = 9 },
+    Write("an empty part", [0, 1, 2, 3, 4, 5]) { $0[1..<1] = Tensor(9) },
     Write("new axis", [7, 8, 9, 3, 4, 5]) { $0[.newAxis, 0] = [[7, 8, 9]] },
-    Write("ellipsis", [0, 1, 7, 3, 4, 7]) { $0[.ellipsis, 2] = 7 },
+    Write("ellipsis", [0, 1, 7, 3, 4, 7]) { $0[.ellipsis, 2] = Tensor(7) },
     Write("itself", [3, 4, 5, 0, 1, 2]) { $0[.all] = $0[.range(by: -1)] },
     Write("adding to a part", [0, 1, 2, 13, 14, 15]) { $0[1] += 10 },
     Write("integers", [0, 1, 2, 7, 8, 9]) { $0[Tensor([1])] = [7, 8, 9] },
-    Write("negative integers", [0, 1, 2, 9, 9, 9]) { $0[Tensor([-1])] = 9 },
+    Write("negative integers", [0, 1, 2, 9, 9, 9]) { $0[Tensor([-1])] = Tensor(9) },
     Write("repeated integers: the last counts", [8, 8, 8, 3, 4, 5]) { $0[Tensor([0, 0])] = [[7], [8]] },
     Write("columns by integers", [8, 1, 7, 8, 4, 7]) { $0[.all, Tensor([2, 0])] = [7, 8] },
     Write("one row, columns by integers", [0, 1, 2, 8, 4, 7]) { $0[1, Tensor([2, 0])] = [7, 8] },
     Write("two together", [7, 1, 2, 3, 4, 8]) { $0[Tensor([0, 1]), Tensor([0, 2])] = [7, 8] },
     Write("two together, repeated", [0, 8, 2, 3, 4, 5]) { $0[Tensor([0, 0]), Tensor([1, 1])] = [7, 8] },
-    Write("a mask and a number", [0, 1, 2, -1, -1, -1]) { $0[$0 .> 2] = -1 },
+    Write("a mask and a number", [0, 1, 2, -1, -1, -1]) { $0[$0 .> 2] = Tensor(-1) },
     Write("a mask and values", [0, 1, 2, 7, 8, 9]) { $0[$0 .> 2] = [7, 8, 9] },
     Write("a mask of rows", [0, 1, 2, 7, 8, 9]) { $0[Tensor([false, true])] = [7, 8, 9] },
     Write("a mask of columns", [0, 7, 2, 3, 8, 5]) { $0[.all, Tensor([false, true, false])] = [[7], [8]] },
-    Write("a mask of nothing", [0, 1, 2, 3, 4, 5]) { $0[$0 .> 99] = 7 },
+    Write("a mask of nothing", [0, 1, 2, 3, 4, 5]) { $0[$0 .> 99] = Tensor(7) },
     Write("another dtype", [0, 1, 2, 7, 7, 7]) { $0[1] = Tensor([7]) },
   ]
 
@@ -144,7 +144,7 @@ import Testing
     let f = { (x: Tensor) -> Tensor in
       var y = x * 1
       y[1] = x[0] * 10
-      y[Tensor([0])] = 5
+      y[Tensor([0])] = Tensor(5)
       return y
     }
     expectValues(f([1, 2, 3]), [3], [5, 10, 3])

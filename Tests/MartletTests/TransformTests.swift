@@ -13,7 +13,7 @@ import Testing
     // Of a constant, of a scalar, by a matrix.
     expectValues(jacobian({ _ in Tensor([1, 2] as [Float]) }, [5], mode: mode), [2, 1], [0, 0])
     expectValues(jacobian({ $0.sum() }, [[1, 2], [3, 4]], mode: mode), [2, 2], [1, 1, 1, 1])
-    expectValues(jacobian({ $0 * 2 }, 3, mode: mode), [], [2])
+    expectValues(jacobian({ $0 * 2 }, Tensor(3 as Float), mode: mode), [], [2])
   }
 
   @Test func secondDerivatives() {

@@ -40,11 +40,13 @@ open class Cell {
   }
 
   /// The value, given away so that it can be changed in place; followed by `write`.
+  ///
+  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed.
   package final func take() -> Tensor? {
     if let frame = StateFrame.current { return frame.read(self) }
     contentWillChange()
     let value = content
-    content = nil
+    if ErrorScope.slot == nil { content = nil }
     return value
   }
 
@@ -146,14 +148,13 @@ public final class Parameter: Cell {
     set { writeChecked(newValue, op: "set") }
     _modify {
       // `p.value -= …` changes the elements in place when nobody else holds them.
-      let old = read()!
+      let spec = read()!.spec
       var tensor = take()!
       yield &tensor
-      if tensor.shape != old.shape || tensor.dtype != old.dtype {
-        content = old
-        fail(OpError(.cellSpec(name, expected: old.spec), op: "set", arguments: [tensor.spec]))
-      } else {
+      if tensor.shape == spec.shape, tensor.dtype == spec.dtype {
         write(tensor)
+      } else {
+        fail(OpError(.cellSpec(name, expected: spec), op: "set", arguments: [tensor.spec]), [tensor])
       }
     }
   }

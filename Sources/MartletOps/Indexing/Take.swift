@@ -51,7 +51,7 @@ func flatIndices(_ indices: Tensor, examples: Int, size: Int) -> Tensor {
   let starts = (Tensor(Array(0..<examples)) * size).to(indices.device).reshaped(shape)
   let wide = indices.cast(to: .int64)
   let inside = (wide .>= 0) .& (wide .< size)
-  return select(inside, wide + starts, Tensor(-1 as Int).to(indices.device))
+  return select(inside, wide + starts, Tensor(-1).to(indices.device))
 }
 
 /// `count` axes from `from` moved as a block to `to`.

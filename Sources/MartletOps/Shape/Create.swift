@@ -106,9 +106,9 @@ extension Tensor {
   }
 }
 
-extension Tensor: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
-  public init(integerLiteral value: Int) { self.init(Float(value)) }
-  public init(floatLiteral value: Double) { self.init(Float(value)) }
+// Not by number literals: the compiler would read the number of `x * 0.5` as a `float32` tensor, whatever other operators
+// there are, and numbers would no longer be weak.
+extension Tensor: ExpressibleByArrayLiteral {
   /// A `float32` tensor: `let x: Tensor = [1, 2, 3]`, `[[1, 2], [3, 4]]`.
   public init(arrayLiteral elements: TensorLiteral...) { self = TensorLiteral.list(elements).tensor }
 }
