@@ -159,10 +159,17 @@ public final class Parameter: Cell {
     }
   }
 
-  /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`.
+  /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`. Setting another shape or
+  /// dtype than the value's is an error.
   public var grad: Tensor? {
     get { gradient.read() }
-    set { gradient.write(newValue) }
+    set {
+      if let newValue, let value = read(), newValue.shape != value.shape || newValue.dtype != value.dtype {
+        fail(OpError(.cellSpec(gradient.name, expected: value.spec), op: "set", arguments: [newValue.spec]), [newValue])
+        return
+      }
+      gradient.write(newValue)
+    }
   }
 
   package override func contentWillChange() { leafTensor = nil }
