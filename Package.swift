@@ -40,6 +40,8 @@ let package = Package(
     .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
     .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
     .testTarget(
+      name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletNN"], swiftSettings: swift),
+    .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
       name: "martlet-docs",

@@ -85,6 +85,8 @@ final class Capture {
   let guards: [CaptureFrame.Guard]
   let counts: [Int]
   let specs: [TensorSpec]
+  /// For each of `stateInputs` whether the program writes it or its gradient.
+  private let trains: [Bool]
 
   /// Runs `f` once on symbolic tensors.
   init(_ inputs: [Tensor], counts: [Int], line: String, _ f: ([Tensor]) -> [Tensor]) throws(OpError) {
@@ -133,9 +135,23 @@ final class Capture {
     self.stateOutputs = stateOutputs
     self.cleared = cleared
     guards = frame.guards
+    let changed = Set((stateOutputs + cleared).map { ObjectIdentifier($0) })
+    trains = frame.stateInputs.map { cell in
+      changed.contains(ObjectIdentifier(cell))
+        || (cell as? Parameter).map { changed.contains(ObjectIdentifier($0.gradient)) } == true
+    }
     if Program.verifies {
       let faults = program.verify()
       precondition(faults.isEmpty, "Martlet: a captured program is malformed:\n\(faults.joined(separator: "\n"))")
+    }
+  }
+
+  /// The values of the cells that the program reads. Parameters are leaves for a `backward()` outside of it, unless it has
+  /// one of its own.
+  var state: [Tensor] {
+    zip(stateInputs, trains).map { cell, trains in
+      if !trains, let parameter = cell as? Parameter { return parameter.value }
+      return cell.read()!
     }
   }
 

@@ -64,25 +64,28 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   /// whole program has succeeded.
   public func callAsFunction(_ input: repeat each Input) -> Output {
     let (inputs, counts) = flatten(repeat each input)
+    var template: Output?
     do throws(OpError) {
       let entry = try entry(inputs, counts, repeat each input)
+      template = entry.template
       let capture = entry.capture
       if capture.stateOutputs.isEmpty, capture.cleared.isEmpty {
-        let state = capture.stateInputs.map { $0.read()! }
+        let state = capture.state
         return entry.template.replacing(try entry.interpreter.run(inputs, state: state).outputs)
       }
       let outputs = try stateLock.holding { () throws(OpError) -> [Tensor] in try commit(entry, inputs) }
       return entry.template.replacing(outputs)
     } catch {
       let failed = fail(error, inputs)[0]
-      return self.f(repeat (each input).mapTensors { _ in failed }).mapTensors { _ in failed }
+      let result = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
+      return result.mapTensors { _ in failed }
     }
   }
 
   private func commit(_ entry: Entry, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
     let capture = entry.capture
     let (outputs, state) = try entry.interpreter.run(
-      inputs, state: capture.stateInputs.map { $0.read()! },
+      inputs, state: capture.state,
       releaseState: { for cell in capture.stateOutputs { _ = cell.take() } })
     for (cell, value) in zip(capture.stateOutputs, state) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }

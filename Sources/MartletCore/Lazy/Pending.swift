@@ -30,12 +30,14 @@ public func lazy<R>(_ body: () throws -> R) rethrows -> R {
     here.pointee.flags |= UInt32(CK_LAZY)
     here.pointee.lazy = Unmanaged.passUnretained(scope).toOpaque()
   }) {
-    let result = try body()
-    Context.with({
-      $0.pointee.flags &= ~UInt32(CK_LAZY)
-      $0.pointee.lazy = nil
-    }) { scope.force() }
-    return result
+    // Also when `body` throws: what it had written has run.
+    defer {
+      Context.with({
+        $0.pointee.flags &= ~UInt32(CK_LAZY)
+        $0.pointee.lazy = nil
+      }) { scope.force() }
+    }
+    return try body()
   }
 }
 
@@ -149,6 +151,15 @@ extension Tensor {
   package func resolved() -> Tensor {
     var tensor = self
     while let pending = tensor.node.trace as? Pending { tensor = pending.forced(output: Int(tensor.node.output)) }
+    return tensor
+  }
+
+  /// What a transform of `level` gives back: operations pending in a `lazy` inside of it are run, for they hide its trace.
+  package func resolved(above level: Int32) -> Tensor {
+    var tensor = self
+    while let pending = tensor.node.trace as? Pending, pending.level > level {
+      tensor = pending.forced(output: Int(tensor.node.output))
+    }
     return tensor
   }
 }

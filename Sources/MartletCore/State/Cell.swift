@@ -40,11 +40,13 @@ open class Cell {
   }
 
   /// The value, given away so that it can be changed in place; followed by `write`.
+  ///
+  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed.
   package final func take() -> Tensor? {
     if let frame = StateFrame.current { return frame.read(self) }
     contentWillChange()
     let value = content
-    content = nil
+    if ErrorScope.slot == nil { content = nil }
     return value
   }
 
@@ -146,22 +148,28 @@ public final class Parameter: Cell {
     set { writeChecked(newValue, op: "set") }
     _modify {
       // `p.value -= …` changes the elements in place when nobody else holds them.
-      let old = read()!
+      let spec = read()!.spec
       var tensor = take()!
       yield &tensor
-      if tensor.shape != old.shape || tensor.dtype != old.dtype {
-        content = old
-        fail(OpError(.cellSpec(name, expected: old.spec), op: "set", arguments: [tensor.spec]))
-      } else {
+      if tensor.shape == spec.shape, tensor.dtype == spec.dtype {
         write(tensor)
+      } else {
+        fail(OpError(.cellSpec(name, expected: spec), op: "set", arguments: [tensor.spec]), [tensor])
       }
     }
   }
 
-  /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`.
+  /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`. Setting another shape or
+  /// dtype than the value's is an error.
   public var grad: Tensor? {
     get { gradient.read() }
-    set { gradient.write(newValue) }
+    set {
+      if let newValue, let value = read(), newValue.shape != value.shape || newValue.dtype != value.dtype {
+        fail(OpError(.cellSpec(gradient.name, expected: value.spec), op: "set", arguments: [newValue.spec]), [newValue])
+        return
+      }
+      gradient.write(newValue)
+    }
   }
 
   package override func contentWillChange() { leafTensor = nil }

@@ -24,7 +24,8 @@ public struct ModelSummary: CustomStringConvertible {
     }
     let widths = (0..<4).map { column in ([header] + body).map { $0[column].count }.max()! }
     let lines = ([header] + body).map { row in
-      zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: "  ")
+      zip(row.dropLast(), widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: "  ")
+        + "  " + row.last!
     }
     let rule = String(repeating: "-", count: widths.reduce(6, +))
     return ([lines[0], rule] + lines.dropFirst() + [rule, "\(parameters) parameters, \(stateBytes) bytes of state"])

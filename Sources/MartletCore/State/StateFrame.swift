@@ -35,6 +35,16 @@ package class StateFrame {
   package func called(_ layer: AnyObject, _ output: Any) { outer?.called(layer, output) }
 }
 
+/// Keeps what is written to itself.
+package final class ScratchFrame: StateFrame {
+  private var values: [ObjectIdentifier: Tensor?] = [:]
+  package override func read(_ cell: Cell) -> Tensor? { values[ObjectIdentifier(cell)] ?? super.read(cell) }
+  package override func write(_ value: Tensor?, to cell: Cell) { values[ObjectIdentifier(cell)] = .some(value) }
+}
+
+/// Calls a function for the structure of its result alone, after an error: no cell changes.
+func withoutWrites<R>(_ body: () -> R) -> R { ScratchFrame().run { body() } }
+
 /// Other values stand in for cells: functional calls.
 package final class SubstitutionFrame: StateFrame {
   private var values: [ObjectIdentifier: Tensor]

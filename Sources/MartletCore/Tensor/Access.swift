@@ -68,7 +68,7 @@ extension Tensor {
       plain = try concrete()
       try Executors.executor(for: plain.device)?.synchronize()
     } catch {
-      fail(error, [self])
+      fail(error.op.isEmpty ? OpError(error.fact, op: "value", arguments: [spec]) : error, [self])
       return nil
     }
     if plain.isContiguous {

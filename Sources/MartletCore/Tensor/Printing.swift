@@ -69,14 +69,22 @@ struct TensorFormatter {
       }
       decimals =
         scientific
-        ? 4 : (0...4).first { places in finite.allSatisfy { Self.isExact($0, places) } } ?? 4
+        ? 4 : (0...4).first { places in finite.allSatisfy { isExact($0, places) } } ?? 4
     }
     width = shown.map { format(at: $0).count }.max() ?? 0
   }
 
-  private static func isExact(_ value: Double, _ places: Int) -> Bool {
-    let scale = [1.0, 10, 100, 1000, 10000][places]
-    return abs((value * scale).rounded() - value * scale) < 1e-6 * max(1, value * scale)
+  /// Whether the dtype has no number between the value and its decimal with so many places.
+  private func isExact(_ value: Double, _ places: Int) -> Bool {
+    let scaled = value * [1.0, 10, 100, 1000, 10000][places]
+    let precision =
+      switch dtype {
+      case .bfloat16: 0x1p-8
+      case .float16: 0x1p-11
+      case .float32: 0x1p-24
+      default: 0x1p-51
+      }
+    return abs(scaled.rounded() - scaled) <= precision * scaled
   }
 
   /// Positions of the elements that are printed.

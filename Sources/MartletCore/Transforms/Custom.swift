@@ -22,7 +22,7 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
         known.append(entry!)
       } catch {
         let failed = fail(error, inputs)[0]
-        return f(x.mapTensors { _ in failed }).mapTensors { _ in failed }
+        return withoutWrites { f(x.mapTensors { _ in failed }) }.mapTensors { _ in failed }
       }
     }
     let (capture, call, template) = entry!

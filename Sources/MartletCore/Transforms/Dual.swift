@@ -38,13 +38,13 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
   let tangents = tangent.flattened
   guard primals.count == tangents.count else {
     let error = failure(.structure("jvp: \(primals.count) tangents are needed, \(tangents.count) given"), op: "jvp")
-    let result = f(x)
+    let result = withoutWrites { f(x) }
     return (result.mapTensors { _ in error }, result.mapTensors { _ in error })
   }
   for (primal, tangent) in zip(primals, tangents)
   where primal.shape != tangent.shape || primal.dtype != tangent.dtype {
     let error = failure(.cotangentSpec(expected: primal.spec), op: "jvp", [tangent])
-    let result = f(x)
+    let result = withoutWrites { f(x) }
     return (result.mapTensors { _ in error }, result.mapTensors { _ in error })
   }
   return withTransform { scope in
@@ -55,7 +55,7 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
           return Tensor(
             node: TensorNode(spec: primal.spec, trace: Dual(scope: scope, tangent: tangent), inner: primal))
         }))
-    let outputs = result.flattened
+    let outputs = result.flattened.map { $0.resolved(above: scope.level) }
     let values = outputs.map { $0.lowered(below: scope.level) }
     let derivatives = outputs.map { output -> Tensor in
       if let dual = output.node.trace as? Dual, dual.level == scope.level { return dual.tangent }

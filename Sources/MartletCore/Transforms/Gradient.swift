@@ -10,7 +10,7 @@ extension Tensor {
 
   /// True when operations on this tensor are recorded for gradients.
   public var requiresGradient: Bool {
-    var tensor = self
+    var tensor = resolved()
     while let trace = tensor.node.trace {
       if trace is Recorded, !trace.isOver { return true }
       guard let inner = tensor.node.inner else { return false }
@@ -30,16 +30,21 @@ extension Tensor {
   /// Leaves keep their gradient; other tensors after `retainGrad()`.
   public var grad: Tensor? {
     get {
+      let node = resolved().node
       guard let record = node.trace as? Recorded else { return nil }
       return record.op == nil ? record.watch?.leafGradient?.read() : record.watch?.gradients[Int(node.output)]?.read()
     }
-    nonmutating set { (node.trace as? Recorded)?.gradientCell(Int(node.output)).write(newValue) }
+    nonmutating set {
+      let node = resolved().node
+      (node.trace as? Recorded)?.gradientCell(Int(node.output)).write(newValue)
+    }
   }
 
   /// Keeps the gradient of this intermediate result, to be read as `grad` after `backward()`.
   public func retainGrad() {
+    let node = resolved().node
     guard let record = node.trace as? Recorded else {
-      fail(OpError(.noGradient, op: "retainGrad", arguments: [spec]))
+      fail(OpError(.noGradient, op: "retainGrad", arguments: [spec]), [self])
       return
     }
     if record.op != nil { _ = record.gradientCell(Int(node.output)) }
@@ -50,8 +55,9 @@ extension Tensor {
   /// Hooks run in the order in which they were added. The result removes the hook when it is called.
   @discardableResult
   public func registerHook(_ hook: @escaping (Tensor) -> Tensor?) -> () -> Void {
+    let node = resolved().node
     guard let record = node.trace as? Recorded else {
-      fail(OpError(.noGradient, op: "registerHook", arguments: [spec]))
+      fail(OpError(.noGradient, op: "registerHook", arguments: [spec]), [self])
       return {}
     }
     let watch = record.watch ?? Recorded.Watch()
@@ -102,7 +108,7 @@ struct Recording<R: TensorTree> {
         leaves.append(leaf)
         return Tensor(node: TensorNode(spec: input.spec, trace: leaf, inner: input))
       }
-      return Context.with({ $0.pointee.flags &= ~2 }) { f(wrapped) }
+      return Context.with({ $0.pointee.flags &= ~2 }) { f(wrapped) }.mapTensors { $0.resolved(above: scope.level) }
     }
     self.leaves = leaves
     self.level = level

@@ -81,7 +81,7 @@ package func mapped<R: TensorTree>(
   }
   if let fact {
     let error = failure(fact, op: "vmap", inputs)
-    return f(inputs.map { _ in error }).mapTensors { _ in error }
+    return withoutWrites { f(inputs.map { _ in error }) }.mapTensors { _ in error }
   }
   return withTransform { transform in
     let outer = Context.here.pointee.maps.map { Unmanaged<MapScope>.fromOpaque($0) }
@@ -93,6 +93,7 @@ package func mapped<R: TensorTree>(
     }
     let result = Context.with({ $0.pointee.maps = Unmanaged.passUnretained(scope).toOpaque() }) { f(wrapped) }
     return result.mapTensors { output in
+      let output = output.resolved(above: transform.level)
       let physical: Tensor
       if output.node.trace is Failed { return output }
       if let trace = output.node.trace, trace.level == transform.level {

@@ -283,26 +283,35 @@ extension Tensor {
       self = taking(SliceUpdate(region: selection.region), &self, [part])
       return
     }
-    // The selected part is changed on its own and put back.
-    let base = selection.base(of: self)
-    guard let (x, axis, index, order) = selection.joined(base) else { return self = afterFailure }
-    let shape = takenShape(x.shape, index.shape, axis)
-    guard value.shape.broadcast(with: shape) == shape else {
-      return self = failure(.sliceValue(value.shape, region: shape), op: "subscript", [self, value])
-    }
-    var inputs: [Tensor]
-    let whole = selection.shape == self.shape && selection.indices.count == 1
-    if whole {
-      inputs = [self, index, value.expanded(to: shape)]
+    if selection.indices.count == 1, selection.region == Region(whole: shape), selection.shape == shape {
+      // Slices of the tensor itself: no part of it may be held here.
+      let (axis, index) = selection.indices[0]
+      let taken = takenShape(shape, index.shape, axis)
+      guard value.shape.broadcast(with: taken) == taken else {
+        return self = failure(.sliceValue(value.shape, region: taken), op: "subscript", [self, value])
+      }
+      var inputs = [self, index, value.expanded(to: taken)]
       self = value
       self = apply(TakeUpdate(axis: axis), taking: &inputs)[0]
       return
     }
-    inputs = [x, index, value.expanded(to: shape)]
-    var changed = apply(TakeUpdate(axis: axis), taking: &inputs)[0]
+    guard let part = changed(selection, value) else { return self = afterFailure }
+    self = taking(SliceUpdate(region: selection.region), &self, [part])
+  }
+
+  /// The selected part with `value` in it. The views of this tensor that it needs are gone when it returns.
+  @inline(never)
+  private func changed(_ selection: Selection, _ value: Tensor) -> Tensor? {
+    guard let (x, axis, index, order) = selection.joined(selection.base(of: self)) else { return nil }
+    let shape = takenShape(x.shape, index.shape, axis)
+    guard value.shape.broadcast(with: shape) == shape else {
+      _ = failure(.sliceValue(value.shape, region: shape), op: "subscript", [self, value])
+      return nil
+    }
+    let changed = apply(TakeUpdate(axis: axis), [x, index, value.expanded(to: shape)])[0]
     var inverse = order
     for (position, source) in order.enumerated() { inverse[source] = position }
-    changed = changed.reshaped(Shape(order.map { selection.shape[$0] })).permuted(inverse)
-    self = taking(SliceUpdate(region: selection.region), &self, [changed.reshaped(selection.region.sizes)])
+    return changed.reshaped(Shape(order.map { selection.shape[$0] })).permuted(inverse)
+      .reshaped(selection.region.sizes)
   }
 }

@@ -106,7 +106,8 @@ extension Tensor {
   }
 }
 
-// Not by a number: in `x * 0.5` the compiler may then take 0.5 for a float32 tensor, and numbers would not be weak.
+// Not by number literals: the compiler would read the number of `x * 0.5` as a `float32` tensor, whatever other operators
+// there are, and numbers would no longer be weak.
 extension Tensor: ExpressibleByArrayLiteral {
   /// A `float32` tensor: `let x: Tensor = [1, 2, 3]`, `[[1, 2], [3, 4]]`.
   public init(arrayLiteral elements: TensorLiteral...) { self = TensorLiteral.list(elements).tensor }

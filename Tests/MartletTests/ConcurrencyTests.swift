@@ -1,0 +1,123 @@
+import Martlet
+import Testing
+
+@Suite struct ConcurrencyTests {
+  /// Tensors cross tasks: each reads what all share, and writes its own copy.
+  @Test func tensorsCrossTasks() async {
+    let shared = count([64, 64])
+    let view = shared.transposed()
+    let sums = await withTaskGroup(of: (Int, Double, Double).self) { group in
+      for task in 0..<8 {
+        group.addTask {
+          var own = shared
+          for round in 0..<50 {
+            own[task] = Tensor(Double(round))
+            own += view * 0
+            _ = matmul(own, view).sum().item()
+          }
+          return (task, own[task].sum().item(), (own.sum() - own[task].sum()).item())
+        }
+      }
+      var results: [(Int, Double, Double)] = []
+      for await result in group { results.append(result) }
+      return results
+    }
+    for (task, row, rest) in sums {
+      #expect(row == 49 * 64)
+      #expect(abs(rest - (shared.sum() - shared[task].sum()).item()) <= 1)
+    }
+    expectSame(shared, count([64, 64]))
+  }
+
+  @Test func oneCompiledFunctionInEightTasks() async {
+    let w = Tensor.normal([16, 16], generator: Generator(seed: 1))
+    let f = compile { (x: Tensor) -> Tensor in tanh(matmul(x, w)) + x.sum() }
+    let eager = { @Sendable (x: Tensor) -> Tensor in tanh(matmul(x, w)) + x.sum() }
+    await withTaskGroup(of: Void.self) { group in
+      for task in 0..<8 {
+        group.addTask {
+          // Tasks share shapes and capture at once.
+          for round in 1...20 {
+            let x = Tensor.normal([1 + round % 4, 16], generator: Generator(seed: task * 100 + round))
+            expectSame(f(x), eager(x), within: 1e-5)
+          }
+        }
+      }
+    }
+    #expect(f.programs.count == 4)
+  }
+
+  private struct Shared<T>: @unchecked Sendable {
+    // The compiled function that writes the cell lets one call in at a time.
+    let value: T
+  }
+
+  @Test func callsThatWriteStateTakeTurns() async {
+    let total = Shared(value: StateTensor([0]))
+    let add = compile { (x: Tensor) -> Tensor in
+      total.value.value = total.value.value + x
+      return total.value.value
+    }
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 { group.addTask { for _ in 0..<100 { _ = add([1]) } } }
+    }
+    expectValues(total.value.value, [1], [800])
+  }
+
+  @Test func gradientsInEightTasks() async {
+    let expected = grad { (x: Tensor) in (tanh(x) * x).sum() }(count([10]))
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          for _ in 0..<50 {
+            expectSame(grad { (x: Tensor) in (tanh(x) * x).sum() }(count([10])), expected)
+            let p = Parameter(count([10]))
+            (tanh(p.value) * p.value).sum().backward()
+            expectSame(p.grad!, expected)
+          }
+        }
+      }
+    }
+  }
+
+  /// A pending tensor forced by several tasks has one value.
+  @Test func pendingTensorsCrossTasks() async {
+    let pending = lazy { exp(count([10]) * 0.1) * 2 }
+    let expected = exp(count([10]) * 0.1) * 2
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 { group.addTask { expectSame(pending + 0, expected) } }
+    }
+  }
+
+  @Test func errorScopesOfTasksAreTheirOwn() async {
+    await withTaskGroup(of: Void.self) { group in
+      for task in 0..<8 {
+        group.addTask {
+          for _ in 0..<20 {
+            let error = await #expect(throws: OpError.self) {
+              try await withErrors {
+                let x = Tensor.ones([2, task + 3])
+                await Task.yield()
+                _ = matmul(x, .ones([2, 2]))
+                await Task.yield()
+              }
+            }
+            #expect(error?.fact == .innerSizes(task + 3, 2))
+            #expect(throws: Never.self) { try withErrors { Tensor.ones([2]) + Tensor.ones([2]) } }
+          }
+        }
+      }
+    }
+  }
+
+  /// Child tasks report to the scope around them.
+  @Test func childTasksShareTheScope() async {
+    await #expect(throws: OpError.self) {
+      try await withErrors {
+        async let sum = (Tensor.ones([2]) + Tensor.ones([3])).sum().item()
+        let value = await sum
+        #expect(value.isNaN)
+      }
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import Martlet
+import Testing
+
+/// Checks shape and values; NaN agrees with NaN.
+func expectValues(
+  _ tensor: Tensor, _ shape: Shape, _ values: [Double], within tolerance: Double = 0, _ name: String = "",
+  at location: SourceLocation = #_sourceLocation
+) {
+  let found: [Double] = tensor.array()
+  let close =
+    found.count == values.count
+    && zip(found, values).allSatisfy { a, b in a == b || a.isNaN && b.isNaN || abs(a - b) <= tolerance }
+  #expect(
+    tensor.shape == shape && close, "\(name) is \(tensor.shape) \(found), not \(shape) \(values)", sourceLocation: location)
+}
+
+/// Checks that two tensors have one spec and values that differ by at most the tolerance.
+func expectSame(
+  _ a: Tensor, _ b: Tensor, within tolerance: Double = 0, _ name: String = "",
+  at location: SourceLocation = #_sourceLocation
+) {
+  #expect(a.dtype == b.dtype, "\(name)", sourceLocation: location)
+  expectValues(a, b.shape, b.array(), within: tolerance, name, at: location)
+}
+
+/// The text of the first error in `body`; fails when there is none.
+func errorText(at location: SourceLocation = #_sourceLocation, _ body: () throws -> Void) -> String {
+  do {
+    try withErrors(body)
+  } catch {
+    return "\(error)"
+  }
+  Issue.record("no error", sourceLocation: location)
+  return ""
+}
+
+/// 0, 1, 2, … as a tensor of a shape.
+func count(_ shape: Shape, dtype: DType = .float32) -> Tensor {
+  Tensor.range(to: Double(shape.elementCount), dtype: dtype).reshaped(shape)
+}
+
+extension Tensor {
+  /// Where the elements start: two tensors with equal addresses share memory.
+  var address: UnsafeMutableRawPointer { node.pointer }
+}
