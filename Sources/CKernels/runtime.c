@@ -4,6 +4,7 @@
 _Thread_local ck_context ck_thread_context;
 
 uint32_t ck_process_flags;
+void ck_set_process_flags(uint32_t flags) { ck_process_flags = flags; }
 __attribute__((constructor)) static void read_process_flags(void) {
   const char *origins = getenv("MARTLET_ORIGINS");
   if (origins && origins[0] && origins[0] != '0') ck_process_flags = CK_ORIGINS;
@@ -22,3 +23,13 @@ void ck_set_kernel(int64_t index, void *kernel) { __atomic_store_n(&ck_kernels[i
 ROOM(ops)
 ROOM(cpu)
 ROOM(reference)
+
+#if __has_feature(thread_sanitizer)
+extern void __tsan_release(void *);
+extern void __tsan_acquire(void *);
+void ck_let_go(const void *object) { __tsan_release((void *)object); }
+void ck_own_alone(const void *object) { __tsan_acquire((void *)object); }
+#else
+void ck_let_go(const void *object) { (void)object; }
+void ck_own_alone(const void *object) { (void)object; }
+#endif

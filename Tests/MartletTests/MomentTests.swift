@@ -214,7 +214,8 @@ private func batch(_ index: Int) -> (Tensor, Tensor) {
     expectSame(leaf.grad!, grad { self.f($0).sum() }(x), within: 1e-6)
     // Transforms inside.
     let gradient = compile { (x: Tensor) -> Tensor in vmap { grad { self.f($0).sum() }($0) }(x) }
-    expectSame(gradient(stack([x, x])), stack([grad { self.f($0).sum() }(x), grad { self.f($0).sum() }(x)]), within: 1e-6)
+    expectSame(
+      gradient(stack([x, x])), stack([grad { self.f($0).sum() }(x), grad { self.f($0).sum() }(x)]), within: 1e-6)
   }
 
   /// The parameters that a compiled forward pass reads get gradients, as those of the function itself.

@@ -65,7 +65,9 @@ import Testing
     }
     _ = f(.zeros([2]))
     #expect(symbolic.hasPrefix("Tensor(float32[2], symbolic, in the capture at MartletTests/PrintingTests.swift:"))
-    _ = errorText { #expect("\(matmul(.zeros([2, 3]), .zeros([2, 3])))".hasSuffix(", without a value after an error)")) }
+    _ = errorText {
+      #expect("\(matmul(.zeros([2, 3]), .zeros([2, 3])))".hasSuffix(", without a value after an error)"))
+    }
     var traced = ""
     _ = grad { (x: Tensor) -> Tensor in
       traced = "\(x)"

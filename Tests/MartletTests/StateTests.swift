@@ -110,7 +110,9 @@ private final class Tied: Module {
           rule: names, shapes and dtypes are the model's
           try: did you mean weigth → weight?
         """)
-    #expect(throws: OpError.self) { try model.load(State([("weight", .ones([3, 2], dtype: .float64))]), strict: false) }
+    #expect(throws: OpError.self) {
+      try model.load(State([("weight", .ones([3, 2], dtype: .float64))]), strict: false)
+    }
     #expect(throws: OpError.self) { try model.load(State([("bias", .ones([3])), ("weight", .ones([2, 3]))])) }
     for (name, tensor) in before.entries { expectSame(model.state[name]!, tensor) }
     try model.load(State([("bias", .ones([3])), ("other", .ones([1]))]), strict: false)
@@ -205,8 +207,12 @@ private final class Tied: Module {
     }
     expectValues(inside, [2], [4, 5])
     expectValues(model.weight.value, [2], [1, 2])
-    #expect(errorText { try model.with(State([("weight", [5, 6])])) { model.weight.value = [1] } }.contains("does not fit weight"))
-    let text = errorText { try model.with(State([("weight", [5, 6])])) { model.weight.value = model.weight.value.reshaped([2, 1]) } }
+    #expect(
+      errorText { try model.with(State([("weight", [5, 6])])) { model.weight.value = [1] } }.contains(
+        "does not fit weight"))
+    let text = errorText {
+      try model.with(State([("weight", [5, 6])])) { model.weight.value = model.weight.value.reshaped([2, 1]) }
+    }
     #expect(text.contains("weight is float32[2]"))
     expectValues(model.weight.value, [2], [1, 2])
   }
@@ -221,12 +227,15 @@ private final class Tied: Module {
       ("weight is float32[2]", { p.value = [1, 2, 3] }),
       ("weight is float32[2]", { p.value = Tensor([1, 2]) }),
       ("weight is float32[2]", { p.value += [[1], [2]] }),
-      ("a mapped tensor cannot be written into weight", {
-        _ = vmap { (x: Tensor) -> Tensor in
-          p.value = x
-          return x
-        }([[1, 2], [3, 4]])
-      }),
+      (
+        "a mapped tensor cannot be written into weight",
+        {
+          _ = vmap { (x: Tensor) -> Tensor in
+            p.value = x
+            return x
+          }([[1, 2], [3, 4]])
+        }
+      ),
       ("do not broadcast", { p.value -= [1, 2, 3] }),
       ("do not broadcast", { p.value = p.value + [1, 2, 3] }),
     ]
@@ -319,7 +328,9 @@ private final class Tied: Module {
     }
   }
 
-  private func power(_ base: Double, _ n: Double) -> Double { (0..<Int(n)).reduce(1.0) { product, _ in product * base } }
+  private func power(_ base: Double, _ n: Double) -> Double {
+    (0..<Int(n)).reduce(1.0) { product, _ in product * base }
+  }
 
   @Test func parametersWithoutGradientStay() {
     let (p, q) = (Parameter([1]), Parameter([1]))

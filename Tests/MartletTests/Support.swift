@@ -11,7 +11,8 @@ func expectValues(
     found.count == values.count
     && zip(found, values).allSatisfy { a, b in a == b || a.isNaN && b.isNaN || abs(a - b) <= tolerance }
   #expect(
-    tensor.shape == shape && close, "\(name) is \(tensor.shape) \(found), not \(shape) \(values)", sourceLocation: location)
+    tensor.shape == shape && close, "\(name) is \(tensor.shape) \(found), not \(shape) \(values)",
+    sourceLocation: location)
 }
 
 /// Checks that two tensors have one spec and values that differ by at most the tolerance.

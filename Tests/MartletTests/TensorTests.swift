@@ -122,7 +122,8 @@ import Testing
     expectValues(column + Tensor([1, 2, 3] as [Float]), [2, 3], [11, 12, 13, 21, 22, 23])
     expectValues(Tensor([1, 2] as [Float]) + Tensor(5 as Float), [2], [6, 7])
     expectValues(Tensor.zeros([0, 3]) + Tensor.ones([3]), [0, 3], [])
-    expectValues(Tensor.ones([2, 1, 2]) * Tensor([[1, 2], [3, 4]] as [[Float]]), [2, 2, 2], [1, 2, 3, 4, 1, 2, 3, 4])
+    expectValues(
+      Tensor.ones([2, 1, 2]) * Tensor([[1, 2], [3, 4]] as [[Float]]), [2, 2, 2], [1, 2, 3, 4, 1, 2, 3, 4])
     expectValues(Tensor([1] as [Float]).expanded(to: [2, 2]), [2, 2], [1, 1, 1, 1])
   }
 
@@ -131,7 +132,8 @@ import Testing
     let b: Tensor = [3, 2, 1]
     let table: [(String, Tensor, [Double])] = [
       ("==", a .== b, [0, 1, 0]), ("!=", a .!= b, [1, 0, 1]), ("<", a .< b, [1, 0, 0]), ("<=", a .<= b, [1, 1, 0]),
-      (">", a .> b, [0, 0, 1]), (">=", a .>= b, [0, 1, 1]), ("== 2", a .== 2, [0, 1, 0]), ("< 2.5", a .< 2.5, [1, 1, 0]),
+      (">", a .> b, [0, 0, 1]), (">=", a .>= b, [0, 1, 1]), ("== 2", a .== 2, [0, 1, 0]),
+      ("< 2.5", a .< 2.5, [1, 1, 0]),
       ("ints < 1.5", Tensor([1, 2]) .< 1.5, [1, 0]), ("not", .!(a .< b), [0, 1, 1]),
       ("and", (a .>= 2) .& (b .>= 2), [0, 1, 0]), ("or", (a .> 2) .| (b .> 2), [1, 0, 1]),
       ("xor", (a .>= 2) .^ (b .>= 2), [1, 0, 1]), ("int and float", Tensor([1, 2, 3]) .== b, [0, 1, 0]),

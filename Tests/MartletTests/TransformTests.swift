@@ -38,7 +38,8 @@ import Testing
 
   @Test func resultsThatDoNotDependOnTheExample() {
     expectValues(vmap { (_: Tensor) in Tensor([1, 2] as [Float]) }(.zeros([3, 5])), [3, 2], [1, 2, 1, 2, 1, 2])
-    expectValues(vmap(outAxis: 1) { (_: Tensor) in Tensor([1, 2] as [Float]) }(.zeros([3])), [2, 3], [1, 1, 1, 2, 2, 2])
+    expectValues(
+      vmap(outAxis: 1) { (_: Tensor) in Tensor([1, 2] as [Float]) }(.zeros([3])), [2, 3], [1, 1, 1, 2, 2, 2])
   }
 
   @Test func trees() {
@@ -100,10 +101,11 @@ import Testing
     }([1, 2])
     expectValues(kept! + 1, [2], [3, 5])
     #expect(!kept!.requiresGradient)
-    _ = jvp({ (x: Tensor) -> Tensor in
-      kept = x * 3
-      return x
-    }, [1, 2], [1, 1])
+    _ = jvp(
+      { (x: Tensor) -> Tensor in
+        kept = x * 3
+        return x
+      }, [1, 2], [1, 1])
     expectValues(kept! + 1, [2], [4, 7])
   }
 
@@ -120,7 +122,8 @@ import Testing
       return x
     }
     _ = f([1, 2])
-    #expect(errorText { _ = kept! + 1 }.contains("a symbolic tensor has outlived the capture by compile at MartletTests/"))
+    #expect(
+      errorText { _ = kept! + 1 }.contains("a symbolic tensor has outlived the capture by compile at MartletTests/"))
     #expect(errorText { _ = kept!.floats }.contains("has outlived the capture"))
   }
 }

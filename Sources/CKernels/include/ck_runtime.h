@@ -42,6 +42,7 @@ typedef struct ck_context {
 extern _Thread_local ck_context ck_thread_context;
 static inline ck_context *ck_here(void) { return &ck_thread_context; }
 extern uint32_t ck_process_flags;  // flags of all threads: CK_ORIGINS when the process asked for it
+void ck_set_process_flags(uint32_t flags);
 static inline uint32_t ck_flags(void) { return ck_thread_context.flags | ck_process_flags; }
 
 // Kernel objects by device * CK_OPS + op; null where a device has no kernel for an op.
@@ -54,6 +55,11 @@ void ck_set_kernel(int64_t index, void *_Nullable kernel);
 bool ck_install_ops(void);
 bool ck_install_cpu(void);
 bool ck_install_reference(void);
+
+// Tell the thread sanitizer what a reference count orders, which it does not see: everything done by the thread that let go
+// of an object comes before what its last owner does. Nothing in other builds.
+void ck_let_go(const void *object);
+void ck_own_alone(const void *object);
 
 // Pooled memory. Blocks are 64-byte aligned. `bytes` of free must equal that of alloc.
 typedef struct { int64_t live_bytes, cached_bytes, peak_bytes, allocations; } ck_pool_stats;

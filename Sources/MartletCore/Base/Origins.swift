@@ -18,7 +18,7 @@ package final class Origin: Sendable {
     var line: String? {
       guard let frames = backtrace?.symbolicated()?.frames else { return nil }
       for frame in frames {
-        guard let place = frame.symbol?.sourceLocation, place.line > 0, !place.path.contains("/Sources/Martlet") else {
+        guard let place = frame.symbol?.sourceLocation, place.line > 0, !place.path.contains("Sources/Martlet") else {
           continue
         }
         return "\(place.path.split(separator: "/").suffix(2).joined(separator: "/")):\(place.line)"
@@ -35,6 +35,9 @@ package final class Origin: Sendable {
 package enum Origins {
   @inline(__always)
   package static var areOn: Bool { ck_flags() & UInt32(CK_ORIGINS) != 0 }
+
+  /// As if the process had been started with `MARTLET_ORIGINS=1`.
+  package static func turnOn() { ck_set_process_flags(UInt32(CK_ORIGINS)) }
 
   static func note(_ tensor: Tensor, _ op: String) {
     if tensor.node.origin == nil { tensor.node.origin = Origin(op: op) }

@@ -52,8 +52,10 @@ extension Tensor {
   /// True when this variable holds the only reference to the elements, so that they may be overwritten.
   package var isSoleOwner: Bool {
     mutating get {
-      isKnownUniquelyReferenced(&node) && node.trace == nil && node.strides == nil
-        && isKnownUniquelyReferenced(&node.storage) && node.storage.unsafelyUnwrapped.isPooled
+      guard isKnownUniquelyReferenced(&node) else { return false }
+      ck_own_alone(Unmanaged.passUnretained(node).toOpaque())
+      return node.trace == nil && node.strides == nil && isKnownUniquelyReferenced(&node.storage)
+        && node.storage.unsafelyUnwrapped.isPooled
     }
   }
 }
