@@ -47,9 +47,11 @@ package final class Failed: Trace {
   }
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
-    return specs.isEmpty ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op)) : specs.map {
-      Tensor(node: TensorNode(spec: $0, trace: self))
-    }
+    return specs.isEmpty
+      ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op))
+      : specs.map {
+        Tensor(node: TensorNode(spec: $0, trace: self))
+      }
   }
   /// How many outputs an operation has whose inputs do not fit it.
   static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }
@@ -99,6 +101,8 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
 
 /// Reports an error and yields one error tensor.
 @inline(never)
-package func failure(_ fact: Fact, op: String, _ inputs: [Tensor] = []) -> Tensor {
-  fail(OpError(fact, op: op, arguments: inputs.map { $0.spec }), inputs)[0]
+package func failure(_ fact: Fact, op: String, _ inputs: [Tensor] = [], names: [String] = []) -> Tensor {
+  var error = OpError(fact, op: op, arguments: inputs.map { $0.spec })
+  error.argumentNames = names
+  return fail(error, inputs)[0]
 }

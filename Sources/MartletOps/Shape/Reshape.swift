@@ -8,6 +8,7 @@ public struct Reshape: ViewOp {
   public let shape: Shape
   public init(shape: Shape) { self.shape = shape }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    for size in shape where size < 0 { throw OpError(.negativeSize(shape)) }
     guard let count = shape.checkedElementCount, count == x.count else { throw OpError(.reshape(to: shape)) }
     return x.with(shape: shape)
   }
@@ -89,7 +90,9 @@ extension Tensor {
   /// A new axis of size 1 before `axis` (counted from the end when negative: -1 is a new last axis).
   public func expandedDims(axis: Int) -> Tensor {
     let position = axis < 0 ? axis + rank + 1 : axis
-    guard position >= 0, position <= rank else { return failure(.axis(axis, rank: rank + 1), op: "expandedDims", [self]) }
+    guard position >= 0, position <= rank else {
+      return failure(.axis(axis, rank: rank + 1), op: "expandedDims", [self])
+    }
     guard rank < Shape.maxRank else { return failure(.ranksExceeded(rank + 1), op: "expandedDims", [self]) }
     return reshaped(shape.inserting(1, at: position))
   }
