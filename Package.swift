@@ -22,6 +22,12 @@ let package = Package(
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
     .target(
       name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+    .target(
+      name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
+    .testTarget(
+      name: "MartletLawsTests",
+      dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
+      swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
     .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
@@ -31,10 +37,19 @@ let package = Package(
       name: "Martlet",
       dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
       swiftSettings: swift),
+    .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
+    .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
     .testTarget(
       name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletNN"], swiftSettings: swift),
     .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
+    .executableTarget(
+      name: "martlet-docs",
+      dependencies: [
+        "Martlet", "MartletReference", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swift),
+    .executableTarget(name: "Readme", dependencies: ["Martlet"], path: "Examples/Readme", swiftSettings: swift),
     .executableTarget(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],

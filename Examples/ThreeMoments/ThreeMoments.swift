@@ -44,7 +44,9 @@ struct ThreeMoments: ParsableCommand {
     print("\nmoment           seconds     loss   accuracy")
     for run in runs {
       let name = run.moment.rawValue.padded(to: 15)
-      print("\(name) \(run.seconds.text(1, width: 8)) \(run.losses.last!.text(4, width: 8)) \((run.accuracy * 100).text(2, width: 8)) %")
+      print(
+        "\(name) \(run.seconds.text(1, width: 8)) \(run.losses.last!.text(4, width: 8)) \((run.accuracy * 100).text(2, width: 8)) %"
+      )
     }
     try compare(runs)
   }

@@ -15,7 +15,7 @@
 #define FLOAT_UNARY(t, T)                                           \
   UNARY(neg_##t, T, LOOP, -x)                                       \
   UNARY(abs_##t, T, LOOP, __builtin_elementwise_abs(x))             \
-  UNARY(sign_##t, T, LOOP, (T)(x > 0) - (T)(x < 0))                 \
+  UNARY(sign_##t, T, LOOP, x != x ? x : (T)(x > 0) - (T)(x < 0))    \
   UNARY(sqrt_##t, T, LOOP, __builtin_elementwise_sqrt(x))           \
   UNARY(rsqrt_##t, T, LOOP, 1 / __builtin_elementwise_sqrt(x))      \
   UNARY(reciprocal_##t, T, LOOP, 1 / x)                             \

@@ -1,6 +1,13 @@
 #include "ck_runtime.h"
+#include <stdlib.h>
 
 _Thread_local ck_context ck_thread_context;
+
+uint32_t ck_process_flags;
+__attribute__((constructor)) static void read_process_flags(void) {
+  const char *origins = getenv("MARTLET_ORIGINS");
+  if (origins && origins[0] && origins[0] != '0') ck_process_flags = CK_ORIGINS;
+}
 void *_Nullable ck_kernels[CK_DEVICES * CK_OPS];
 void ck_set_kernel(int64_t index, void *kernel) { __atomic_store_n(&ck_kernels[index], kernel, __ATOMIC_RELEASE); }
 

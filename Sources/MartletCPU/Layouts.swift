@@ -37,6 +37,9 @@ extension ck_nd {
 }
 
 /// An operand in row-major order without gaps: itself, or a copy in pooled memory.
+///
+/// The copy lives as long as the operand: keep that by `withExtendedLifetime` beyond the last use of the pointer, else the
+/// memory goes back to the pool before the kernel has read it.
 struct Dense {
   let pointer: UnsafeMutableRawPointer
   private let storage: Storage?

@@ -75,7 +75,8 @@ import Testing
 
 /// Compares with PyTorch's values in the manner of `allclose`.
 func expectClose(
-  _ actual: Tensor, _ expected: Tensor, _ c: GoldenCase, _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+  _ actual: Tensor, _ expected: Tensor, _ c: GoldenCase, _ what: String,
+  sourceLocation: SourceLocation = #_sourceLocation
 ) {
   guard actual.shape == expected.shape else {
     Issue.record("\(c.name) \(what): shape \(actual.shape), expected \(expected.shape)", sourceLocation: sourceLocation)

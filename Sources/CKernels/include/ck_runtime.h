@@ -20,7 +20,7 @@ enum {
 };
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
-enum { CK_LAZY = 1, CK_NO_RECORD = 2 };
+enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4 };
 
 // What scopes change for the calling thread. The pointers belong to the scope functions, which outlive their use.
 typedef struct ck_context {
@@ -41,6 +41,8 @@ typedef struct ck_context {
 
 extern _Thread_local ck_context ck_thread_context;
 static inline ck_context *ck_here(void) { return &ck_thread_context; }
+extern uint32_t ck_process_flags;  // flags of all threads: CK_ORIGINS when the process asked for it
+static inline uint32_t ck_flags(void) { return ck_thread_context.flags | ck_process_flags; }
 
 // Kernel objects by device * CK_OPS + op; null where a device has no kernel for an op.
 enum { CK_OPS = 512, CK_DEVICES = 8 };

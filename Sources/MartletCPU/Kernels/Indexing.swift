@@ -5,6 +5,7 @@ import MartletOps
 func registerIndexing() {
   Kernels.register(Gather.self, .cpu) { op, arguments in
     guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime((x, indices)) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     return KernelStatus(
       ck_gather(
@@ -15,6 +16,7 @@ func registerIndexing() {
     guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((indices, values)) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
     base(arguments)
@@ -25,6 +27,7 @@ func registerIndexing() {
   }
   Kernels.register(Take.self, .cpu) { op, arguments in
     guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime((x, indices)) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     return KernelStatus(
       ck_take(
@@ -35,6 +38,7 @@ func registerIndexing() {
     guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((indices, values)) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
     base(arguments)
@@ -47,6 +51,7 @@ func registerIndexing() {
     guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((indices, values)) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     let count = arguments.elementCount(1)
     if let bad = badIndex(indices.pointer, arguments.dtype(1), count, size) { return bad }
@@ -57,7 +62,8 @@ func registerIndexing() {
     for o in 0..<Int(outer) {
       for j in 0..<count {
         let index =
-          wide ? Int(indices.pointer.load(fromByteOffset: j * 8, as: Int64.self))
+          wide
+          ? Int(indices.pointer.load(fromByteOffset: j * 8, as: Int64.self))
           : Int(indices.pointer.load(fromByteOffset: j * 4, as: Int32.self))
         (out + (o * Int(size) + index) * bytes).copyMemory(
           from: values.pointer + (o * count + j) * bytes, byteCount: bytes)
@@ -77,7 +83,8 @@ private func base(_ arguments: borrowing KernelArguments) {
 private func badIndex(_ pointer: UnsafeRawPointer, _ dtype: DType, _ count: Int, _ size: Int64) -> KernelStatus? {
   for position in 0..<count {
     let index =
-      dtype == .int64 ? pointer.load(fromByteOffset: position * 8, as: Int64.self)
+      dtype == .int64
+      ? pointer.load(fromByteOffset: position * 8, as: Int64.self)
       : Int64(pointer.load(fromByteOffset: position * 4, as: Int32.self))
     if index < 0 || index >= size { return .badIndex(index) }
   }

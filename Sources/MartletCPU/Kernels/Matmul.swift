@@ -5,6 +5,7 @@ import MartletOps
 
 func registerMatmul() {
   Kernels.register(Matmul.self, .cpu) { _, arguments in
+    if let status = small(arguments) { return status }
     let (a, c) = (arguments.spec(0), arguments.outputSpec())
     let m = c.shape[c.rank - 2]
     let n = c.shape[c.rank - 1]
@@ -13,6 +14,7 @@ func registerMatmul() {
     guard let left = Factor(arguments, 0), let right = Factor(arguments, 1) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((left, right)) {} }
     let out = arguments.outputPointer()
     if k == 0 {
       out.initializeMemory(as: UInt8.self, repeating: 0, count: c.byteCount)
@@ -26,6 +28,24 @@ func registerMatmul() {
     }
     return product.run(batch, out)
   }
+}
+
+/// The product of two small float32 matrices, without looking further; nil for others.
+@inline(__always)
+private func small(_ arguments: borrowing KernelArguments) -> KernelStatus? {
+  let (a, b) = (arguments.shape(0), arguments.shape(1))
+  guard a.rank == 2, b.rank == 2, arguments.dtype(0) == .float32 else { return nil }
+  let (m, k, n) = (a[0], a[1], b[1])
+  guard m > 1, n > 1, k > 1, m * n * k <= 1 << 18 else { return nil }
+  let (x, y) = (arguments.strides(0), arguments.strides(1))
+  guard x[1] == 1 && x[0] >= k || x[0] == 1 && x[1] >= m, y[1] == 1 && y[0] >= n || y[0] == 1 && y[1] >= k else {
+    return nil
+  }
+  ck_matmul_small_f32(
+    Int64(m), Int64(n), Int64(k), arguments.pointer(0).assumingMemoryBound(to: Float.self),
+    Int64(x[1] == 1 ? x[0] : x[1]), x[1] != 1, arguments.pointer(1).assumingMemoryBound(to: Float.self),
+    Int64(y[1] == 1 ? y[0] : y[1]), y[1] != 1, arguments.outputPointer().assumingMemoryBound(to: Float.self), Int64(n))
+  return .ok
 }
 
 /// An operand of a matrix product, with a unit stride along one of its last axes where oneDNN and the small kernel need it.

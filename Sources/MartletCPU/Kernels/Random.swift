@@ -41,6 +41,7 @@ private func forEachKey<O: RandomOp>(
   _ body: (UnsafePointer<Int64>, Int64, UnsafeMutableRawPointer) -> Void
 ) -> KernelStatus {
   guard let keys = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+  defer { withExtendedLifetime(keys) {} }
   let count = op.shape.elementCount
   let words = UnsafePointer(keys.pointer.assumingMemoryBound(to: Int64.self))
   for key in 0..<(arguments.elementCount(0) / 3) {

@@ -5,6 +5,7 @@ import MartletOps
 func registerRows() {
   Kernels.register(Softmax.self, .cpu) { op, arguments in
     guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(x) {} }
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     return KernelStatus(
       ck_softmax(arguments.dtype(0).code, outer, size, inner, arguments.outputPointer(), x.pointer))
@@ -15,8 +16,10 @@ func registerRows() {
     guard let logits = Dense(arguments, 0), let labels = Dense(arguments, 1) else {
       return .library(Int64(CK_NO_MEMORY))
     }
+    defer { withExtendedLifetime((logits, labels)) {} }
     let shape = arguments.shape(0)
     guard let sums = Storage(bytes: shape[0] * dtype.size) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(sums) {} }
     return KernelStatus(
       ck_cross_entropy(
         dtype.code, Int64(shape[0]), Int64(shape[1]), arguments.dtype(1).code, logits.pointer, labels.pointer,
@@ -24,6 +27,7 @@ func registerRows() {
   }
   Kernels.register(TopK.self, .cpu) { op, arguments in
     guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(x) {} }
     let shape = arguments.shape(0)
     let size = shape[shape.rank - 1]
     let rows = size == 0 ? 0 : arguments.elementCount(0) / size

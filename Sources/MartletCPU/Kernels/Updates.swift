@@ -17,6 +17,7 @@ func registerUpdates() {
     guard let p = Dense(arguments, 0), let g = Dense(arguments, 1), let m = Dense(arguments, 2),
       let v = Dense(arguments, 3)
     else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime((p, g, m, v)) {} }
     let step = scalar(arguments, 4)
     return KernelStatus(
       ck_adam(

@@ -5,14 +5,14 @@ internal import CKernels
 
 /// Runs or records an operation with one input.
 public func apply<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
-  if x.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 { return runUnary(op, x) }
+  if x.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 { return runUnary(op, x) }
   if let recorded = recordUnary(op, x) { return recorded }
   return applyTraced(op, [x])[0]
 }
 
 /// Runs or records an operation with two inputs.
 public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
-  if a.node.trace == nil, b.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 {
+  if a.node.trace == nil, b.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 {
     return runBinary(op, a, b)
   }
   if let recorded = recordBinary(op, a, b) { return recorded }
@@ -21,13 +21,14 @@ public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
 
 /// Runs or records an operation whose result may share its input's memory.
 public func apply<O: ViewOp>(view op: O, _ x: Tensor) -> Tensor {
-  if x.node.trace == nil, ck_here().pointee.flags & UInt32(CK_LAZY) == 0 { return runView(op, x) }
+  if x.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 { return runView(op, x) }
+  if let recorded = recordView(op, x) { return recorded }
   return applyTraced(op, [x])[0]
 }
 
 /// Runs or records an operation with any number of inputs and outputs.
 public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-  if ck_here().pointee.flags & UInt32(CK_LAZY) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+  if ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
     do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
   }
   return applyTraced(op, inputs)
@@ -37,7 +38,7 @@ public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 ///
 /// The caller gives its references away, so that an input held nowhere else is seen to be free.
 package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
-  if ck_here().pointee.flags & UInt32(CK_LAZY) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+  if ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
     var reusable = Positions()
     for position in inputs.indices where inputs[position].isSoleOwner { reusable[position] = true }
     do throws(OpError) { return try op.evaluate(inputs, reusable: reusable) } catch {
@@ -61,23 +62,12 @@ extension Tensor {
 func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: x.node.spec) } catch { return failed(op, error, [x]) }
-  guard Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
+  guard let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
     return runSlowly(op, [x])
   }
   let result = TensorNode(spec: spec, storage: storage)
-  let status = withExtendedLifetime(x) {
-    let input: InlineArray<1, Unmanaged<TensorNode>> = [.passUnretained(x.node)]
-    return withUnsafePointer(to: input) { i in
-      let output = Unmanaged.passUnretained(result)
-      return withUnsafePointer(to: output) { o in
-        Kernels.call(
-          op, spec.device,
-          KernelArguments(
-            inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 1, outputs: o, 1))
-      }
-    }
-  }
-  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [x]) }
+  let status = Kernels.launch(kernel, op, x.node, result)
+  if status.code != 0 { return failed(op, status, [x]) }
   return Tensor(node: result)
 }
 
@@ -85,26 +75,12 @@ func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
 func runBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: a.node.spec, b.node.spec) } catch { return failed(op, error, [a, b]) }
-  guard a.node.spec.device == b.node.spec.device, Kernels.find(O.self, spec.device),
+  guard a.node.spec.device == b.node.spec.device, let kernel = Kernels.find(O.self, spec.device),
     let storage = Storage(bytes: spec.byteCount)
   else { return runSlowly(op, [a, b]) }
   let result = TensorNode(spec: spec, storage: storage)
-  // Nested: a tuple would retain both.
-  let status = withExtendedLifetime(a) {
-    withExtendedLifetime(b) {
-      let input: InlineArray<2, Unmanaged<TensorNode>> = [.passUnretained(a.node), .passUnretained(b.node)]
-      return withUnsafePointer(to: input) { i in
-        let output = Unmanaged.passUnretained(result)
-        return withUnsafePointer(to: output) { o in
-          Kernels.call(
-            op, spec.device,
-            KernelArguments(
-              inputs: UnsafeRawPointer(i).assumingMemoryBound(to: Unmanaged<TensorNode>.self), 2, outputs: o, 1))
-        }
-      }
-    }
-  }
-  if status.unsafelyUnwrapped.code != 0 { return failed(op, status.unsafelyUnwrapped, [a, b]) }
+  let status = Kernels.launch(kernel, op, a.node, b.node, result)
+  if status.code != 0 { return failed(op, status, [a, b]) }
   return Tensor(node: result)
 }
 
@@ -123,6 +99,13 @@ private func runSlowly<O: Op>(_ op: O, _ inputs: [Tensor]) -> Tensor {
 /// The trace of the highest level handles the operation.
 @inline(never)
 package func applyTraced<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+  guard Origins.areOn else { return applyHighest(op, inputs) }
+  let results = applyHighest(op, inputs)
+  for result in results { Origins.note(result, O.name) }
+  return results
+}
+
+private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
   var inputs = inputs
   var top: Trace?
   for position in inputs.indices {
@@ -150,6 +133,12 @@ package func applyTraced<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 /// Applies to inputs that a trace has lowered.
 @inline(__always)
 package func applyDown<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { apply(op, inputs) }
+
+/// An operation as its decomposition, which may rely on the rule; nil when there is none.
+func checkedDecomposition<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor]? {
+  do throws(OpError) { _ = try op.outputs(for: inputs.map { $0.spec }) } catch { return failed(op, error, inputs) }
+  return op.decomposed(inputs)
+}
 
 /// Applies an operation of which only the protocol is known.
 package func apply(any op: any Op, _ inputs: [Tensor]) -> [Tensor] {

@@ -93,7 +93,7 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
   }
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
-  if error.origins.isEmpty { error.origins = inputs.compactMap { Origins.origin(of: $0) } }
+  if Origins.areOn, error.origins.isEmpty { error.origins = Origins.lines(inputs, error.argumentNames) }
   guard let slot = ErrorScope.slot else { fatalError("Martlet: \(error)") }
   slot.keep(error)
   return errorTensors(error, like: inputs, count: 3)

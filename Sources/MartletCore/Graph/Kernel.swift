@@ -113,22 +113,55 @@ package enum Kernels {
 
   package static func hasKernel<O: Op>(_: O.Type, _ device: Device) -> Bool { ck_kernel(index(device, O.id)) != nil }
 
-  /// True when the device has a kernel for `O`; links the devices in at first use.
+  /// The kernel of `O` on a device; links the devices in at first use.
   @inline(__always)
-  static func find<O: Op>(_: O.Type, _ device: Device) -> Bool {
-    if ck_kernel(index(device, O.id)) != nil { return true }
+  static func find<O: Op>(_: O.Type, _ device: Device) -> UnsafeMutableRawPointer? {
+    let index = index(device, O.id)
+    if let kernel = ck_kernel(index) { return kernel }
     Rooms.require(device)
-    return ck_kernel(index(device, O.id)) != nil
+    return ck_kernel(index)
   }
 
-  /// Calls the kernel of `O` on a device; nil when there is none.
   @inline(__always)
-  package static func call<O: Op>(_ op: O, _ device: Device, _ arguments: borrowing KernelArguments) -> KernelStatus? {
-    guard let kernel = ck_kernel(index(device, O.id)) else { return nil }
-    return withUnsafePointer(to: op) { pointer in
+  static func run<O: Op>(
+    _ kernel: UnsafeMutableRawPointer, _ op: O, _ arguments: borrowing KernelArguments
+  ) -> KernelStatus {
+    withUnsafePointer(to: op) { pointer in
       Unmanaged<AnyKernel>.fromOpaque(kernel)._withUnsafeGuaranteedRef {
         $0.run(UnsafeRawPointer(pointer), arguments)
       }
+    }
+  }
+
+  /// Calls the kernel of `O` on a device; nil when there is none.
+  package static func call<O: Op>(_ op: O, _ device: Device, _ arguments: borrowing KernelArguments) -> KernelStatus? {
+    guard let kernel = find(O.self, device) else { return nil }
+    return run(kernel, op, arguments)
+  }
+
+  /// Runs a kernel on one input.
+  @inline(__always)
+  static func launch<O: Op>(
+    _ kernel: UnsafeMutableRawPointer, _ op: O, _ x: TensorNode, _ result: TensorNode
+  ) -> KernelStatus {
+    let nodes: InlineArray<2, Unmanaged<TensorNode>> = [.passUnretained(x), .passUnretained(result)]
+    return withUnsafePointer(to: nodes) { pointer in
+      let base = UnsafeRawPointer(pointer).assumingMemoryBound(to: Unmanaged<TensorNode>.self)
+      return run(kernel, op, KernelArguments(inputs: base, 1, outputs: base + 1, 1))
+    }
+  }
+
+  /// Runs a kernel on two inputs.
+  @inline(__always)
+  static func launch<O: Op>(
+    _ kernel: UnsafeMutableRawPointer, _ op: O, _ a: TensorNode, _ b: TensorNode, _ result: TensorNode
+  ) -> KernelStatus {
+    let nodes: InlineArray<3, Unmanaged<TensorNode>> = [
+      .passUnretained(a), .passUnretained(b), .passUnretained(result),
+    ]
+    return withUnsafePointer(to: nodes) { pointer in
+      let base = UnsafeRawPointer(pointer).assumingMemoryBound(to: Unmanaged<TensorNode>.self)
+      return run(kernel, op, KernelArguments(inputs: base, 2, outputs: base + 2, 1))
     }
   }
 
@@ -138,7 +171,7 @@ package enum Kernels {
   ) throws(OpError) -> [Tensor] {
     let device = specs.first?.device ?? .cpu
     for input in inputs where input.device != device { throw OpError(.devicesDiffer) }
-    guard find(O.self, device) else {
+    guard let kernel = find(O.self, device) else {
       if let outputs = op.decomposed(inputs) { return outputs }
       throw OpError(.noKernel(device))
     }
@@ -153,19 +186,18 @@ package enum Kernels {
         outputs.append(try Tensor.uninitialized(spec))
       }
     }
-    let status: KernelStatus? = withExtendedLifetime((inputs, outputs)) {
+    let status: KernelStatus = withExtendedLifetime((inputs, outputs)) {
       withUnsafeTemporaryAllocation(of: Unmanaged<TensorNode>.self, capacity: inputs.count + outputs.count) { nodes in
         for (position, tensor) in inputs.enumerated() { nodes[position] = .passUnretained(tensor.node) }
         for (position, tensor) in outputs.enumerated() {
           nodes[inputs.count + position] = .passUnretained(tensor.node)
         }
         let base = UnsafePointer(nodes.baseAddress.unsafelyUnwrapped)
-        return call(
-          op, device,
-          KernelArguments(inputs: base, inputs.count, outputs: base + inputs.count, outputs.count))
+        return run(
+          kernel, op, KernelArguments(inputs: base, inputs.count, outputs: base + inputs.count, outputs.count))
       }
     }
-    guard let status, status.code != 0 else { return outputs }
+    guard status.code != 0 else { return outputs }
     if status.code == KernelStatus.unsupported.code, let outputs = op.decomposed(inputs) { return outputs }
     throw OpError(status.fact(op, inputs))
   }

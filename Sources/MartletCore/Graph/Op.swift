@@ -186,7 +186,7 @@ extension BinaryOp {
 
 extension ViewOp {
   public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
-    let spec = try output(for: inputs[0].spec)
+    let spec = try outputs(for: inputs.map { $0.spec })[0]
     return [try evaluateView(inputs[0], spec)]
   }
 

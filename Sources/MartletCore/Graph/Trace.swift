@@ -5,7 +5,12 @@
 @usableFromInline package class Trace {
   /// Nesting of the transform that made it.
   package let level: Int32
-  package init(level: Int32) { self.level = level }
+  /// True for `Recorded`: quicker to read than a cast.
+  let isRecord: Bool
+  package init(level: Int32, isRecord: Bool = false) {
+    self.level = level
+    self.isRecord = isRecord
+  }
 
   /// Handles an operation of which this trace has the highest level.
   package func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { fatalError("abstract") }

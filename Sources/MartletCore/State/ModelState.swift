@@ -67,6 +67,23 @@ extension Module {
     }
   }
 
+  /// A second model with a state of its own, equal to this one's.
+  ///
+  /// Swift cannot clone an object, so `make` builds a model of the same architecture, whose weights are then replaced:
+  /// `let average = model.copy { MLP() }`. Modes (train or eval) and `requiresGradient` are copied too.
+  ///
+  /// Throws, when the names, shapes or dtypes of the two differ, an error that lists them.
+  public func copy(_ make: () throws -> Self) throws -> Self {
+    let other = try make()
+    try other.load(state)
+    let (here, there) = (ModuleTree(self), ModuleTree(other))
+    for (mode, copy) in zip(here.modes, there.modes) { copy.isTraining = mode.isTraining }
+    for (entry, copy) in zip(here.parameters, there.parameters) {
+      copy.parameter.requiresGradient = entry.parameter.requiresGradient
+    }
+    return other
+  }
+
   /// Runs `body` with other tensors in the place of the model's: a functional call.
   ///
   /// The model itself does not change. The tensors may be traced, so `grad` by a state, and `vmap` over stacked states, work.

@@ -61,6 +61,7 @@ extension Tensor {
     do throws(OpError) {
       let onHost = try uninitialized(spec)
       body(UnsafeMutableRawBufferPointer(start: onHost.node.pointer, count: spec.byteCount))
+      if Origins.areOn { Origins.note(onHost, "Tensor") }
       return onHost
     } catch { return fail(error)[0] }
   }

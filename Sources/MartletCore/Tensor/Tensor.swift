@@ -25,8 +25,10 @@ public struct Tensor: @unchecked Sendable {
   /// The memory; nil for tensors without a value of their own (mapped, symbolic, lazy, error).
   @usableFromInline @exclusivity(unchecked) package final var storage: Storage?
   @usableFromInline package let trace: Trace?
-  /// The same tensor one level down: what the trace was put on.
-  @usableFromInline package let inner: Tensor?
+  /// Where the tensor was made, when `MARTLET_ORIGINS=1`.
+  @exclusivity(unchecked) package final var origin: Origin?
+  /// The same tensor one level down, where it is another object.
+  private let wrapped: Tensor?
 
   @inline(__always)
   package init(spec: TensorSpec, storage: Storage) {
@@ -36,7 +38,19 @@ public struct Tensor: @unchecked Sendable {
     output = 0
     self.storage = storage
     trace = nil
-    inner = nil
+    wrapped = nil
+  }
+
+  /// A recorded result over its own memory: one level down it is the same without the trace.
+  @inline(__always)
+  init(spec: TensorSpec, strides: Shape? = nil, offset: Int = 0, storage: Storage, record: Recorded) {
+    self.spec = spec
+    self.strides = strides
+    self.offset = offset
+    output = 0
+    self.storage = storage
+    trace = record
+    wrapped = nil
   }
 
   package init(spec: TensorSpec, strides: Shape?, offset: Int, storage: Storage) {
@@ -46,7 +60,7 @@ public struct Tensor: @unchecked Sendable {
     output = 0
     self.storage = storage
     trace = nil
-    inner = nil
+    wrapped = nil
   }
 
   package init(spec: TensorSpec, trace: Trace, output: Int = 0, inner: Tensor? = nil) {
@@ -56,7 +70,22 @@ public struct Tensor: @unchecked Sendable {
     self.output = Int32(truncatingIfNeeded: output)
     storage = nil
     self.trace = trace
-    self.inner = inner
+    wrapped = inner
+  }
+
+  /// The same tensor one level down: what the trace was put on. Nil for plain tensors and those without a value.
+  package var inner: Tensor? {
+    if let wrapped { return wrapped }
+    guard trace != nil, let storage else { return nil }
+    return Tensor(node: TensorNode(spec: spec, strides: strides, offset: offset, storage: storage))
+  }
+
+  /// The node whose memory holds the elements of this plain or singly recorded tensor; nil for others.
+  @inline(__always)
+  var value: TensorNode? {
+    if storage != nil { return self }
+    guard let wrapped, wrapped.node.trace == nil else { return nil }
+    return wrapped.node
   }
 
   /// The first element. Only for plain tensors, whose node the caller holds.

@@ -15,7 +15,7 @@ package final class Dual: Trace {
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     let primals = inputs.map { $0.lowered(below: level) }
     if O.rules.contains(.constant) { return applyDown(op, primals) }
-    guard O.rules.contains(.jvp) else { return op.decomposed(inputs) ?? applyDown(op, primals) }
+    guard O.rules.contains(.jvp) else { return checkedDecomposition(op, inputs) ?? applyDown(op, primals) }
     let outputs = applyDown(op, primals)
     if outputs.contains(where: { $0.node.trace is Failed }) { return outputs }
     let tangents = inputs.map { input -> Tensor? in

@@ -132,40 +132,78 @@ struct Recording<R: TensorTree> {
   }
 }
 
+/// The value of `f` at `x`, and the gradient.
+private func valueAndGradient<T: TensorTree>(_ x: T, _ f: (T) -> Tensor) -> (Tensor, T) {
+  let inputs = x.flattened
+  guard inputs.contains(where: { $0.dtype.isFloating }) else {
+    let error = failure(.gradientOfDType, op: "grad", inputs)
+    return (error, x.mapTensors { _ in error })
+  }
+  let recording = Recording(inputs) { f(x.replacing($0)) }
+  let value = recording.value
+  if value.node.trace is Failed { return (value, x.mapTensors { _ in value }) }
+  guard value.dtype.isFloating, value.count == 1 else {
+    let fact: Fact = value.dtype.isFloating ? .gradientOfNonScalar : .gradientOfDType
+    let error = failure(fact, op: "grad", [value])
+    return (error, x.mapTensors { _ in error })
+  }
+  let seed = TransformOps.current.fill(1, value.spec)
+  return (value, x.replacing(recording.pullback([seed], inputs: inputs, retainsGraph: false)))
+}
+
+// One function for each number of arguments: a parameter pack in the result cannot be called at once (Swift 6.3).
+
 /// The gradient of a scalar function with respect to its first argument.
 ///
 /// `f` is ordinary Swift: it may branch and loop on values. The first argument is a tensor or a tree of tensors, and the
-/// gradient has its structure; the other arguments are passed on. Gradients of gradients work to any order.
+/// gradient has its structure; further arguments, of any type, are passed on. Gradients of gradients work to any order.
 ///
 /// Traps when the result is not a floating scalar, or the first argument holds no floating tensor.
-public func grad<T: TensorTree, each U>(
-  _ f: @escaping (T, repeat each U) -> Tensor
-) -> (T, repeat each U) -> T {
-  let both = valueAndGrad(f)
-  return { (x: T, rest: repeat each U) in both(x, repeat each rest).1 }
+public func grad<T: TensorTree>(_ f: @escaping (T) -> Tensor) -> (T) -> T {
+  { x in valueAndGradient(x, f).1 }
 }
 
 /// The value of a scalar function and its gradient with respect to the first argument.
-public func valueAndGrad<T: TensorTree, each U>(
-  _ f: @escaping (T, repeat each U) -> Tensor
-) -> (T, repeat each U) -> (Tensor, T) {
-  { (x: T, rest: repeat each U) in
-    let inputs = x.flattened
-    guard inputs.contains(where: { $0.dtype.isFloating }) else {
-      let error = failure(.gradientOfDType, op: "grad", inputs)
-      return (error, x.mapTensors { _ in error })
-    }
-    let recording = Recording(inputs) { f(x.replacing($0), repeat each rest) }
-    let value = recording.value
-    if value.node.trace is Failed { return (value, x.mapTensors { _ in value }) }
-    guard value.dtype.isFloating, value.count == 1 else {
-      let fact: Fact = value.dtype.isFloating ? .gradientOfNonScalar : .gradientOfDType
-      let error = failure(fact, op: "grad", [value])
-      return (error, x.mapTensors { _ in error })
-    }
-    let seed = TransformOps.current.fill(1, value.spec)
-    return (value, x.replacing(recording.pullback([seed], inputs: inputs, retainsGraph: false)))
-  }
+public func valueAndGrad<T: TensorTree>(
+  _ f: @escaping (T) -> Tensor
+) -> (T) -> (Tensor, T) {
+  { x in valueAndGradient(x, f) }
+}
+
+/// The gradient of a scalar function of 2 arguments with respect to the first.
+public func grad<T: TensorTree, A>(_ f: @escaping (T, A) -> Tensor) -> (T, A) -> T {
+  { x, a in valueAndGradient(x) { f($0, a) }.1 }
+}
+
+/// The value of a scalar function of 2 arguments and its gradient with respect to the first.
+public func valueAndGrad<T: TensorTree, A>(
+  _ f: @escaping (T, A) -> Tensor
+) -> (T, A) -> (Tensor, T) {
+  { x, a in valueAndGradient(x) { f($0, a) } }
+}
+
+/// The gradient of a scalar function of 3 arguments with respect to the first.
+public func grad<T: TensorTree, A, B>(_ f: @escaping (T, A, B) -> Tensor) -> (T, A, B) -> T {
+  { x, a, b in valueAndGradient(x) { f($0, a, b) }.1 }
+}
+
+/// The value of a scalar function of 3 arguments and its gradient with respect to the first.
+public func valueAndGrad<T: TensorTree, A, B>(
+  _ f: @escaping (T, A, B) -> Tensor
+) -> (T, A, B) -> (Tensor, T) {
+  { x, a, b in valueAndGradient(x) { f($0, a, b) } }
+}
+
+/// The gradient of a scalar function of 4 arguments with respect to the first.
+public func grad<T: TensorTree, A, B, C>(_ f: @escaping (T, A, B, C) -> Tensor) -> (T, A, B, C) -> T {
+  { x, a, b, c in valueAndGradient(x) { f($0, a, b, c) }.1 }
+}
+
+/// The value of a scalar function of 4 arguments and its gradient with respect to the first.
+public func valueAndGrad<T: TensorTree, A, B, C>(
+  _ f: @escaping (T, A, B, C) -> Tensor
+) -> (T, A, B, C) -> (Tensor, T) {
+  { x, a, b, c in valueAndGradient(x) { f($0, a, b, c) } }
 }
 
 /// The value of `f` at `x`, and the function that maps a cotangent of the value to the cotangent of `x`.

@@ -68,36 +68,40 @@ package final class Recorded: Trace {
     needs = []
     self.spec = spec
     self.scope = scope
-    super.init(level: level)
+    super.init(level: level, isRecord: true)
   }
 
-  /// An operation with at most two inputs and one output.
+  /// An operation with at most two inputs and one output, which fills `storage`.
   @inline(__always)
-  fileprivate init<O: Op>(
-    _ op: O, _ spec: TensorSpec, level: Int32, scope: TransformScope?, a: TensorNode?, b: TensorNode?, x: Tensor,
-    y: Tensor?, out: Tensor
-  ) {
+  fileprivate init<O: Op>(_ op: O, _ spec: TensorSpec, level: Int32, a: Tensor, b: Tensor?, storage: Storage?) {
     self.op = op
-    inputCount = y == nil ? 1 : 2
-    var needs = Positions()
-    if a != nil { needs[0] = true }
-    if b != nil { needs[1] = true }
-    self.needs = needs
+    inputCount = b == nil ? 1 : 2
     self.spec = spec
+    var needs = Positions()
+    var scope: TransformScope?
+    if let trace = a.node.trace {
+      let record = unsafeDowncast(trace, to: Recorded.self)
+      needs[0] = true
+      scope = record.scope
+      edgeA = record
+      outputA = a.node.output
+    }
+    if let b, let trace = b.node.trace {
+      let record = unsafeDowncast(trace, to: Recorded.self)
+      needs[1] = true
+      scope = record.scope
+      edgeB = record
+      outputB = b.node.output
+    }
+    self.needs = needs
     self.scope = scope
-    if let a {
-      edgeA = unsafeDowncast(a.trace.unsafelyUnwrapped, to: Recorded.self)
-      outputA = a.output
-    }
-    if let b {
-      edgeB = unsafeDowncast(b.trace.unsafelyUnwrapped, to: Recorded.self)
-      outputB = b.output
-    }
     let saves = op.saves(needs: needs)
-    if saves.inputs[0] { savedA = x }
-    if saves.inputs[1] { savedB = y }
-    if saves.outputs[0] { savedOut = out }
-    super.init(level: level)
+    // Inputs are kept with their traces, which the links hold anyway, and lowered when they are read. The output must not
+    // hold this record: it is kept as a plain tensor over the same memory.
+    if saves.inputs[0] { savedA = a }
+    if saves.inputs[1] { savedB = b }
+    if saves.outputs[0], let storage { savedOut = Tensor(node: TensorNode(spec: spec, storage: storage)) }
+    super.init(level: level, isRecord: true)
   }
 
   fileprivate init(
@@ -110,7 +114,7 @@ package final class Recorded: Trace {
     spec = specs[0]
     self.scope = scope
     more = More(edges: edges, inputs: inputs, outputs: outputs, specs: specs)
-    super.init(level: level)
+    super.init(level: level, isRecord: true)
   }
 
   package var outputCount: Int { more?.specs.count ?? 1 }
@@ -131,10 +135,13 @@ package final class Recorded: Trace {
       saved = Saved(inputs: more.inputs, outputs: more.outputs, specs: specs)
     } else {
       let specA = edgeA?.outputSpec(Int(outputA))
+      let a = savedA?.lowered(below: level)
       saved =
         inputCount == 1
-        ? Saved(inputs: [savedA], outputs: [savedOut], specs: [specA])
-        : Saved(inputs: [savedA, savedB], outputs: [savedOut], specs: [specA, edgeB?.outputSpec(Int(outputB))])
+        ? Saved(inputs: [a], outputs: [savedOut], specs: [specA])
+        : Saved(
+          inputs: [a, savedB?.lowered(below: level)], outputs: [savedOut],
+          specs: [specA, edgeB?.outputSpec(Int(outputB))])
     }
     return op!.vjp(cotangents, saved, needs: needs)
   }
@@ -175,7 +182,7 @@ package final class Recorded: Trace {
     if O.rules.contains(.constant) { return applyDown(op, lowered) }
     guard O.rules.contains(.vjp) else {
       // Recorded as its decomposition, whose operations have rules.
-      if let outputs = op.decomposed(inputs) { return outputs }
+      if let outputs = checkedDecomposition(op, inputs) { return outputs }
       return applyDown(op, lowered)
     }
     let outputs = applyDown(op, lowered)
@@ -248,40 +255,66 @@ package func releasing(_ body: () -> Void) {
   if here.pointee.release_depth == 0, here.pointee.released != nil { Released.drain() }
 }
 
-/// A plain tensor, or one recorded with a plain tensor inside: the common cases of recording. The level of the record.
+/// The level of a tensor that is recorded over a value of its own; -1 for a plain tensor, -2 for other traces.
 @inline(__always)
-private func plainOrRecorded(_ tensor: Tensor, _ level: inout Int32) -> (inner: Tensor, record: TensorNode?)? {
-  guard let trace = tensor.node.trace else { return (tensor, nil) }
-  guard type(of: trace) == Recorded.self, !trace.isOver, level < 0 || level == trace.level,
-    let inner = tensor.node.inner, inner.node.trace == nil
-  else { return nil }
-  level = trace.level
-  return (inner, tensor.node)
+private func recordLevel(_ node: TensorNode) -> Int32 {
+  guard let trace = node.trace else { return -1 }
+  guard trace.isRecord, node.value != nil else { return -2 }
+  let record = unsafeDowncast(trace, to: Recorded.self)
+  return record.scope == nil || !record.isOver ? record.level : -2
 }
 
-/// Recording an operation with one input, without arrays; nil when the case is not a common one.
+@inline(__always)
+private func records<O: Op>(_: O.Type) -> Bool {
+  ck_flags() == 0 && O.rules.isSuperset(of: .vjp) && O.rules.isDisjoint(with: .constant)
+}
+
+// Recording without arrays, for the common cases; nil when the case is not one of them or has an error, which the
+// general way then reports.
+
 @inline(__always)
 func recordUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor? {
-  guard ck_here().pointee.flags == 0, O.rules.contains(.vjp), !O.rules.contains(.constant) else { return nil }
-  var level: Int32 = -1
-  guard let (inner, record) = plainOrRecorded(x, &level), let record, inner.dtype.isFloating else { return nil }
-  let out = runUnary(op, inner)
-  guard out.node.trace == nil, out.dtype.isFloating else { return nil }
-  let scope = unsafeDowncast(record.trace.unsafelyUnwrapped, to: Recorded.self).scope
-  let trace = Recorded(op, out.spec, level: level, scope: scope, a: record, b: nil, x: inner, y: nil, out: out)
-  return Tensor(node: TensorNode(spec: out.spec, trace: trace, inner: out))
+  let level = recordLevel(x.node)
+  guard level >= 0, records(O.self), x.node.spec.dtype.isFloating else { return nil }
+  guard let spec = try? op.output(for: x.node.spec), spec.dtype.isFloating,
+    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount)
+  else { return nil }
+  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: storage)
+  let result = TensorNode(spec: spec, storage: storage, record: record)
+  guard Kernels.launch(kernel, op, x.node.value.unsafelyUnwrapped, result).code == 0 else { return nil }
+  return Tensor(node: result)
 }
 
 @inline(__always)
 func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
-  guard ck_here().pointee.flags == 0, O.rules.contains(.vjp), !O.rules.contains(.constant) else { return nil }
-  var level: Int32 = -1
-  guard let (x, recordA) = plainOrRecorded(a, &level), let (y, recordB) = plainOrRecorded(b, &level),
-    let first = recordA ?? recordB, x.dtype.isFloating, y.dtype.isFloating
+  let levelA = recordLevel(a.node)
+  let levelB = recordLevel(b.node)
+  let level = max(levelA, levelB)
+  guard level >= 0, min(levelA, levelB) == -1 || levelA == levelB, records(O.self), a.node.spec.dtype.isFloating,
+    b.node.spec.dtype.isFloating, a.node.spec.device == b.node.spec.device
   else { return nil }
-  let out = runBinary(op, x, y)
-  guard out.node.trace == nil, out.dtype.isFloating else { return nil }
-  let scope = unsafeDowncast(first.trace.unsafelyUnwrapped, to: Recorded.self).scope
-  let trace = Recorded(op, out.spec, level: level, scope: scope, a: recordA, b: recordB, x: x, y: y, out: out)
-  return Tensor(node: TensorNode(spec: out.spec, trace: trace, inner: out))
+  guard let spec = try? op.output(for: a.node.spec, b.node.spec), spec.dtype.isFloating,
+    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount)
+  else { return nil }
+  let record = Recorded(op, spec, level: level, a: a, b: b, storage: storage)
+  let result = TensorNode(spec: spec, storage: storage, record: record)
+  let status = Kernels.launch(
+    kernel, op, a.node.value.unsafelyUnwrapped, b.node.value.unsafelyUnwrapped, result)
+  guard status.code == 0 else { return nil }
+  return Tensor(node: result)
+}
+
+@inline(__always)
+func recordView<O: ViewOp>(_ op: O, _ x: Tensor) -> Tensor? {
+  let level = recordLevel(x.node)
+  guard level >= 0, records(O.self), x.node.spec.dtype.isFloating, let spec = try? op.output(for: x.node.spec)
+  else { return nil }
+  let node = x.node.value.unsafelyUnwrapped
+  let source = ViewSource(
+    shape: node.spec.shape, strides: node.elementStrides, isContiguous: node.strides == nil, offset: node.offset)
+  guard let layout = op.view(of: source, as: spec) else { return nil }
+  let storage = node.storage.unsafelyUnwrapped
+  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: nil)
+  return Tensor(
+    node: TensorNode(spec: spec, strides: layout.strides, offset: layout.offset, storage: storage, record: record))
 }

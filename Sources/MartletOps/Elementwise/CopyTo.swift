@@ -12,8 +12,8 @@ public struct CopyTo: UnaryOp {
   }
   public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
     // All devices of today share the program's memory, so a copy waits for the source and writes the elements.
+    let spec = try outputs(for: inputs.map { $0.spec })[0]
     let x = inputs[0]
-    let spec = try output(for: x.spec)
     let bytes = x.withUnsafeBytes { bytes in Tensor.make(spec) { $0.copyMemory(from: bytes) } }
     return [bytes ?? x]
   }

@@ -235,6 +235,34 @@ extension Tensor {
     set { write([a.item, b.item, c.item, d.item, e.item, f.item], newValue) }
   }
 
+  // Numbers: `y[0, 1] = 9` writes one to every element of the part, `let v: Double = y[0, 1]` reads one. Disfavoured, so that
+  // without a type the part is a tensor.
+
+  /// A number in place of a tensor.
+  @_disfavoredOverload
+  public subscript<A: TensorIndex>(a: A) -> Double {
+    get { read([a.item]).item() }
+    set { write([a.item], Tensor(scalar: newValue, dtype, device: device)) }
+  }
+  /// A number in place of a tensor.
+  @_disfavoredOverload
+  public subscript<A: TensorIndex, B: TensorIndex>(a: A, b: B) -> Double {
+    get { read([a.item, b.item]).item() }
+    set { write([a.item, b.item], Tensor(scalar: newValue, dtype, device: device)) }
+  }
+  /// A number in place of a tensor.
+  @_disfavoredOverload
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex>(a: A, b: B, c: C) -> Double {
+    get { read([a.item, b.item, c.item]).item() }
+    set { write([a.item, b.item, c.item], Tensor(scalar: newValue, dtype, device: device)) }
+  }
+  /// A number in place of a tensor.
+  @_disfavoredOverload
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex>(a: A, b: B, c: C, d: D) -> Double {
+    get { read([a.item, b.item, c.item, d.item]).item() }
+    set { write([a.item, b.item, c.item, d.item], Tensor(scalar: newValue, dtype, device: device)) }
+  }
+
   private func read(_ items: [SubscriptItem]) -> Tensor {
     guard let selection = Selection(items, self) else { return afterFailure }
     let base = selection.base(of: self)

@@ -14,7 +14,11 @@ public struct Matmul: BinaryOp {
     guard b.rank >= 2 else { throw OpError(.rank(argument: 1, expected: "2 or more")) }
     let (k, l) = (a.shape[a.rank - 1], b.shape[b.rank - 2])
     guard k == l else { throw OpError(.innerSizes(k, l)) }
-    if a.rank == 2, b.rank == 2 { return a.with(shape: [a.shape[0], b.shape[1]]) }
+    if a.rank == 2, b.rank == 2 {
+      var shape = a.shape  // an array literal would be a heap object
+      shape[1] = b.shape[1]
+      return a.with(shape: shape)
+    }
     var batchA = a.shape
     var batchB = b.shape
     batchA.remove(at: a.rank - 1)

@@ -60,7 +60,9 @@ public func concat(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
 public func stack(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
   guard let first = tensors.first else { return failure(.noInputs, op: "stack") }
   let position = axis < 0 ? axis + first.rank + 1 : axis
-  guard position >= 0, position <= first.rank else { return failure(.axis(axis, rank: first.rank + 1), op: "stack", tensors) }
+  guard position >= 0, position <= first.rank else {
+    return failure(.axis(axis, rank: first.rank + 1), op: "stack", tensors)
+  }
   for (index, tensor) in tensors.enumerated() where tensor.shape != first.shape {
     return failure(.argumentShape(argument: index, expected: "\(first.shape), as the first"), op: "stack", tensors)
   }

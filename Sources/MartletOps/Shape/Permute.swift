@@ -9,13 +9,16 @@ public struct Permute: ViewOp {
   public let order: Shape
   public init(order: Shape) { self.order = order }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    guard order.rank == x.rank else { throw OpError(.permutation(Array(order), rank: x.rank)) }
     var seen = Positions()
-    for axis in order {
+    var shape = x.shape
+    for position in 0..<order.rank {
+      let axis = order[position]
       guard axis >= 0, axis < x.rank, !seen[axis] else { throw OpError(.permutation(Array(order), rank: x.rank)) }
       seen[axis] = true
+      shape[position] = x.shape[axis]
     }
-    guard order.rank == x.rank else { throw OpError(.permutation(Array(order), rank: x.rank)) }
-    return x.with(shape: Shape(order.map { x.shape[$0] }))
+    return x.with(shape: shape)
   }
   public func view(of source: borrowing ViewSource, as spec: TensorSpec) -> (strides: Shape?, offset: Int)? {
     var strides = order
@@ -51,7 +54,8 @@ extension Tensor {
     guard let first = position(of: a, op: "transposed"), let second = position(of: b, op: "transposed") else {
       return afterFailure
     }
-    var order = Shape(0..<rank)
+    var order = Shape()
+    for axis in 0..<rank { order.append(axis) }
     order[first] = second
     order[second] = first
     return apply(view: Permute(order: order), self)

@@ -3,7 +3,8 @@ public import MartletCore
 extension Region {
   /// The whole of a shape.
   package init(whole shape: Shape) {
-    self.init(starts: Shape(repeating: 0, count: shape.rank), sizes: shape, steps: Shape(repeating: 1, count: shape.rank))
+    self.init(
+      starts: Shape(repeating: 0, count: shape.rank), sizes: shape, steps: Shape(repeating: 1, count: shape.rank))
   }
   /// The region with one more axis in front, whole.
   package func mapped(_ size: Int) -> Region {
@@ -59,6 +60,7 @@ public struct Slice: ViewOp {
     [apply(view: Slice(region: region.mapped(inputs[0].shape[0])), inputs[0])]
   }
   public var attributes: String {
-    "starts=\(region.starts), sizes=\(region.sizes)" + (region.steps.allSatisfy { $0 == 1 } ? "" : ", steps=\(region.steps)")
+    "starts=\(region.starts), sizes=\(region.sizes)"
+      + (region.steps.allSatisfy { $0 == 1 } ? "" : ", steps=\(region.steps)")
   }
 }

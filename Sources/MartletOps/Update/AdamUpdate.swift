@@ -21,7 +21,8 @@ public struct AdamUpdate: Op {
 
   public init(beta1: Double, beta2: Double, epsilon: Double, weightDecay: Double, decoupled: Bool) {
     bits = InlineBits(
-      beta1: beta1.bitPattern, beta2: beta2.bitPattern, epsilon: epsilon.bitPattern, weightDecay: weightDecay.bitPattern)
+      beta1: beta1.bitPattern, beta2: beta2.bitPattern, epsilon: epsilon.bitPattern, weightDecay: weightDecay.bitPattern
+    )
     self.decoupled = decoupled
   }
 

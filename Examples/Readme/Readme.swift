@@ -1,0 +1,52 @@
+// Made from the README by martlet-docs.
+// swift-format-ignore-file
+import Martlet
+
+@main
+struct Readme {
+  static func main() throws {
+
+    let x: Tensor = [[1, 2, 3], [4, 5, 6]]      // float32[2, 3]
+    print(x.sum(axis: 0), x[0], x[.all, 1...])  // views: nothing is copied
+    var y = x * 0.5                             // numbers take the tensor's dtype
+    y[0, 1] = 9                                 // x keeps its elements
+    y[y .> 2] = 0                               // comparison gives a bool tensor
+    let i = Tensor([1, 0])                      // integers: int64[2]
+    print(x[i], matmul(x, x.transposed()))
+    let f = { (x: Tensor) in (tanh(x) * x).sum() }
+    let slope = grad(f)                           // the gradient, a function
+    print(slope(x), hessian(f, [0.1, 0.2]))
+    print(vmap(slope)(x))                         // for every row at once
+    try checkGradients(f, [0.1, 0.2])             // against finite differences
+
+    let w = Tensor([0.5, -0.5] as [Float]).requiringGradient()
+    f(w).backward()                               // or the other face of the same rules
+    print(w.grad!)
+    final class MLP: Module {
+      let fc1 = Linear(784, 128)
+      let dropout = Dropout(0.1)
+      let fc2 = Linear(128, 10)
+      func forward(_ x: Tensor) -> Tensor { fc2(dropout(relu(fc1(x)))) }
+    }
+
+    let model = MLP()
+    print(try model.summary(for: .zeros([32, 784])))
+    let optimizer = Adam(model.parameters, learningRate: 1e-3)
+
+    func step(_ images: Tensor, _ labels: Tensor) -> Tensor {
+      optimizer.zeroGrad()
+      let loss = crossEntropy(model(images), labels)
+      loss.backward()
+      optimizer.step()
+      return loss.detached()
+    }
+
+    let images = Tensor.normal([32, 784])
+    let labels = Tensor([Int](repeating: 3, count: 32))
+    print(step(images, labels).item())          // now
+    print(lazy { step(images, labels) }.item()) // on demand
+    let fast = compile(step)                    // ahead of time: parameters, moments and dropout are part of the program
+    print(fast(images, labels).item())
+    try model.state.write(safetensors: "/tmp/mlp.safetensors")
+  }
+}

@@ -1,0 +1,16 @@
+import MartletCore
+
+/// Registers the naive kernels and the delayed executor. Called once, at the first use of one of their devices.
+///
+/// Operations that state a decomposition have no naive kernel: there the decomposition runs, so that comparing devices
+/// compares the kernels of the CPU with it.
+@c(martlet_install_reference) public func installReference() {
+  installElementwise()
+  installReductions()
+  installShape()
+  installIndexing()
+  installLinear()
+  installRows()
+  installRandom()
+  DelayedExecutor.install()
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletReference
+
+/// Writes the pages and programs that are made from others.
+@main
+struct Docs: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martlet-docs",
+    abstract: "Writes Documentation/Ops.md from the table of operations, and Examples/Readme from the README.")
+
+  @Flag(help: "Write nothing; fail when a file differs from its source.")
+  var check = false
+
+  func run() throws {
+    let readme = try String(contentsOfFile: "README.md", encoding: .utf8)
+    var differs = false
+    for (path, text) in [
+      ("Documentation/Ops.md", OpsPage.text), ("Examples/Readme/Readme.swift", ReadmeProgram.text(of: readme)),
+    ] {
+      if !check {
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+      } else if (try? String(contentsOfFile: path, encoding: .utf8)) != text {
+        print("\(path) is not what its source says; run `swift run -c release martlet-docs`")
+        differs = true
+      }
+    }
+    if differs { throw ExitCode.failure }
+  }
+}
+
+/// The README's Swift as one program, so that what it shows compiles and runs.
+enum ReadmeProgram {
+  static func text(of readme: String) -> String {
+    var blocks: [[Substring]] = []
+    var block: [Substring]?
+    for line in readme.split(separator: "\n", omittingEmptySubsequences: false) {
+      if line == "```swift" {
+        block = []
+      } else if line == "```", let lines = block {
+        blocks.append(lines)
+        block = nil
+      } else {
+        block?.append(line)
+      }
+    }
+    let code = blocks.filter { $0.first != "// Package.swift" }.joined()
+    let body = code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
+    let head = [
+      "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
+      "@main", "struct Readme {", "  static func main() throws {",
+    ]
+    return (head + body + ["  }", "}"]).joined(separator: "\n") + "\n"
+  }
+}
+
+/// The table of operations: one row each, with its rules and the devices that have a kernel.
+enum OpsPage {
+  static var text: String {
+    var lines = [
+      "# Operations",
+      "",
+      "Made from the code by `martlet-docs`. A rule marked • is the operation's own, one marked ∘ follows from its",
+      "decomposition, and – means that no derivative passes (the result does not depend smoothly on the inputs). A kernel",
+      "marked view is none: the result shares its input's memory.",
+      "",
+      "| operation | inputs | decomposition | vjp | jvp | batched | cpu | reference |",
+      "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in OpTable.allCases { lines.append(line(row.type)) }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func line<O: Op>(_ op: O.Type) -> String {
+    let rules = O.rules
+    let composed = rules.contains(.decomposed)
+    func mark(_ rule: Rules, derivative: Bool = false) -> String {
+      if derivative, rules.contains(.constant) { return "–" }
+      return rules.contains(rule) ? "•" : composed ? "∘" : " "
+    }
+    func kernel(_ device: Device) -> String {
+      Rooms.require(device)
+      if Kernels.hasKernel(O.self, device) { return O.self is any ViewOp.Type ? "view, •" : "•" }
+      if O.self is any ViewOp.Type { return "view" }
+      return composed ? "∘" : O.self == CopyTo.self ? "copy" : " "
+    }
+    return
+      "| `\(O.name)` | \(O.argumentNames.prefix(inputCount(op)).joined(separator: ", ")) | \(composed ? "•" : " ") "
+      + "| \(mark(.vjp, derivative: true)) | \(mark(.jvp, derivative: true)) | \(mark(.batched)) "
+      + "| \(kernel(.cpu)) | \(kernel(.reference)) |"
+  }
+
+  private static func inputCount<O: Op>(_: O.Type) -> Int {
+    if O.self is any UnaryOp.Type { return 1 }
+    if O.self is any BinaryOp.Type { return 2 }
+    return O.self == TopK.self || O.self == Concat.self ? 1 : .max
+  }
+}
