@@ -1,4 +1,3 @@
-import Foundation
 import Martlet
 import Testing
 
@@ -16,220 +15,114 @@ struct Wrong: CustomTestStringConvertible, Sendable {
   func check(at location: SourceLocation = #_sourceLocation) {
     // Where in the tests a function was captured is left out.
     let found = errorText(at: location, body).replacing(/MartletTests\/\w+\.swift:\d+/, with: "FILE:LINE")
-    print("@@\(testDescription)\n\(found)\n@@@")
     #expect(found == text, sourceLocation: location)
   }
 }
 
-private let a = Tensor.ones([2, 3])
-private let b = Tensor.ones([4])
-private let ints = Tensor([1, 2, 3])
-
-@Suite struct OperationErrorTests {
-  private static let elementwise: [Wrong] = [
-    Wrong("broadcast", "") { _ = a + b },
-    Wrong("broadcast in place", "") {
-      var x = a
-      x += b
-    },
-    Wrong("in place into a smaller shape", "") {
-      var x = b
-      x += Tensor.ones([2, 4])
-    },
-    Wrong("compare", "") { _ = a .< b },
-    Wrong("bool arithmetic", "") { _ = Tensor([true]) + Tensor([false]) },
-    Wrong("negative of bool", "") { _ = -Tensor([true]) },
-    Wrong("logic of floats", "") { _ = a .& a },
-    Wrong("not of floats", "") { _ = .!a },
-    Wrong("where without a bool", "") { _ = `where`(a, a, a) },
-    Wrong("where of three shapes", "") { _ = `where`(a .> 0, b, a) },
-  ]
-
-  private static let shapes: [Wrong] = [
-    Wrong("matmul", "") { _ = matmul(a, a) },
-    Wrong("matmul, other side", "") { _ = matmul(Tensor.ones([3, 2]), Tensor.ones([3, 4])) },
-    Wrong("matmul of a scalar", "") { _ = matmul(Tensor(1), a) },
-    Wrong("matmul of vectors", "") { _ = matmul(b, Tensor.ones([3])) },
-    Wrong("matmul of batches", "") { _ = matmul(Tensor.ones([2, 1, 3]), Tensor.ones([5, 3, 1])) },
-    Wrong("reshape", "") { _ = a.reshaped([4, 2]) },
-    Wrong("reshape with one unknown", "") { _ = a.reshaped([4, -1]) },
-    Wrong("reshape with two unknown", "") { _ = a.reshaped([-1, -1]) },
-    Wrong("reshape to a negative size", "") { _ = a.reshaped([-2, -3]) },
-    Wrong("too large", "") { _ = Tensor.zeros([1 << 40, 1 << 40]) },
-    Wrong("expand", "") { _ = a.expanded(to: [2, 4]) },
-    Wrong("expand to fewer axes", "") { _ = a.expanded(to: [3]) },
-    Wrong("permute", "") { _ = a.permuted(0, 0) },
-    Wrong("permute too few", "") { _ = a.permuted(0) },
-    Wrong("transpose a vector", "") { _ = b.transposed() },
-    Wrong("expandedDims", "") { _ = a.expandedDims(axis: 4) },
-    Wrong("nine axes", "") { _ = Tensor.ones([1, 1, 1, 1, 1, 1, 1, 1]).expandedDims(axis: 0) },
-    Wrong("concat sizes", "") { _ = concat([a, Tensor.ones([2, 4])]) },
-    Wrong("concat ranks", "") { _ = concat([a, b]) },
-    Wrong("concat nothing", "") { _ = concat([]) },
-    Wrong("concat axis", "") { _ = concat([a, a], axis: 2) },
-    Wrong("stack shapes", "") { _ = stack([a, b]) },
-    Wrong("pad ranks", "") { _ = a.padded([(1, 1)]) },
-    Wrong("pad by a negative width", "") { _ = a.padded([(0, 0), (-1, 0)]) },
-    Wrong("elements and shape", "") { _ = Tensor([1, 2, 3], shape: [2, 2]) },
-    Wrong("ragged lists", "") { _ = Tensor([[1, 2], [3]]) },
-    Wrong("a range without end", "") { _ = Tensor.range(to: 1, by: 0) },
-  ]
-
-  private static let reductions: [Wrong] = [
-    Wrong("sum axis", "") { _ = a.sum(axis: 2) },
-    Wrong("sum axis of a scalar", "") { _ = Tensor(1.5).sum(axis: 0) },
-    Wrong("sum axis twice", "") { _ = a.sum(axes: [1, -1]) },
-    Wrong("mean of integers", "") { _ = ints.mean() },
-    Wrong("max of nothing", "") { _ = Tensor.zeros([2, 0]).max(axis: 1) },
-    Wrong("argMax of nothing", "") { _ = Tensor.zeros([0]).argMax() },
-    Wrong("argMax axis", "") { _ = a.argMax(axis: -3) },
-    Wrong("topK", "") { _ = a.topK(4) },
-    Wrong("topK of a scalar", "") { _ = Tensor(1.5).topK(1) },
-    Wrong("softmax of integers", "") { _ = softmax(ints) },
-    Wrong("softmax axis", "") { _ = softmax(a, axis: 2) },
-    Wrong("crossEntropy label", "") { _ = crossEntropy(a, Tensor([0, 3])) },
-    Wrong("crossEntropy shape", "") { _ = crossEntropy(a, ints) },
-    Wrong("crossEntropy dtype", "") { _ = crossEntropy(a, Tensor([0, 1] as [Float])) },
-    Wrong("crossEntropy rank", "") { _ = crossEntropy(b, Tensor([0])) },
-    Wrong("crossEntropy weights", "") { _ = crossEntropy(a, Tensor([0, 1]), weights: b) },
-    Wrong("crossEntropy smoothing", "") { _ = crossEntropy(a, Tensor([0, 1]), labelSmoothing: 2) },
-    Wrong("meanSquaredError", "") { _ = meanSquaredError(a, b) },
-  ]
-
-  private static let indexing: [Wrong] = [
-    Wrong("index", "") { _ = a[2] },
-    Wrong("negative index", "") { _ = a[0, -4] },
-    Wrong("too many subscripts", "") { _ = a[0, 0, 0] },
-    Wrong("step 0", "") { _ = a[.range(by: 0)] },
-    Wrong("two ellipses", "") { _ = a[.ellipsis, .ellipsis] },
-    Wrong("floating indices", "") { _ = a[Tensor([0.5])] },
-    Wrong("indices out of range", "") { _ = a[Tensor([0, 5])] },
-    Wrong("negative indices out of range", "") { _ = a[Tensor([-3])] },
-    Wrong("second of two indices out of range", "") { _ = a[Tensor([0]), Tensor([7])] },
-    Wrong("indices that do not broadcast", "") { _ = a[Tensor([0, 1]), Tensor([0, 1, 2])] },
-    Wrong("mask", "") { _ = a[Tensor([true, false, true])] },
-    Wrong("write", "") {
-      var x = a
-      x[0] = b
-    },
-    Wrong("write at indices", "") {
-      var x = a
-      x[Tensor([0])] = b
-    },
-    Wrong("write out of range", "") {
-      var x = a
-      x[Tensor([2])] = Tensor(1)
-    },
-    Wrong("take", "") { _ = a.take(Tensor([2])) },
-    Wrong("take, negative", "") { _ = a.take(axis: 1, Tensor([-1])) },
-    Wrong("take by floats", "") { _ = a.take(b) },
-    Wrong("take axis", "") { _ = a.take(axis: 2, ints) },
-    Wrong("take from nothing", "") { _ = Tensor.zeros([0]).take(Tensor([0])) },
-    Wrong("gather", "") { _ = a.gather(axis: 1, Tensor([[0], [3]])) },
-    Wrong("gather rank", "") { _ = a.gather(axis: 1, ints) },
-    Wrong("gather shape", "") { _ = a.gather(axis: 1, Tensor([[0]])) },
-    Wrong("scatterAdding", "") { _ = a.scatterAdding(axis: 1, Tensor([[0], [9]]), Tensor.ones([2, 1])) },
-    Wrong("scatterAdding values", "") { _ = a.scatterAdding(axis: 1, Tensor([[0], [1]]), b) },
-    Wrong("scatterAdding dtypes", "") {
-      _ = a.scatterAdding(axis: 1, Tensor([[0], [1]]), Tensor([[1], [1]]))
-    },
-  ]
-
-  private static let others: [Wrong] = [
-    Wrong("item", "") { _ = a.item() },
-    Wrong("item of nothing", "") { _ = Tensor.zeros([0]).item() },
-    Wrong("uniform integers", "") { _ = Tensor.uniform([2], dtype: .int64, key: Tensor([1, 2, 3])) },
-    Wrong("key", "") { _ = Tensor.uniform([2], key: Tensor([1, 2])) },
-    Wrong("key dtype", "") { _ = Tensor.normal([2], key: Tensor([1, 2, 3] as [Float])) },
-    Wrong("probability", "") { _ = Tensor.bernoulli([2], probability: 1.5, key: Tensor([1, 2, 3])) },
-    Wrong("borrowing too little", "") {
-      withUnsafeBytes(of: 1 as Int64) {
-        _ = Tensor(borrowing: $0, shape: [3], dtype: .float32, owner: NSObject())
+@Suite struct ErrorScopeTests {
+  @Test func theFirstErrorIsThrown() throws {
+    let error = #expect(throws: OpError.self) {
+      try withErrors {
+        let bad = matmul(Tensor.ones([2, 3]), Tensor.ones([2, 3]))
+        _ = Tensor.ones([2]) + Tensor.ones([3])
+        #expect(bad.sum().item().isNaN)
+        #expect((bad + 1).sum().item(as: Int.self) == 0)
       }
-    },
-  ]
+    }
+    #expect(error?.fact == .innerSizes(3, 2))
+    #expect(error?.op == "matmul" && error?.arguments == [TensorSpec([2, 3]), TensorSpec([2, 3])])
+    // The process goes on.
+    expectValues(try withErrors { Tensor([1, 2] as [Float]) + 1 }, [2], [2, 3])
+  }
 
-  @Test(arguments: elementwise) func elementwiseText(_ wrong: Wrong) { wrong.check() }
-  @Test(arguments: shapes) func shapesText(_ wrong: Wrong) { wrong.check() }
-  @Test(arguments: reductions) func reductionsText(_ wrong: Wrong) { wrong.check() }
-  @Test(arguments: indexing) func indexingText(_ wrong: Wrong) { wrong.check() }
-  @Test(arguments: others) func othersText(_ wrong: Wrong) { wrong.check() }
+  private struct Own: Error {}
+
+  @Test func otherErrorsPass() {
+    #expect(throws: Own.self) { try withErrors { throw Own() } }
+    // What failed first is the cause.
+    #expect(throws: OpError.self) {
+      try withErrors {
+        _ = Tensor.ones([2]) + Tensor.ones([3])
+        throw Own()
+      }
+    }
+  }
+
+  @Test func scopesNest() throws {
+    try withErrors {
+      #expect(throws: OpError.self) { try withErrors { Tensor.ones([2]) + Tensor.ones([3]) } }
+      expectValues(Tensor.ones([1]) * 2, [1], [2])
+    }
+  }
+
+  /// Error tensors pass silently through every kind of operation and transform.
+  @Test func errorTensorsPassThrough() {
+    let error = #expect(throws: OpError.self) {
+      try withErrors {
+        let bad = matmul(Tensor.ones([2, 3]), Tensor.ones([2, 3]))
+        let results = [
+          exp(bad), bad + 1, bad[0], bad.reshaped([3, 2]), concat([bad, bad]), bad.topK(1).values, bad.sum(),
+          softmax(bad), `where`(bad .> 0, bad, bad), vmap { $0 * 2 }(bad),
+          grad { ($0 * bad).sum() }(Tensor.ones([2, 3])),
+          jvp({ $0 * bad }, Tensor.ones([2, 3]), Tensor.ones([2, 3])).tangent, compile { (x: Tensor) in x * 2 }(bad),
+          lazy { bad * 2 } + 1, bad.detached(), bad.cast(to: .float64), crossEntropy(bad, Tensor([0, 1])),
+          checkpointed { (x: Tensor) in x * 2 }(bad), bad[Tensor([0])], bad.reshaped([77]),
+        ]
+        for (index, result) in results.enumerated() { #expect(result.node.trace is Failed, "result \(index)") }
+        let leaf = Tensor.ones([2, 3]).requiringGradient()
+        (leaf * bad).sum().backward()
+        #expect(leaf.grad == nil)
+        var copy = Tensor.ones([2, 3])
+        copy[0] = bad[0]
+        #expect(copy.node.trace is Failed)
+        let cell = StateTensor(Tensor.ones([2, 3]))
+        cell.value = bad
+        expectValues(cell.value.sum(), [], [6])
+      }
+    }
+    #expect(error?.fact == .innerSizes(3, 2))
+  }
+
+  @Test func tensorsDoNotChange() {
+    var x = Tensor([1, 2, 3] as [Float])
+    let copy = x
+    let p = Parameter([1, 2])
+    _ = errorText {
+      x[Tensor([7])] = Tensor(9)
+      p.value -= [1, 2, 3]
+    }
+    expectValues(copy, [3], [1, 2, 3])
+    expectValues(p.value, [2], [1, 2])
+  }
 }
 
-@Suite struct TransformErrorTests {
-  private static let cases: [Wrong] = [
-    Wrong("item of a mapped tensor", "") { _ = vmap { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
-    Wrong("array of a mapped tensor", "") { _ = vmap { (x: Tensor) -> Tensor in Tensor(x.floats) }(a) },
-    Wrong("item of a symbolic tensor", "") { _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
-    Wrong("mask in a capture", "") { _ = compile { (x: Tensor) -> Tensor in x[x .> 0] }(a) },
-    Wrong("escape from vmap", "") {
-      var kept: Tensor?
-      _ = vmap { (x: Tensor) -> Tensor in
-        kept = x
-        return x
-      }(a)
-      _ = kept! + 1
-    },
-    Wrong("escape from a capture", "") {
-      var kept: Tensor?
-      _ = compile { (x: Tensor) -> Tensor in
-        kept = x
-        return x
-      }(a)
-      _ = kept! + 1
-    },
-    Wrong("vmap of different sizes", "") { _ = vmap { (x: Tensor, y: Tensor) in x + y }(a, b) },
-    Wrong("vmap of nothing", "") { _ = vmap(inAxes: [nil]) { (x: Tensor) in x }(a) },
-    Wrong("vmap of too few axes", "") { _ = vmap(inAxes: [0]) { (x: [Tensor]) in x }([a, b]) },
-    Wrong("vmap axis", "") { _ = vmap(inAxes: [2]) { (x: Tensor) in x }(a) },
-    Wrong("vmap of a scalar", "") { _ = vmap { (x: Tensor) in x }(Tensor(1.5)) },
-    Wrong("vmap out axis", "") { _ = vmap(outAxis: 3) { (x: Tensor) in x }(a) },
-    Wrong("an error inside of vmap is in shapes of one example", "") {
-      _ = vmap { (x: Tensor) in matmul(x, b) }(a)
-    },
-    Wrong("mapped into a cell", "") {
-      let cell = StateTensor([0])
-      _ = vmap { (x: Tensor) -> Tensor in
-        cell.value = x[0..<1]
-        return x
-      }(a)
-    },
-    Wrong("backward of several elements", "") { (a.requiringGradient() * 2).backward() },
-    Wrong("backward without a record", "") { b.sum().backward() },
-    Wrong("backward of integers", "") { ints.sum().backward() },
-    Wrong("backward with a wrong cotangent", "") { (a.requiringGradient() * 2).backward(gradient: b) },
-    Wrong("backward twice", "") {
-      let loss = (b.requiringGradient() * 2).sum()
-      loss.backward()
-      loss.backward()
-    },
-    Wrong("requiringGradient of integers", "") { _ = ints.requiringGradient() },
-    Wrong("retainGrad", "") { b.retainGrad() },
-    Wrong("registerHook", "") { b.registerHook { $0 } },
-    Wrong("grad of several elements", "") { _ = grad { (x: Tensor) in x * 2 }(b) },
-    Wrong("grad of an integer result", "") { _ = grad { (x: Tensor) in x.argMax() }(b) },
-    Wrong("grad by integers", "") { _ = grad { (x: Tensor) in x.sum() }(ints) },
-    Wrong("vjp cotangent", "") { _ = vjp({ (x: Tensor) in x * 2 }, b).pullback(a) },
-    Wrong("jvp tangent", "") { _ = jvp({ (x: Tensor) in x * 2 }, b, a) },
-    Wrong("jvp structure", "") { _ = jvp({ (x: [Tensor]) in x[0] }, [b], [b, b]) },
-    Wrong("jacobian of integers", "") { _ = jacobian({ $0 }, ints) },
-    Wrong("custom gradient count", "") {
-      _ = grad { (x: [Tensor]) in customGradient({ $0[0].sum() }, gradient: { _, _, c in [c, c] })(x) }([b])
-    },
-    Wrong("an integer parameter", "") { _ = Parameter(ints) },
-    Wrong("a parameter of another shape", "") {
-      let p = Parameter(b)
-      p.value = a
-    },
-    Wrong("a gradient of another shape", "") { Parameter(b).grad = a },
-    Wrong("an error in a layer", "") {
-      let model = Sequential {
-        Flatten()
-        Sequential { Linear(4, 2, generator: Generator(seed: 1)) }
-      }
-      _ = model(a)
-    },
-  ]
+/// Outside of a scope a wrong use ends the program with the same text.
+@Suite struct ExitTests {
+  private func expectText(
+    _ result: ExitTest.Result?, _ parts: String..., at location: SourceLocation = #_sourceLocation
+  ) {
+    let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    for part in parts { #expect(text.contains(part), sourceLocation: location) }
+  }
 
-  @Test(arguments: cases) func text(_ wrong: Wrong) { wrong.check() }
+  @Test func operations() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = matmul(Tensor.ones([2, 3]), Tensor.ones([2, 3]))
+    }
+    expectText(result, "Martlet: matmul: the inner sizes differ: 3 ≠ 2", "try: b.transposed()")
+  }
+
+  @Test func indices() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = crossEntropy(Tensor.ones([2, 3]), Tensor([0, 3]))
+    }
+    expectText(result, "Martlet: crossEntropy: label 3 is out of range for 3 classes")
+  }
+
+  @Test func captures() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(Tensor.ones([2]))
+    }
+    expectText(result, "a symbolic tensor has no value", "MartletTests/ErrorTests.swift")
+  }
 }

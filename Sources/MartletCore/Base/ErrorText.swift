@@ -37,7 +37,7 @@ package enum ErrorText {
     switch error.fact {
     case .rank(let position, let expected):
       return (
-        "\(name(position, error)) has \(spec(position, error)?.rank ?? 0) axes", "\(expected) axes",
+        "\(name(position, error)) has \(spec(position, error)?.rank ?? 0) axes", "its number of axes is \(expected)",
         "reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes"
       )
     case .dtype(let position, let expected):
@@ -65,35 +65,40 @@ package enum ErrorText {
     case .notBroadcastable(let shape):
       return (
         "\(specs.first.map { "\($0.shape)" } ?? "it") cannot be expanded to \(shape)",
-        "aligned at the last axis, each size is equal or was 1", nil
+        "aligned at the last axis, each size is equal or was 1", "reshaped(…) or expandedDims(axis:) to place the axes"
       )
     case .axis(let axis, let rank):
       return (
         "axis \(axis) is out of range for \(rank) axes",
         rank == 0 ? "a scalar has no axes" : "-\(rank) ≤ axis < \(rank)",
-        nil
+        rank == 0 ? "reshaped(…) or expandedDims(axis:) first" : "axes count from 0, or from -1 at the end"
       )
-    case .repeatedAxis(let axis): return ("axis \(axis) is named twice", "each axis is named once", nil)
+    case .repeatedAxis(let axis):
+      return ("axis \(axis) is named twice", "each axis is named once", "leave one out; axis -1 is the last")
     case .permutation(let order, let rank):
       return (
-        "\(order) is not an order of \(rank) axes", "each of 0 ..< \(rank) stands once", nil
+        "\(order) is not an order of \(rank) axes", "each of 0 ..< \(rank) stands once",
+        "transposed(_:_:) exchanges two axes, movingAxis(_:to:) moves one"
       )
     case .reshape(let shape):
       let count = specs.first?.count ?? 0
       if shape.contains(-1) {
         let known = shape.filter { $0 != -1 }.reduce(1, *)
         return (
-          "\(count) elements cannot be laid out as \(shape)", "\(count) is not a multiple of \(known)", nil
+          "\(count) elements cannot be laid out as \(shape)", "\(count) is not a multiple of \(known)",
+          "sizes whose product divides \(count)"
         )
       }
       return (
         "\(count) elements cannot be laid out as \(shape)",
         "\(count) ≠ \(shape.map(String.init).joined(separator: " × "))", "one size may be -1 and is then derived"
       )
-    case .unknownSize(let shape): return ("\(shape) has several unknown sizes", "at most one size is -1", nil)
-    case .negativeSize(let shape): return ("\(shape) has a negative size", "sizes are 0 or more", nil)
+    case .unknownSize(let shape):
+      return ("\(shape) has several unknown sizes", "at most one size is -1", "write the others as numbers")
+    case .negativeSize(let shape):
+      return ("\(shape) has a negative size", "sizes are 0 or more", "one size may be -1 and is then derived")
     case .tooLarge(let shape):
-      return ("the shape \(shape) is negative or too large", "the product of the sizes fits 63 bits", nil)
+      return ("the shape \(shape) is negative or too large", "the product of the sizes fits 63 bits", "smaller sizes")
     case .innerSizes(let k, let l):
       return (
         "the inner sizes differ: \(k) ≠ \(l)", "[…, M, K] · […, K, N] → […, M, N]", innerRemedy(specs)
@@ -101,35 +106,44 @@ package enum ErrorText {
     case .concatSizes(let input, let axis, let size, let expected):
       return (
         "input \(input) has size \(size) along axis \(axis), the first has \(expected)",
-        "all sizes but that of the joined axis are equal", nil
+        "all sizes but that of the joined axis are equal", "another axis, or padded(_:)"
       )
-    case .noInputs: return ("there are no tensors", "at least one tensor", nil)
+    case .noInputs: return ("there are no tensors", "at least one tensor", "leave the call out when there is none")
     case .index(let index, let size, let axis):
       return (
         "index \(index) is out of range for axis \(axis) of size \(size)",
-        size == 0 ? "the axis is empty" : "0 ≤ index < \(size)", nil
+        size == 0 ? "the axis is empty" : "\(error.op == "subscript" ? -size : 0) ≤ index < \(size)",
+        error.op == "subscript" ? "a range, which is cut to the axis" : "check what the indices were made for"
       )
-    case .sliceStep(let axis): return ("the step along axis \(axis) is 0", "a step is positive or negative", nil)
+    case .sliceStep(let axis):
+      return (
+        "the step along axis \(axis) is 0", "a step is positive or negative", "1 for each element, -1 for the reverse"
+      )
     case .sliceValue(let shape, let region):
       return (
-        "a value of shape \(shape) does not fit the part of shape \(region)", "the value broadcasts to the part", nil
+        "a value of shape \(shape) does not fit the part of shape \(region)", "the value broadcasts to the part",
+        "reshaped(…) or expandedDims(axis:) on the value"
       )
     case .tooManySubscripts(let count, let rank):
-      return ("\(count) subscripts for \(rank) axes", "at most one for each axis", nil)
+      return ("\(count) subscripts for \(rank) axes", "at most one for each axis", ".newAxis adds an axis")
     case .emptyReduction(let axis):
-      return ("axis \(axis) is empty", "the largest of no elements does not exist", nil)
-    case .count(let name, let value, let allowed): return ("\(name) is \(value)", "\(name): \(allowed)", nil)
+      return ("axis \(axis) is empty", "the largest of no elements does not exist", "leave empty tensors out")
+    case .count(let name, let value, let allowed): return ("\(name) is \(value)", "it is \(allowed)", nil)
     case .argumentShape(let position, let expected):
       return (
         "\(name(position, error)) has shape \(spec(position, error).map { "\($0.shape)" } ?? "?")",
-        "its shape is \(expected)", nil
+        "its shape is \(expected)", "reshaped(…), or another tensor"
       )
     case .label(let label, let classes):
       return (
-        "label \(label) is out of range for \(classes) classes", "0 ≤ label < \(classes), or ignoreIndex", nil
+        "label \(label) is out of range for \(classes) classes", "0 ≤ label < \(classes), or ignoreIndex",
+        "one output of the model for each class"
       )
     case .ranksExceeded(let rank):
-      return ("the result would have \(rank) axes", "at most \(Shape.maxRank) axes (vmap adds one)", nil)
+      return (
+        "the result would have \(rank) axes", "at most \(Shape.maxRank) axes (vmap adds one)",
+        "reshaped(…) to merge axes"
+      )
     case .numberOfInputs(let count, let expected): return ("it was given \(count) tensors", "it takes \(expected)", nil)
 
     case .notScalar:
@@ -180,12 +194,19 @@ package enum ErrorText {
     case .cotangentSpec(let expected):
       return (
         "it was given \(specs.first.map { "\($0)" } ?? "another tensor")", "shape and dtype are those of \(expected)",
-        nil
+        "expanded(to:), reshaped(…) or cast(to:)"
       )
-    case .structure(let text), .message(let text): return (text, nil, nil)
+    case .structure(let text):
+      return (text, "one for each tensor, in their order", "the tree that the function takes, or gives, as its model")
+    case .misuse(let problem, let rule, let remedy): return (problem, rule, remedy)
+    case .message(let text): return (text, nil, nil)
     case .mapSizes(let sizes):
       return ("the mapped axes have sizes \(sizes)", "all mapped axes have one size", "inAxes: nil for shared tensors")
-    case .mapWithoutAxis: return ("nothing is mapped", "at least one of inAxes is not nil", nil)
+    case .mapWithoutAxis:
+      return (
+        "nothing is mapped", "at least one of inAxes is not nil",
+        "call the function itself when all arguments are shared"
+      )
     case .mappedIntoCell(let cell):
       return (
         "a mapped tensor cannot be written into \(cell): it holds one value, not one for each example", nil,
@@ -194,7 +215,8 @@ package enum ErrorText {
     case .errorIntoCell(let cell): return ("an error tensor cannot be written into \(cell)", nil, nil)
     case .cellSpec(let cell, let expected):
       return (
-        "\(specs.first.map { "\($0)" } ?? "the value") does not fit \(cell)", "\(cell) is \(expected)", nil
+        "\(specs.first.map { "\($0)" } ?? "the value") does not fit \(cell)", "\(cell) is \(expected)",
+        "reshaped(…) or cast(to:), or a new cell for another shape"
       )
     case .stateNames(let missing, let unexpected, let misshapen, let near):
       var text: [String] = []
@@ -207,7 +229,10 @@ package enum ErrorText {
       )
     case .escapedFrame(let name): return ("the state of \(name) is over", nil, nil)
     case .customGradientCount(let count, let expected):
-      return ("the gradient function gave \(count) gradients", "one for each input: \(expected)", nil)
+      return (
+        "the gradient function gave \(count) gradients", "one for each input: \(expected)",
+        "zeros for an input without a gradient"
+      )
     case .noKernel(let device): return ("there is neither a kernel on \(device) nor a decomposition", nil, nil)
     case .noDevice(let device): return ("device \(device) is not part of this program", nil, nil)
     case .outOfMemory(let bytes):
@@ -238,10 +263,10 @@ package enum ErrorText {
   }
 
   private static func innerRemedy(_ specs: [TensorSpec]) -> String? {
-    guard specs.count == 2, specs[0].rank >= 2, specs[1].rank >= 2 else { return nil }
+    guard specs.count == 2, specs[0].rank >= 2, specs[1].rank >= 2 else { return "vectors of one size" }
     let (a, b) = (specs[0].shape, specs[1].shape)
     if a[a.rank - 1] == b[b.rank - 1] { return "b.transposed()" }
     if a[a.rank - 2] == b[b.rank - 2] { return "a.transposed()" }
-    return nil
+    return "transposed() or reshaped(…), or a layer of another size"
   }
 }

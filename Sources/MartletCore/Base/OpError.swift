@@ -51,6 +51,8 @@ public indirect enum Fact: Sendable, Equatable {
   case noDevice(Device)
   case outOfMemory(bytes: Int)
   case device(String)
+  /// What only one operation checks: the problem, the rule and the remedy.
+  case misuse(String, rule: String, remedy: String? = nil)
   case message(String)
 }
 

@@ -101,6 +101,8 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
 
 /// Reports an error and yields one error tensor.
 @inline(never)
-package func failure(_ fact: Fact, op: String, _ inputs: [Tensor] = []) -> Tensor {
-  fail(OpError(fact, op: op, arguments: inputs.map { $0.spec }), inputs)[0]
+package func failure(_ fact: Fact, op: String, _ inputs: [Tensor] = [], names: [String] = []) -> Tensor {
+  var error = OpError(fact, op: op, arguments: inputs.map { $0.spec })
+  error.argumentNames = names
+  return fail(error, inputs)[0]
 }

@@ -8,7 +8,9 @@ extension Tensor {
     let shape = shape ?? [elements.count]
     guard shape.checkedElementCount == elements.count else {
       self = failure(
-        .message("\(elements.count) elements do not fill the shape \(shape)"), op: "Tensor")
+        .misuse(
+          "\(elements.count) elements do not fill the shape \(shape)",
+          rule: "the sizes of the shape multiply to the number of elements"), op: "Tensor")
       return
     }
     self = Tensor.make(TensorSpec(shape, S.dtype, device: device)) { target in
@@ -33,11 +35,16 @@ extension Tensor {
   public init(borrowing bytes: UnsafeRawBufferPointer, shape: Shape, dtype: DType, owner: AnyObject) {
     let spec = TensorSpec(shape, dtype)
     guard let count = shape.checkedElementCount, count &* dtype.size <= bytes.count else {
-      self = failure(.message("\(bytes.count) bytes are too few for \(spec)"), op: "Tensor(borrowing:)")
+      self = failure(
+        .misuse("\(bytes.count) bytes are too few for \(spec)", rule: "elements × \(dtype.size) bytes"),
+        op: "Tensor(borrowing:)")
       return
     }
     guard Int(bitPattern: bytes.baseAddress) % dtype.size == 0 else {
-      self = failure(.message("the memory is not aligned to \(dtype.size) bytes"), op: "Tensor(borrowing:)")
+      self = failure(
+        .misuse(
+          "the memory does not start at a multiple of \(dtype.size) bytes", rule: "elements are aligned to their size",
+          remedy: "Tensor(_:shape:), which copies"), op: "Tensor(borrowing:)")
       return
     }
     if count == 0 {

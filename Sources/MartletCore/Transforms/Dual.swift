@@ -37,7 +37,7 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
   let primals = x.flattened
   let tangents = tangent.flattened
   guard primals.count == tangents.count else {
-    let error = failure(.structure("jvp: \(primals.count) tangents are needed, \(tangents.count) given"), op: "jvp")
+    let error = failure(.structure("\(tangents.count) tangents for \(primals.count) tensors"), op: "jvp", primals)
     let result = withoutWrites { f(x) }
     return (result.mapTensors { _ in error }, result.mapTensors { _ in error })
   }
@@ -58,6 +58,7 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
     let outputs = result.flattened.map { $0.resolved(above: scope.level) }
     let values = outputs.map { $0.lowered(below: scope.level) }
     let derivatives = outputs.map { output -> Tensor in
+      if output.node.trace is Failed { return output }
       if let dual = output.node.trace as? Dual, dual.level == scope.level { return dual.tangent }
       return TransformOps.current.fill(0, output.spec)
     }

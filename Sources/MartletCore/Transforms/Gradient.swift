@@ -141,6 +141,7 @@ private func valueAndGradient<T: TensorTree>(_ x: T, _ f: (T) -> Tensor) -> (Ten
   }
   let recording = Recording(inputs) { f(x.replacing($0)) }
   let value = recording.value
+  if value.node.trace is Failed { return (value, x.mapTensors { _ in value }) }
   guard value.dtype.isFloating, value.count == 1 else {
     let fact: Fact = value.dtype.isFloating ? .gradientOfNonScalar : .gradientOfDType
     let error = failure(fact, op: "grad", [value])
@@ -215,10 +216,11 @@ public func vjp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T) -> (value: 
   return (
     value,
     { cotangent in
+      if let failed = value.flattened.first(where: { $0.node.trace is Failed }) { return x.mapTensors { _ in failed } }
       let given = cotangent.flattened
       let specs = value.flattened.map { $0.spec }
       guard given.count == specs.count else {
-        let error = failure(.structure("vjp: \(specs.count) cotangents are needed, \(given.count) given"), op: "vjp")
+        let error = failure(.structure("\(given.count) cotangents for \(specs.count) tensors"), op: "vjp", given)
         return x.mapTensors { _ in error }
       }
       for (cotangent, spec) in zip(given, specs) where cotangent.shape != spec.shape || cotangent.dtype != spec.dtype {

@@ -94,6 +94,9 @@ package func mapped<R: TensorTree>(
     let result = Context.with({ $0.pointee.maps = Unmanaged.passUnretained(scope).toOpaque() }) { f(wrapped) }
     return result.mapTensors { output in
       let output = output.resolved(above: transform.level)
+      guard outAxis >= -output.rank - 1, outAxis <= output.rank else {
+        return failure(.axis(outAxis, rank: output.rank + 1), op: "vmap", [output])
+      }
       let physical: Tensor
       if output.node.trace is Failed { return output }
       if let trace = output.node.trace, trace.level == transform.level {

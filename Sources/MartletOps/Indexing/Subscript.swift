@@ -87,7 +87,7 @@ private struct Selection {
       case .newAxis: shape.append(1)
       case .ellipsis:
         guard !seenEllipsis else {
-          fail(.message("a subscript can have one .ellipsis"))
+          fail(.misuse("there are two .ellipsis", rule: "at most one", remedy: ".all for single axes"))
           return nil
         }
         seenEllipsis = true
@@ -126,7 +126,10 @@ private struct Selection {
         axis += 1
       case .tensor(let tensor) where tensor.dtype == .bool:
         for offset in 0..<tensor.rank where tensor.shape[offset] != x.shape[axis + offset] {
-          fail(.message("the mask \(tensor.spec) does not fit the axes from \(axis) on of \(x.spec)"))
+          fail(
+            .misuse(
+              "the mask \(tensor.spec) does not fit the axes from \(axis) on",
+              rule: "a mask has the sizes of the axes that it selects from"))
           return nil
         }
         for positions in tensor.nonzero() {
@@ -136,12 +139,12 @@ private struct Selection {
         }
       case .tensor(let tensor):
         guard tensor.dtype.isInteger else {
-          fail(.message("a tensor in a subscript is integer or bool, not \(tensor.dtype)"))
+          fail(.misuse("a tensor of indices is \(tensor.dtype)", rule: "integer or bool", remedy: "cast(to: .int64)"))
           return nil
         }
         let size = x.shape[axis]
         let wide = tensor.cast(to: .int64)
-        indices.append((shape.rank, select(wide .< 0, wide + size, wide)))
+        indices.append((shape.rank, select((wide .< 0) .& (wide .>= -size), wide + size, wide)))
         shape.append(size)
         axis += 1
       }

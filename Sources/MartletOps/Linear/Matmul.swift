@@ -69,14 +69,19 @@ public struct Matmul: BinaryOp {
 /// The matrix product: `[…, M, K] · […, K, N] → […, M, N]`, leading axes broadcast. A vector is a row on the left and a
 /// column on the right, and its axis does not appear in the result. Dtypes promote.
 public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
-  guard a.rank > 0 else { return failure(.rank(argument: 0, expected: "1 or more"), op: Matmul.name, [a, b]) }
-  guard b.rank > 0 else { return failure(.rank(argument: 1, expected: "1 or more"), op: Matmul.name, [a, b]) }
+  let names = Matmul.argumentNames
+  guard a.rank > 0 else {
+    return failure(.rank(argument: 0, expected: "1 or more"), op: Matmul.name, [a, b], names: names)
+  }
+  guard b.rank > 0 else {
+    return failure(.rank(argument: 1, expected: "1 or more"), op: Matmul.name, [a, b], names: names)
+  }
   let dtype = a.dtype == b.dtype ? a.dtype : a.dtype.promoted(with: b.dtype)
   let x = a.cast(to: dtype)
   let y = b.cast(to: dtype)
   if a.rank > 1, b.rank > 1 { return apply(Matmul(), x, y) }
   if a.rank == 1, b.rank == 1, a.shape != b.shape {
-    return failure(.innerSizes(a.shape[0], b.shape[0]), op: Matmul.name, [a, b])
+    return failure(.innerSizes(a.shape[0], b.shape[0]), op: Matmul.name, [a, b], names: names)
   }
   let product = apply(
     Matmul(), a.rank == 1 ? x.expandedDims(axis: 0) : x, b.rank == 1 ? y.expandedDims(axis: 1) : y)

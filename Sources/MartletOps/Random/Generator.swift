@@ -48,7 +48,7 @@ extension Tensor {
   public static func uniform(
     _ shape: Shape, low: Double = 0, high: Double = 1, dtype: DType = .float32, key: Tensor
   ) -> Tensor {
-    guard dtype.isFloating else { return failure(.dtype(argument: 0, expected: "a floating dtype"), op: "uniform") }
+    guard dtype.isFloating else { return wrongDType(dtype, op: "uniform") }
     let unit = apply(RandomUniform(shape: shape, dtype: dtype), key)
     return low == 0 && high == 1 ? unit : unit * (high - low) + low
   }
@@ -63,9 +63,15 @@ extension Tensor {
   public static func normal(
     _ shape: Shape, mean: Double = 0, deviation: Double = 1, dtype: DType = .float32, key: Tensor
   ) -> Tensor {
-    guard dtype.isFloating else { return failure(.dtype(argument: 0, expected: "a floating dtype"), op: "normal") }
+    guard dtype.isFloating else { return wrongDType(dtype, op: "normal") }
     let unit = apply(RandomNormal(shape: shape, dtype: dtype), key)
     return mean == 0 && deviation == 1 ? unit : unit * deviation + mean
+  }
+
+  private static func wrongDType(_ dtype: DType, op: String) -> Tensor {
+    failure(
+      .misuse("dtype is \(dtype)", rule: "random numbers are of a floating dtype", remedy: "cast(to:) on the result"),
+      op: op)
   }
 
   /// True with the given probability.
@@ -76,7 +82,7 @@ extension Tensor {
   /// True with the given probability, a pure function of the key.
   public static func bernoulli(_ shape: Shape, probability: Double, key: Tensor) -> Tensor {
     guard probability >= 0, probability <= 1 else {
-      return failure(.message("probability \(probability) is not in 0 … 1"), op: "bernoulli")
+      return failure(.misuse("probability is \(probability)", rule: "0 ≤ probability ≤ 1"), op: "bernoulli")
     }
     return apply(RandomUniform(shape: shape, dtype: .float32), key) .< probability
   }

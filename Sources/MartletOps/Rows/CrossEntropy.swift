@@ -67,17 +67,21 @@ public func crossEntropy(
   _ logits: Tensor, _ labels: Tensor, weights: Tensor? = nil, ignoreIndex: Int = -100, labelSmoothing: Double = 0,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let names = CrossEntropy.argumentNames
   guard logits.rank >= 2 else {
-    return failure(.rank(argument: 0, expected: "2 or more: [B, K, …]"), op: CrossEntropy.name, [logits, labels])
+    return failure(
+      .rank(argument: 0, expected: "2 or more: [B, K, …]"), op: CrossEntropy.name, [logits, labels],
+      names: names)
   }
   guard labels.shape == logits.shape.removing(at: 1) else {
     return failure(
       .argumentShape(argument: 1, expected: "\(logits.shape.removing(at: 1)), the shape of logits without its axis 1"),
-      op: CrossEntropy.name, [logits, labels])
+      op: CrossEntropy.name, [logits, labels], names: names)
   }
   guard labelSmoothing >= 0, labelSmoothing <= 1 else {
     return failure(
-      .message("labelSmoothing \(labelSmoothing) is not in 0 … 1"), op: CrossEntropy.name, [logits, labels])
+      .misuse("labelSmoothing is \(labelSmoothing)", rule: "0 ≤ labelSmoothing ≤ 1"), op: CrossEntropy.name,
+      [logits, labels], names: names)
   }
   let classes = logits.shape[1]
   let rows = logits.rank == 2 ? logits : logits.movingAxis(1, to: -1).reshaped([labels.count, classes])
@@ -90,8 +94,8 @@ public func crossEntropy(
     if let weights {
       guard weights.shape == [classes] else {
         return failure(
-          .message("weights has shape \(weights.shape), not [\(classes)], one for each class"), op: CrossEntropy.name,
-          [logits, labels])
+          .misuse("weights has shape \(weights.shape)", rule: "one for each class: [\(classes)]"),
+          op: CrossEntropy.name, [logits, labels], names: names)
       }
       let safe = select(counts, flat, flat.zeroScalar)
       let each = weights.cast(to: logits.dtype).take(axis: 0, safe) * weight
@@ -118,7 +122,8 @@ public func crossEntropy(
 public func meanSquaredError(_ a: Tensor, _ b: Tensor, reduction: LossReduction = .mean) -> Tensor {
   guard a.shape == b.shape else {
     return failure(
-      .argumentShape(argument: 1, expected: "\(a.shape), that of the first"), op: "meanSquaredError", [a, b])
+      .argumentShape(argument: 1, expected: "\(a.shape), that of a"), op: "meanSquaredError", [a, b],
+      names: ["a", "b"])
   }
   let difference = a - b
   let squares = difference * difference

@@ -39,7 +39,10 @@ extension Tensor {
     from start: Double = 0, to stop: Double, by step: Double = 1, dtype: DType = .float32, device: Device = .current
   ) -> Tensor {
     guard step != 0, ((stop - start) / step).isFinite else {
-      return failure(.message("range from \(start) to \(stop) by \(step) has no end"), op: "range")
+      return failure(
+        .misuse(
+          "the range from \(start) to \(stop) by \(step) has no end", rule: "a finite range and a step other than 0"),
+        op: "range")
     }
     let count = Swift.max(0, Int(((stop - start) / step).rounded(.up)))
     return Tensor.make(TensorSpec([count], dtype, device: device)) { target in
@@ -99,7 +102,8 @@ extension Tensor {
   /// A tensor from nested arrays: `Tensor([[1, 2], [3, 4]] as [[Float]])`. Traps when parts differ in length.
   public init<E: NestedElement>(_ elements: [[E]], device: Device = .current) {
     guard let shape = elements.nestedShape else {
-      self = failure(.message("the nested arrays differ in length"), op: "Tensor")
+      self = failure(
+        .misuse("the nested arrays differ in length", rule: "all rows have one length"), op: "Tensor")
       return
     }
     self.init(elements.leaves, shape: Shape(shape), device: device)
@@ -134,7 +138,9 @@ public enum TensorLiteral: ExpressibleByFloatLiteral, ExpressibleByIntegerLitera
     }
   }
   var tensor: Tensor {
-    guard let shape else { return failure(.message("the nested lists differ in length"), op: "Tensor") }
+    guard let shape else {
+      return failure(.misuse("the nested lists differ in length", rule: "all rows have one length"), op: "Tensor")
+    }
     return Tensor(numbers, shape: Shape(shape))
   }
 }

@@ -17,12 +17,12 @@ public struct Pad: UnaryOp {
   }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     guard low.rank == x.rank, high.rank == x.rank else {
-      throw OpError(.count(name: "pairs of widths", low.rank, allowed: "\(x.rank), one for each axis"))
+      throw OpError(.count(name: "the number of pairs of widths", low.rank, allowed: "\(x.rank), one for each axis"))
     }
     var shape = x.shape
     for axis in 0..<x.rank {
       guard low[axis] >= 0, high[axis] >= 0 else {
-        throw OpError(.count(name: "width", Swift.min(low[axis], high[axis]), allowed: "0 or more"))
+        throw OpError(.count(name: "a width", Swift.min(low[axis], high[axis]), allowed: "0 or more"))
       }
       shape[axis] += low[axis] + high[axis]
     }
@@ -54,7 +54,8 @@ extension Tensor {
   public func padded(_ widths: [(Int, Int)], value: Double = 0) -> Tensor {
     guard widths.count == rank else {
       return failure(
-        .count(name: "pairs of widths", widths.count, allowed: "\(rank), one for each axis"), op: Pad.name, [self])
+        .count(name: "the number of pairs of widths", widths.count, allowed: "\(rank), one for each axis"),
+        op: Pad.name, [self])
     }
     return apply(Pad(low: Shape(widths.map(\.0)), high: Shape(widths.map(\.1)), value: value), self)
   }

@@ -8,6 +8,7 @@ public struct Reshape: ViewOp {
   public let shape: Shape
   public init(shape: Shape) { self.shape = shape }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    for size in shape where size < 0 { throw OpError(.negativeSize(shape)) }
     guard let count = shape.checkedElementCount, count == x.count else { throw OpError(.reshape(to: shape)) }
     return x.with(shape: shape)
   }
