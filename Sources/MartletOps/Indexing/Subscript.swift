@@ -51,6 +51,13 @@ extension PartialRangeThrough<Int>: TensorIndex {
 }
 extension Tensor: TensorIndex { public var item: SubscriptItem { .tensor(self) } }
 
+/// A number that is written into a part of a tensor: `y[0, 1] = 9`.
+public struct NumberLiteral: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, Sendable {
+  let value: Double
+  public init(floatLiteral value: Double) { self.value = value }
+  public init(integerLiteral value: Int) { self.value = Double(value) }
+}
+
 /// A subscript, resolved against a shape: a region, then a shape with dropped and new axes, then tensors of indices.
 private struct Selection {
   var region: Region
@@ -235,32 +242,33 @@ extension Tensor {
     set { write([a.item, b.item, c.item, d.item, e.item, f.item], newValue) }
   }
 
-  // Numbers: `y[0, 1] = 9` writes one to every element of the part, `let v: Double = y[0, 1]` reads one. Disfavoured, so that
-  // without a type the part is a tensor.
+  // `y[0, 1] = 9`: a number as a literal. The type has no operators, so that `x[0] * 2` is never read as anything but a tensor.
 
-  /// A number in place of a tensor.
+  /// Writes a number to every element of the part.
   @_disfavoredOverload
-  public subscript<A: TensorIndex>(a: A) -> Double {
-    get { read([a.item]).item() }
-    set { write([a.item], Tensor(scalar: newValue, dtype, device: device)) }
+  public subscript<A: TensorIndex>(a: A) -> NumberLiteral {
+    get { NumberLiteral(floatLiteral: read([a.item]).item()) }
+    set { write([a.item], Tensor(scalar: newValue.value, dtype, device: device)) }
   }
-  /// A number in place of a tensor.
+  /// Writes a number to every element of the part.
   @_disfavoredOverload
-  public subscript<A: TensorIndex, B: TensorIndex>(a: A, b: B) -> Double {
-    get { read([a.item, b.item]).item() }
-    set { write([a.item, b.item], Tensor(scalar: newValue, dtype, device: device)) }
+  public subscript<A: TensorIndex, B: TensorIndex>(a: A, b: B) -> NumberLiteral {
+    get { NumberLiteral(floatLiteral: read([a.item, b.item]).item()) }
+    set { write([a.item, b.item], Tensor(scalar: newValue.value, dtype, device: device)) }
   }
-  /// A number in place of a tensor.
+  /// Writes a number to every element of the part.
   @_disfavoredOverload
-  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex>(a: A, b: B, c: C) -> Double {
-    get { read([a.item, b.item, c.item]).item() }
-    set { write([a.item, b.item, c.item], Tensor(scalar: newValue, dtype, device: device)) }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex>(a: A, b: B, c: C) -> NumberLiteral {
+    get { NumberLiteral(floatLiteral: read([a.item, b.item, c.item]).item()) }
+    set { write([a.item, b.item, c.item], Tensor(scalar: newValue.value, dtype, device: device)) }
   }
-  /// A number in place of a tensor.
+  /// Writes a number to every element of the part.
   @_disfavoredOverload
-  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex>(a: A, b: B, c: C, d: D) -> Double {
-    get { read([a.item, b.item, c.item, d.item]).item() }
-    set { write([a.item, b.item, c.item, d.item], Tensor(scalar: newValue, dtype, device: device)) }
+  public subscript<A: TensorIndex, B: TensorIndex, C: TensorIndex, D: TensorIndex>(a: A, b: B, c: C, d: D)
+    -> NumberLiteral
+  {
+    get { NumberLiteral(floatLiteral: read([a.item, b.item, c.item, d.item]).item()) }
+    set { write([a.item, b.item, c.item, d.item], Tensor(scalar: newValue.value, dtype, device: device)) }
   }
 
   private func read(_ items: [SubscriptItem]) -> Tensor {
