@@ -25,9 +25,11 @@ package import MartletCore
     ))
 }
 
-/// Runs an operation that may write its result over `target`, if nobody else holds that.
+/// Runs an operation that may write its result over `target`, if nobody else holds that. After an error the result is the
+/// target as it was.
 package func taking<O: Op>(_ op: O, _ target: inout Tensor, _ others: [Tensor]) -> Tensor {
   var inputs = [target] + others
   target = others[0]  // lets go of the elements
-  return apply(op, taking: &inputs)[0]
+  let result = apply(op, taking: &inputs)[0]
+  return result.isError ? inputs[0] : result
 }

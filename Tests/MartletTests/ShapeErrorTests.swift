@@ -313,7 +313,7 @@ private let b = Tensor.ones([4])
     Wrong(
       "a range without end",
       """
-      range: the range from 0.0 to 1.0 by 0.0 has no end
+      range: the range from 0.0 to 1.0 by 0.0 has no end, or too many elements
         rule: a finite range and a step other than 0
       """
     ) { _ = Tensor.range(to: 1, by: 0) },

@@ -27,6 +27,7 @@ typedef struct ck_context {
   uint32_t flags;
   int32_t depth;          // nesting of transforms: the level that the next one takes is depth + 1
   int32_t record_level;   // level of tensors that parameters make when they are read
+  int32_t mute_level;     // with CK_NO_RECORD: tensors up to this level are not recorded
   int32_t lazy_level;     // level of the innermost lazy scope
   int32_t release_depth;  // nesting of deinit of linked structures
   int32_t threads;        // 0: all

@@ -16,6 +16,7 @@ package enum Context {
     let flags = here.pointee.flags
     let depth = here.pointee.depth
     let recordLevel = here.pointee.record_level
+    let muteLevel = here.pointee.mute_level
     let lazyLevel = here.pointee.lazy_level
     let threads = here.pointee.threads
     let device = here.pointee.device
@@ -28,6 +29,7 @@ package enum Context {
       here.pointee.flags = flags
       here.pointee.depth = depth
       here.pointee.record_level = recordLevel
+      here.pointee.mute_level = muteLevel
       here.pointee.lazy_level = lazyLevel
       here.pointee.threads = threads
       here.pointee.device = device
@@ -87,9 +89,13 @@ public func withThreads<R>(_ count: Int, _ body: () throws -> R) rethrows -> R {
   try Context.with({ $0.pointee.threads = Int32(max(0, count)) }, body)
 }
 
-/// Runs `body` without recording operations for gradients.
+/// Runs `body` without recording operations for gradients; a `grad` inside `body` works as ever.
 public func withoutGradient<R>(_ body: () throws -> R) rethrows -> R {
-  try Context.with({ $0.pointee.flags |= UInt32(CK_NO_RECORD) }, body)
+  try Context.with(
+    {
+      $0.pointee.flags |= UInt32(CK_NO_RECORD)
+      $0.pointee.mute_level = $0.pointee.depth
+    }, body)
 }
 
 extension Device {

@@ -74,7 +74,11 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   /// Adds an axis at the end.
   @inlinable
   public mutating func append(_ size: Int) {
-    guard rank < Shape.maxRank else { fatalError("Martlet: a tensor has at most \(Shape.maxRank) axes") }
+    guard rank < Shape.maxRank else {
+      // Not a shape of any tensor: every rule refuses it, with a text that says so.
+      sizes[0] = .min
+      return
+    }
     sizes[rank] = size
     rankByte += 1
   }
@@ -160,5 +164,10 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
 }
 
 extension Shape: CustomStringConvertible {
-  public var description: String { "[" + map(String.init).joined(separator: ", ") + "]" }
+  /// True when more than `maxRank` axes were asked for.
+  package var isTooLong: Bool { rank == Shape.maxRank && sizes[0] == .min }
+
+  public var description: String {
+    isTooLong ? "[more than \(Shape.maxRank) axes]" : "[" + map(String.init).joined(separator: ", ") + "]"
+  }
 }

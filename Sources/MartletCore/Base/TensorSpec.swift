@@ -44,6 +44,14 @@ public struct TensorSpec: Sendable, Hashable, CustomStringConvertible {
   @inlinable
   public var byteCount: Int { shape.elementCount &* dtype.size }
 
+  /// The size in memory, or nil when it is beyond 63 bits or a size is negative.
+  @inlinable
+  package var checkedByteCount: Int? {
+    guard let count = shape.checkedElementCount else { return nil }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: dtype.size)
+    return overflow ? nil : bytes
+  }
+
   @inlinable
   package func with(shape: Shape) -> TensorSpec { TensorSpec(shape, dtype, device: device) }
   @inlinable

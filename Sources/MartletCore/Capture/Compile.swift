@@ -13,7 +13,6 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   }
   private let lock = Lock()
   private var entries: [Entry] = []
-  private let stateLock = Lock()
 
   init(_ f: @escaping (repeat each Input) -> Output, line: String) {
     self.f = f
@@ -26,7 +25,9 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   /// The program for these arguments, captured now if it has not been.
   public func program(for input: repeat each Input) throws -> Program {
     let (inputs, counts) = flatten(repeat each input)
-    return try entry(inputs, counts, repeat each input).capture.program
+    return try lock.holding { () throws(OpError) -> Program in
+      try entry(inputs, counts, repeat each input).capture.program
+    }
   }
 
   private func flatten(_ input: repeat each Input) -> ([Tensor], [Int]) {
@@ -40,22 +41,21 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
     return (inputs, counts)
   }
 
+  /// The program for these arguments. Called while the lock is held.
   private func entry(_ inputs: [Tensor], _ counts: [Int], _ input: repeat each Input) throws(OpError) -> Entry {
-    try lock.holding { () throws(OpError) -> Entry in
-      if let known = entries.first(where: { $0.capture.fits(inputs, counts: counts) }) { return known }
-      var template: Output?
-      let capture = try Capture(inputs, counts: counts, line: line) { symbolic in
-        var slice = symbolic[...]
-        func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
-        let output = self.f(repeat rebuilt(each input))
-        template = output
-        return output.flattened
-      }
-      let empty = template!.mapTensors { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
-      let entry = Entry(capture: capture, interpreter: Interpreter(capture.program), template: empty)
-      entries.append(entry)
-      return entry
+    if let known = entries.first(where: { $0.capture.fits(inputs, counts: counts) }) { return known }
+    var template: Output?
+    let capture = try Capture(inputs, counts: counts, line: line) { symbolic in
+      var slice = symbolic[...]
+      func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
+      let output = self.f(repeat rebuilt(each input))
+      template = output
+      return output.flattened
     }
+    let empty = template!.mapTensors { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
+    let entry = Entry(capture: capture, interpreter: Interpreter(capture.program), template: empty)
+    entries.append(entry)
+    return entry
   }
 
   /// Runs the captured program on these arguments.
@@ -66,15 +66,21 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
     let (inputs, counts) = flatten(repeat each input)
     var template: Output?
     do throws(OpError) {
-      let entry = try entry(inputs, counts, repeat each input)
-      template = entry.template
-      let capture = entry.capture
-      if capture.stateOutputs.isEmpty, capture.cleared.isEmpty {
-        let state = capture.state
-        return entry.template.replacing(try entry.interpreter.run(inputs, state: state).outputs)
+      // State is read, and written, by one call at a time; a program that only reads it runs outside of the lock.
+      var state: [Tensor] = []
+      var outputs: [Tensor]?
+      let entry = try lock.holding { () throws(OpError) -> Entry in
+        let entry = try self.entry(inputs, counts, repeat each input)
+        template = entry.template
+        if entry.capture.stateOutputs.isEmpty, entry.capture.cleared.isEmpty {
+          state = entry.capture.state
+        } else {
+          outputs = try commit(entry, inputs)
+        }
+        return entry
       }
-      let outputs = try stateLock.holding { () throws(OpError) -> [Tensor] in try commit(entry, inputs) }
-      return entry.template.replacing(outputs)
+      if let outputs { return entry.template.replacing(outputs) }
+      return entry.template.replacing(try entry.interpreter.run(inputs, state: state).outputs)
     } catch {
       let failed = fail(error, inputs)[0]
       let result = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }

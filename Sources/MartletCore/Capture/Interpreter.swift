@@ -24,17 +24,19 @@ package struct Interpreter: Sendable {
   ///
   /// `releaseState` is called before the first instruction that may write over state: the owner of the state lets go of it.
   package func run(
-    _ inputs: [Tensor], state: [Tensor], releaseState: () -> Void = {}
+    _ inputs: [Tensor], state: consuming [Tensor], releaseState: () throws(OpError) -> Void = {}
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
     var values = [Tensor?](repeating: nil, count: program.values.count)
     for (id, tensor) in zip(program.inputs, inputs) { values[id] = tensor }
-    for (entry, tensor) in zip(program.stateInputs, state) { values[entry.value] = tensor }
+    for (position, entry) in program.stateInputs.enumerated() { values[entry.value] = state[position] }
+    state = []  // so that the last use of a value holds it alone
     for (id, tensor) in program.constants { values[id] = tensor }
     var released = false
     for (line, instruction) in program.instructions.enumerated() {
       if !released, line >= firstSafe {
         released = true
-        releaseState()
+        try settle()
+        try releaseState()
       }
       // A value that dies here is handed over, so that its memory can be taken.
       var arguments: [Tensor] = []
@@ -45,7 +47,14 @@ package struct Interpreter: Sendable {
       if let failed = results.first?.node.trace as? Failed { throw failed.error }
       for (id, result) in zip(instruction.outputs, results) where !isDead(id, line) { values[id] = result }
     }
+    if !released { try settle() }
     return (program.outputs.map { values[$0]! }, program.stateOutputs.map { values[$0.value]! })
+  }
+
+  /// A device that queues its work reports faults late: before anything of the state changes they must be known.
+  private func settle() throws(OpError) {
+    guard firstSafe > 0, let device = program.values.first?.device else { return }
+    try Executors.executor(for: device)?.synchronize()
   }
 
   private func isDead(_ id: Program.ValueID, _ line: Int) -> Bool { dead[line].contains(id) }

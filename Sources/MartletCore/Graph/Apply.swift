@@ -64,7 +64,7 @@ extension Tensor {
 func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: x.node.spec) } catch { return failed(op, error, [x]) }
-  guard let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount) else {
+  guard let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec) else {
     return runSlowly(op, [x])
   }
   let result = TensorNode(spec: spec, storage: storage)
@@ -78,7 +78,7 @@ func runBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
   let spec: TensorSpec
   do throws(OpError) { spec = try op.output(for: a.node.spec, b.node.spec) } catch { return failed(op, error, [a, b]) }
   guard a.node.spec.device == b.node.spec.device, let kernel = Kernels.find(O.self, spec.device),
-    let storage = Storage(bytes: spec.byteCount)
+    let storage = Storage(for: spec)
   else { return runSlowly(op, [a, b]) }
   let result = TensorNode(spec: spec, storage: storage)
   let status = Kernels.launch(kernel, op, a.node, b.node, result)
@@ -126,7 +126,7 @@ private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
   guard let top else {
     do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
   }
-  if top is Recorded, here.pointee.flags & UInt32(CK_NO_RECORD) != 0 {
+  if top is Recorded, here.pointee.flags & UInt32(CK_NO_RECORD) != 0, top.level <= here.pointee.mute_level {
     return applyDown(op, inputs.map { $0.lowered(below: top.level) })
   }
   return top.apply(op, inputs)

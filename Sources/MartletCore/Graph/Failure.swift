@@ -46,12 +46,17 @@ package final class Failed: Trace {
     super.init(level: .max)
   }
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    endIfEscaped()
     let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
     return specs.isEmpty
       ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op))
       : specs.map {
         Tensor(node: TensorNode(spec: $0, trace: self))
       }
+  }
+  /// An error tensor that has left its `withErrors` would spread silently: the program ends with the error's text.
+  func endIfEscaped() {
+    if ErrorScope.slot == nil { fatalError("Martlet: an error tensor is used outside of its withErrors; \(error)") }
   }
   /// How many outputs an operation has whose inputs do not fit it.
   static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }
@@ -60,6 +65,11 @@ package final class Failed: Trace {
 private func errorTensors(_ error: OpError, like inputs: [Tensor], count: Int) -> [Tensor] {
   let spec = inputs.map { $0.spec }.max { $0.rank < $1.rank } ?? TensorSpec([])
   return (0..<count).map { _ in Tensor(node: TensorNode(spec: spec, trace: Failed(error))) }
+}
+
+extension Tensor {
+  /// True for what operations yield after an error.
+  package var isError: Bool { node.trace is Failed }
 }
 
 /// Reports a failed operation: ends the program with the text, or, inside `withErrors`, keeps the error and yields error
@@ -89,6 +99,7 @@ func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tenso
 @discardableResult
 package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
   if let earlier = inputs.lazy.compactMap({ $0.node.trace as? Failed }).first {
+    earlier.endIfEscaped()
     return errorTensors(earlier.error, like: inputs, count: 3)
   }
   var error = error

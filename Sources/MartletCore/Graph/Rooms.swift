@@ -6,11 +6,15 @@ package enum Rooms {
   private static let cpu = ck_install_cpu()
   private static let reference = ck_install_reference()
 
-  /// Makes sure that the operations and the kernels of `device` are registered; ends the program when they are not linked.
-  package static func require(_ device: Device) {
+  static func requireOps() {
     guard ops else {
       fatalError("Martlet: the operations are not part of this program; add `import Martlet` or link MartletOps")
     }
+  }
+
+  /// Makes sure that the operations and the kernels of `device` are registered; ends the program when they are not linked.
+  package static func require(_ device: Device) {
+    requireOps()
     let found = device == .cpu ? cpu : cpu && reference
     guard found else {
       let room = device == .cpu ? "`import Martlet` or link MartletCPU" : "link MartletReference"
@@ -20,26 +24,26 @@ package enum Rooms {
 }
 
 /// What the transforms need of the operations, which live one room above.
-package struct TransformOps: Sendable {
+package final class TransformOps: Sendable {
   /// `target += value`, in place when nobody else holds the target.
-  package var accumulate: @Sendable (_ target: inout Tensor, _ value: Tensor) -> Void
+  package let accumulate: @Sendable (_ target: inout Tensor, _ value: Tensor) -> Void
   /// `target[region] += value`, in place when nobody else holds the target.
-  package var accumulateRegion: @Sendable (_ target: inout Tensor, _ value: Tensor, _ region: Region) -> Void
+  package let accumulateRegion: @Sendable (_ target: inout Tensor, _ value: Tensor, _ region: Region) -> Void
   /// `target[.., indices[i], ..] += values[.., i, ..]`.
-  package var accumulateRows:
+  package let accumulateRows:
     @Sendable (_ target: inout Tensor, _ values: Tensor, _ indices: Tensor, _ axis: Int) -> Void
   /// Sums the axes along which `shape` was broadcast.
-  package var sum: @Sendable (_ value: Tensor, _ shape: Shape) -> Tensor
+  package let sum: @Sendable (_ value: Tensor, _ shape: Shape) -> Tensor
   /// A tensor of equal elements.
-  package var fill: @Sendable (_ value: Double, _ spec: TensorSpec) -> Tensor
+  package let fill: @Sendable (_ value: Double, _ spec: TensorSpec) -> Tensor
   /// `x` with a new axis 0 of the given size, without a copy.
-  package var expand: @Sendable (_ x: Tensor, _ size: Int) -> Tensor
+  package let expand: @Sendable (_ x: Tensor, _ size: Int) -> Tensor
   /// Moves an axis.
-  package var moveAxis: @Sendable (_ x: Tensor, _ from: Int, _ to: Int) -> Tensor
+  package let moveAxis: @Sendable (_ x: Tensor, _ from: Int, _ to: Int) -> Tensor
   /// The rows of the identity, for Jacobians: shape [n, …shape].
-  package var basis: @Sendable (_ spec: TensorSpec) -> Tensor
-  package var copy: @Sendable (_ x: Tensor, _ device: Device) -> Tensor
-  package var reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
+  package let basis: @Sendable (_ spec: TensorSpec) -> Tensor
+  package let copy: @Sendable (_ x: Tensor, _ device: Device) -> Tensor
+  package let reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
 
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
@@ -65,12 +69,11 @@ package struct TransformOps: Sendable {
     self.reshape = reshape
   }
 
-  // Written once, by `martlet_install_ops`, before any transform can run.
+  // Written once, inside of the initialisation of `Rooms.ops`, and read after it.
   nonisolated(unsafe) private static var installed: TransformOps?
   package static func install(_ ops: TransformOps) { installed = ops }
-  package static var current: TransformOps {
-    if let installed { return installed }
-    Rooms.require(.cpu)
+  package static let current: TransformOps = {
+    Rooms.requireOps()
     return installed!
-  }
+  }()
 }

@@ -150,12 +150,14 @@ public final class Parameter: Cell {
       // `p.value -= …` changes the elements in place when nobody else holds them.
       let spec = read()!.spec
       var tensor = take()!
-      yield &tensor
-      if tensor.shape == spec.shape, tensor.dtype == spec.dtype {
-        write(tensor)
-      } else {
-        fail(OpError(.cellSpec(name, expected: spec), op: "set", arguments: [tensor.spec]), [tensor])
+      defer {  // also when the access throws
+        if tensor.shape == spec.shape, tensor.dtype == spec.dtype {
+          write(tensor)
+        } else {
+          fail(OpError(.cellSpec(name, expected: spec), op: "set", arguments: [tensor.spec]), [tensor])
+        }
       }
+      yield &tensor
     }
   }
 

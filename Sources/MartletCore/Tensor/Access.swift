@@ -34,7 +34,7 @@ extension Tensor {
   /// program's (the CPU).
   public init(borrowing bytes: UnsafeRawBufferPointer, shape: Shape, dtype: DType, owner: AnyObject) {
     let spec = TensorSpec(shape, dtype)
-    guard let count = shape.checkedElementCount, count &* dtype.size <= bytes.count else {
+    guard let count = shape.checkedElementCount, let needed = spec.checkedByteCount, needed <= bytes.count else {
       self = failure(
         .misuse("\(bytes.count) bytes are too few for \(spec)", rule: "elements × \(dtype.size) bytes"),
         op: "Tensor(borrowing:)")

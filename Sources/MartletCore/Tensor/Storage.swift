@@ -17,6 +17,13 @@ public final class Storage: @unchecked Sendable {
     owner = nil
   }
 
+  /// Takes a block for a tensor; nil when it is too large or memory is out.
+  @inline(__always)
+  package convenience init?(for spec: TensorSpec) {
+    guard let bytes = spec.checkedByteCount else { return nil }
+    self.init(bytes: bytes)
+  }
+
   /// Shares memory that `owner` keeps alive.
   package init(borrowing pointer: UnsafeMutableRawPointer, bytes: Int, owner: AnyObject) {
     self.pointer = pointer

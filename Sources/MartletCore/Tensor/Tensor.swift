@@ -129,9 +129,8 @@ extension Tensor {
 
   /// Fresh memory for `spec`, not yet written.
   package static func uninitialized(_ spec: TensorSpec) throws(OpError) -> Tensor {
-    guard spec.shape.checkedElementCount != nil else { throw OpError(.tooLarge(spec.shape)) }
-    let (bytes, overflow) = spec.count.multipliedReportingOverflow(by: spec.dtype.size)
-    guard !overflow, let storage = Storage(bytes: bytes) else { throw OpError(.outOfMemory(bytes: bytes)) }
+    guard let bytes = spec.checkedByteCount else { throw OpError(.tooLarge(spec.shape)) }
+    guard let storage = Storage(bytes: bytes) else { throw OpError(.outOfMemory(bytes: bytes)) }
     return Tensor(node: TensorNode(spec: spec, storage: storage))
   }
 }

@@ -68,9 +68,14 @@ struct BackwardPass {
   func run(from seeds: [(record: Recorded, output: Int, cotangent: Tensor)]) {
     let walk = BackwardPass.walks.wrappingAdd(1, ordering: .relaxed).newValue
     var stack: [Recorded] = []
+    var visited: [Recorded] = []
+    var fault: Fact?
     func visit(_ record: Recorded) {
       if record.walk == walk { return }
+      if record.isFreed { fault = .freedGraph }
+      if record.walk != 0 { fault = .message("another backward pass, or this one by a hook, is walking this graph") }
       record.walk = walk
+      visited.append(record)
       record.pending = 0
       record.cotangent = .none
       record.moreCotangents =
@@ -78,13 +83,20 @@ struct BackwardPass {
       stack.append(record)
     }
     for seed in seeds { visit(seed.record) }
-    while let record = stack.popLast() {
+    while fault == nil, let record = stack.popLast() {
       for position in 0..<Int(record.inputCount) {
         guard let edge = record.edge(position) else { continue }
         visit(edge.record)
         edge.record.pending += 1
       }
     }
+    if let fault {
+      // Nothing has been written yet: the gradients are as they were.
+      for record in visited where record.walk == walk { record.walk = 0 }
+      fail(OpError(fault, op: "backward"))
+      return
+    }
+    visited.removeAll()
     var ready: [Recorded] = []
     for seed in seeds {
       receive(.dense(seed.cotangent), seed.record, seed.output)
@@ -105,10 +117,7 @@ struct BackwardPass {
   }
 
   private func handle(_ record: Recorded, _ ready: inout [Recorded]) {
-    if record.isFreed {
-      fail(OpError(.freedGraph, op: "backward"))
-      return
-    }
+    record.walk = 0
     var cotangents = [record.cotangent.taken(record.spec)]
     for position in record.moreCotangents.indices {
       cotangents.append(record.moreCotangents[position].taken(record.outputSpec(position + 1)))

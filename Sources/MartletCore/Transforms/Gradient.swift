@@ -108,7 +108,7 @@ struct Recording<R: TensorTree> {
         leaves.append(leaf)
         return Tensor(node: TensorNode(spec: input.spec, trace: leaf, inner: input))
       }
-      return Context.with({ $0.pointee.flags &= ~2 }) { f(wrapped) }.mapTensors { $0.resolved(above: scope.level) }
+      return f(wrapped).mapTensors { $0.resolved(above: scope.level) }
     }
     self.leaves = leaves
     self.level = level

@@ -277,7 +277,7 @@ func recordUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor? {
   let level = recordLevel(x.node)
   guard level >= 0, records(O.self), x.node.spec.dtype.isFloating else { return nil }
   guard let spec = try? op.output(for: x.node.spec), spec.dtype.isFloating,
-    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount)
+    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
   let record = Recorded(op, spec, level: level, a: x, b: nil, storage: storage)
   let result = TensorNode(spec: spec, storage: storage, record: record)
@@ -294,7 +294,7 @@ func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
     b.node.spec.dtype.isFloating, a.node.spec.device == b.node.spec.device
   else { return nil }
   guard let spec = try? op.output(for: a.node.spec, b.node.spec), spec.dtype.isFloating,
-    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(bytes: spec.byteCount)
+    let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
   let record = Recorded(op, spec, level: level, a: a, b: b, storage: storage)
   let result = TensorNode(spec: spec, storage: storage, record: record)

@@ -9,6 +9,21 @@ extension Int: WeakNumber { public static var isFraction: Bool { false } }
 extension Double: WeakNumber { public static var isFraction: Bool { true } }
 extension Float: WeakNumber { public static var isFraction: Bool { true } }
 
+extension DType {
+  /// Whether an integer is in the range of this integer dtype.
+  fileprivate func holds(_ value: Double) -> Bool {
+    switch self {
+    case .bool: value == 0 || value == 1
+    case .uint8: 0...255 ~= value
+    case .int8: -128...127 ~= value
+    case .int16: -32768...32767 ~= value
+    case .int32: -0x1p31..<0x1p31 ~= value
+    case .uint32: 0..<0x1p32 ~= value
+    default: true
+    }
+  }
+}
+
 extension Tensor {
   /// Elements of another dtype.
   ///
@@ -29,12 +44,21 @@ extension Tensor {
     return (cast(to: dtype), other.cast(to: dtype))
   }
 
-  /// The tensor and a number in one dtype.
+  /// The tensor and a number in one dtype: the tensor's, unless a fraction meets integers (`float32`), or an integer does
+  /// not fit (`int64`).
   fileprivate func joined<N: WeakNumber>(_ number: N, floating: Bool = false) -> (Tensor, Tensor) {
     var dtype = dtype
-    if !dtype.isFloating, floating || N.isFraction { dtype = .float32 }
-    if dtype == .bool { dtype = .int64 }
-    return (cast(to: dtype), Tensor(scalar: number.doubleValue, dtype, device: device))
+    if !dtype.isFloating {
+      if floating || N.isFraction {
+        dtype = .float32
+      } else if dtype == .bool || !dtype.holds(number.doubleValue) {
+        dtype = .int64
+      }
+    }
+    let scalar =
+      dtype == .int64 && number is Int
+      ? Tensor(number as! Int, device: device) : Tensor(scalar: number.doubleValue, dtype, device: device)
+    return (cast(to: dtype), scalar)
   }
 
   @inline(__always)

@@ -128,7 +128,7 @@ private struct Selection {
         let span = step > 0 ? last - first : first - last
         region.starts[axis] = span > 0 ? first : 0
         region.steps[axis] = step
-        region.sizes[axis] = span > 0 ? (span - 1) / Swift.abs(step) + 1 : 0
+        region.sizes[axis] = span > 0 ? Int(UInt(span - 1) / step.magnitude) + 1 : 0
         shape.append(region.sizes[axis])
         axis += 1
       case .tensor(let tensor) where tensor.dtype == .bool:
@@ -285,10 +285,11 @@ extension Tensor {
       self = select(mask, value, self)
       return
     }
-    guard let selection = Selection(items, self) else { return self = afterFailure }
+    guard let selection = Selection(items, self) else { return }
     guard !selection.indices.isEmpty else {
       guard value.shape.broadcast(with: selection.shape) == selection.shape else {
-        return self = failure(.sliceValue(value.shape, region: selection.shape), op: "subscript", [self, value])
+        _ = failure(.sliceValue(value.shape, region: selection.shape), op: "subscript", [self, value])
+        return
       }
       let part = value.expanded(to: selection.shape).reshaped(selection.region.sizes)
       self = taking(SliceUpdate(region: selection.region), &self, [part])
@@ -299,14 +300,13 @@ extension Tensor {
       let (axis, index) = selection.indices[0]
       let taken = takenShape(shape, index.shape, axis)
       guard value.shape.broadcast(with: taken) == taken else {
-        return self = failure(.sliceValue(value.shape, region: taken), op: "subscript", [self, value])
+        _ = failure(.sliceValue(value.shape, region: taken), op: "subscript", [self, value])
+        return
       }
-      var inputs = [self, index, value.expanded(to: taken)]
-      self = value
-      self = apply(TakeUpdate(axis: axis), taking: &inputs)[0]
+      self = taking(TakeUpdate(axis: axis), &self, [index, value.expanded(to: taken)])
       return
     }
-    guard let part = changed(selection, value) else { return self = afterFailure }
+    guard let part = changed(selection, value) else { return }
     self = taking(SliceUpdate(region: selection.region), &self, [part])
   }
 

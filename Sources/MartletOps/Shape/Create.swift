@@ -38,10 +38,11 @@ extension Tensor {
   public static func range(
     from start: Double = 0, to stop: Double, by step: Double = 1, dtype: DType = .float32, device: Device = .current
   ) -> Tensor {
-    guard step != 0, ((stop - start) / step).isFinite else {
+    guard step != 0, Swift.abs((stop - start) / step) < 0x1p53 else {
       return failure(
         .misuse(
-          "the range from \(start) to \(stop) by \(step) has no end", rule: "a finite range and a step other than 0"),
+          "the range from \(start) to \(stop) by \(step) has no end, or too many elements",
+          rule: "a finite range and a step other than 0"),
         op: "range")
     }
     let count = Swift.max(0, Int(((stop - start) / step).rounded(.up)))

@@ -8,7 +8,7 @@ public struct Expand: ViewOp {
   public let shape: Shape
   public init(shape: Shape) { self.shape = shape }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
-    guard shape.checkedElementCount != nil else { throw OpError(.tooLarge(shape)) }
+    guard x.with(shape: shape).checkedByteCount != nil else { throw OpError(.tooLarge(shape)) }
     let extra = shape.rank - x.rank
     guard extra >= 0 else { throw OpError(.notBroadcastable(to: shape)) }
     for axis in 0..<x.rank where x.shape[axis] != shape[axis + extra] && x.shape[axis] != 1 {

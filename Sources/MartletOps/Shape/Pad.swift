@@ -24,9 +24,9 @@ public struct Pad: UnaryOp {
       guard low[axis] >= 0, high[axis] >= 0 else {
         throw OpError(.count(name: "a width", Swift.min(low[axis], high[axis]), allowed: "0 or more"))
       }
-      shape[axis] += low[axis] + high[axis]
+      shape[axis] = shape[axis] &+ low[axis] &+ high[axis]
     }
-    guard shape.checkedElementCount != nil else { throw OpError(.tooLarge(shape)) }
+    guard x.with(shape: shape).checkedByteCount != nil else { throw OpError(.tooLarge(shape)) }
     return x.with(shape: shape)
   }
   package func region(_ shape: Shape) -> Region {

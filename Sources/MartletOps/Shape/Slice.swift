@@ -19,7 +19,7 @@ extension Region {
       guard steps[axis] != 0 else { throw OpError(.sliceStep(axis: axis)) }
       guard sizes[axis] >= 0 else { throw OpError(.negativeSize(sizes)) }
       if sizes[axis] == 0 { continue }
-      let last = starts[axis] + (sizes[axis] - 1) * steps[axis]
+      let last = starts[axis] &+ (sizes[axis] &- 1) &* steps[axis]
       for index in [starts[axis], last] where index < 0 || index >= shape[axis] {
         throw OpError(.index(index, size: shape[axis], axis: axis))
       }
@@ -30,7 +30,7 @@ extension Region {
     var result = strides
     var offset = 0
     for axis in 0..<strides.rank {
-      result[axis] = strides[axis] * steps[axis]
+      result[axis] = strides[axis] &* steps[axis]  // the stride of a single element means nothing
       if sizes[axis] > 0 { offset += strides[axis] * starts[axis] }
     }
     return (result, offset)

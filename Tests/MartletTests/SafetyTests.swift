@@ -1,0 +1,120 @@
+import Martlet
+import MartletCore
+import Testing
+
+/// What must hold after a wrong use: nothing was changed, nothing is out of bounds, nothing spreads.
+@Suite struct SafetyTests {
+  @Test func sizesBeyondMemoryAreRefused() {
+    let wide = Tensor.zeros([1]).expanded(to: [1 << 40])
+    for wrong in [
+      { exp(Tensor.zeros([1]).expanded(to: [1 << 62])) },
+      { wide.reshaped([1 << 40, 1]) + wide.reshaped([1, 1 << 40]) },
+      { matmul(wide.reshaped([1 << 40, 1]), wide.reshaped([1, 1 << 40])) },
+      { Tensor.zeros([1]).padded([(Int.max, 1)]) },
+      { Tensor.zeros([Int.max, 2]) },
+      { Tensor.range(to: 1e30) },
+      { Tensor.ones([1]).reshaped([1, 1, 1, 1, 1, 1, 1, 1, 1]) },
+    ] as [() -> Tensor] {
+      #expect(throws: OpError.self) { try withErrors(wrong) }
+    }
+  }
+
+  @Test func extremeSteps() {
+    let x = Tensor.range(to: 6).reshaped(2, 3)
+    #expect(x[.range(by: .max)].shape == [1, 3])
+    #expect(x[.range(by: .min)].floats == [3, 4, 5])
+  }
+
+  @Test func failedChangeLeavesTheVariable() {
+    var x = Tensor.ones([2, 3])
+    #expect(throws: OpError.self) { try withErrors { x += Tensor.ones([4]) } }
+    #expect(throws: OpError.self) { try withErrors { x[5] = Tensor.ones([3]) } }
+    #expect(throws: OpError.self) { try withErrors { x[0] = Tensor.ones([4]) } }
+    #expect(throws: OpError.self) { try withErrors { x[Tensor([7])] = Tensor.zeros([3]) } }
+    #expect(x.floats == [1, 1, 1, 1, 1, 1])
+  }
+
+  @Test func errorTensorEndsTheProgramOutsideOfItsScope() async throws {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var kept = Tensor.ones([1])
+      _ = try? withErrors { kept = matmul(Tensor.ones([2, 3]), Tensor.ones([2, 3])) }
+      print((kept + 1).item())
+    }
+    let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    #expect(text.contains("an error tensor is used outside of its withErrors; matmul: the inner sizes differ: 3 ≠ 2"))
+  }
+
+  @Test func freedGraphIsFoundBeforeAnythingIsWritten() {
+    let p = Tensor.ones([2]).requiringGradient()
+    let q = Tensor.ones([2]).requiringGradient()
+    let y = p * p
+    y.sum().backward()
+    let before = p.grad!.floats
+    #expect(throws: OpError.self) { try withErrors { (y * q).sum().backward() } }
+    #expect(q.grad == nil)
+    #expect(p.grad!.floats == before)
+    (q * 2).sum().backward()
+    #expect(q.grad!.floats == [2, 2])
+  }
+
+  @Test func backwardWithinItsOwnHookIsRefused() {
+    let p = Tensor.ones([2]).requiringGradient()
+    let y = p * 2
+    y.registerHook { _ in
+      (p * 3).sum().backward()
+      return nil
+    }
+    let error = #expect(throws: OpError.self) { try withErrors { (y * p).sum().backward() } }
+    #expect(error?.description.contains("another backward pass") == true)
+  }
+
+  @Test func changeThatThrowsKeepsTheParameter() {
+    struct Stop: Error {}
+    func change(_ tensor: inout Tensor) throws {
+      tensor = tensor * 2
+      throw Stop()
+    }
+    let p = Parameter(Tensor.ones([2]))
+    #expect(throws: Stop.self) { try change(&p.value) }
+    #expect(p.value.floats == [2, 2])
+  }
+
+  @Test func compiledStepWritesOverItsState() {
+    let p = Parameter(Tensor.ones([1000]))
+    let optimizer = Adam([p], learningRate: 0.1)
+    let step = compile { (x: Tensor) -> Tensor in
+      optimizer.zeroGrad()
+      let loss = (p.value * x).sum()
+      loss.backward()
+      optimizer.step()
+      return loss.detached()
+    }
+    let x = Tensor.ones([1000])
+    _ = step(x)
+    let address = p.read()!.concretePointer
+    for _ in 0..<3 { _ = step(x) }
+    #expect(p.read()!.concretePointer == address)
+  }
+
+  @Test func integersThatDoNotFitAreNotClamped() {
+    let bytes = Tensor([0, 128, 255] as [UInt8])
+    #expect((bytes .> -1).array(as: Bool.self) == [true, true, true])
+    #expect((bytes .< 300).array(as: Bool.self) == [true, true, true])
+    #expect((bytes + -10).array(as: Int.self) == [-10, 118, 245])
+    #expect((bytes + 1).dtype == .uint8)
+    #expect((Tensor([9_007_199_254_740_992]) .== 9_007_199_254_740_993).array(as: Bool.self) == [false])
+  }
+
+  @Test func gradientInsideWithoutGradient() {
+    // The inner gradient is computed; the outer one does not pass through.
+    let f = grad { (x: Tensor) -> Tensor in
+      let inner = withoutGradient { valueAndGrad { (y: Tensor) in (y * y * x).sum() }(x) }
+      return (inner.0 * x).sum()
+    }
+    expectValues(f([2]), [1], [8])
+  }
+}
+
+extension Tensor {
+  fileprivate var concretePointer: UnsafeMutableRawPointer? { node.storage?.pointer }
+}
