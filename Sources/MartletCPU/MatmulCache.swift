@@ -24,7 +24,7 @@ final class MatmulCache {
   private var count = 0
 
   private init() { slots = [Entry?](repeating: nil, count: 64) }
-  deinit { for entry in slots { if let entry { dn_matmul_destroy(entry.handle) } } }
+  deinit { clear() }
 
   // The key's destructor frees a thread's table when the thread ends.
   private static let key: pthread_key_t = {
@@ -71,6 +71,10 @@ final class MatmulCache {
       if MatmulCache.equal(entry.spec, spec) { return .success(entry) }
       slot = (slot + 1) & (slots.count - 1)
     }
+    // Sizes that never come again (sequence lengths) must not fill the memory with compiled code.
+    if count == 1024 { clear() }
+    slot = MatmulCache.hash(spec) & (slots.count - 1)
+    while slots[slot] != nil { slot = (slot + 1) & (slots.count - 1) }
     var handle: OpaquePointer?
     let status = withUnsafePointer(to: spec) { dn_matmul_create($0, &handle) }
     guard status == 0, let handle else { return .failure(Refusal(code: status)) }
@@ -79,6 +83,12 @@ final class MatmulCache {
     count += 1
     if count * 2 > slots.count { grow() }
     return .success(entry)
+  }
+
+  private func clear() {
+    for entry in slots { if let entry { dn_matmul_destroy(entry.handle) } }
+    slots = [Entry?](repeating: nil, count: 64)
+    count = 0
   }
 
   private func grow() {

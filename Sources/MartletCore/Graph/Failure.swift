@@ -47,19 +47,15 @@ package final class Failed: Trace {
   }
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     endIfEscaped()
-    let specs = (try? op.outputs(for: inputs.map { $0.spec })) ?? []
-    return specs.isEmpty
-      ? errorTensors(error, like: inputs, count: Failed.fallbackCount(op))
-      : specs.map {
-        Tensor(node: TensorNode(spec: $0, trace: self))
-      }
+    guard let specs = try? op.outputs(for: inputs.map { $0.spec }) else {
+      return errorTensors(error, like: inputs, count: op.outputCount)
+    }
+    return specs.map { Tensor(node: TensorNode(spec: $0, trace: self)) }
   }
   /// An error tensor that has left its `withErrors` would spread silently: the program ends with the error's text.
   func endIfEscaped() {
     if ErrorScope.slot == nil { fatalError("Martlet: an error tensor is used outside of its withErrors; \(error)") }
   }
-  /// How many outputs an operation has whose inputs do not fit it.
-  static func fallbackCount<O: Op>(_ op: O) -> Int { op.takeover(output: 2) != nil ? 3 : 2 }
 }
 
 private func errorTensors(_ error: OpError, like inputs: [Tensor], count: Int) -> [Tensor] {
@@ -82,7 +78,7 @@ package func failed<O: Op>(_ op: O, _ error: OpError, _ inputs: [Tensor]) -> [Te
     error.arguments = inputs.map { $0.spec }
     error.argumentNames = O.argumentNames
   }
-  return fail(error, inputs)
+  return fail(error, inputs, count: op.outputCount)
 }
 
 @inline(never)
@@ -94,20 +90,20 @@ func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tenso
   return failed(op, OpError(status.fact(op, inputs)), inputs)[0]
 }
 
-/// Reports an error that is not of an operation's rule.
+/// Reports an error and yields `count` error tensors.
 @inline(never)
 @discardableResult
-package func fail(_ error: OpError, _ inputs: [Tensor] = []) -> [Tensor] {
+package func fail(_ error: OpError, _ inputs: [Tensor] = [], count: Int = 1) -> [Tensor] {
   if let earlier = inputs.lazy.compactMap({ $0.node.trace as? Failed }).first {
     earlier.endIfEscaped()
-    return errorTensors(earlier.error, like: inputs, count: 3)
+    return errorTensors(earlier.error, like: inputs, count: count)
   }
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
   if Origins.areOn, error.origins.isEmpty { error.origins = Origins.lines(inputs, error.argumentNames) }
   guard let slot = ErrorScope.slot else { fatalError("Martlet: \(error)") }
   slot.keep(error)
-  return errorTensors(error, like: inputs, count: 3)
+  return errorTensors(error, like: inputs, count: count)
 }
 
 /// Reports an error and yields one error tensor.

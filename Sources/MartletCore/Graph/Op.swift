@@ -101,6 +101,8 @@ public protocol Op: Hashable, Sendable {
   func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor]
   /// The input whose storage an output may take over, when nobody else holds it.
   func takeover(output: Int) -> Int?
+  /// How many results it has: what a failed call yields as many error tensors of.
+  var outputCount: Int { get }
   /// Whether its kernel may report a fault, because of values (an index out of range).
   var canFault: Bool { get }
   /// Turns a fault that a kernel reported into a fact.
@@ -152,6 +154,7 @@ extension Op {
     fatalError("Martlet: \(Self.name) has neither a batching rule nor a decomposition")
   }
   public func takeover(output: Int) -> Int? { nil }
+  public var outputCount: Int { 1 }
   public var canFault: Bool { false }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     .message("its kernel reported fault \(status.code) (value \(status.value))")

@@ -112,6 +112,10 @@ extension Tensor {
   public static func /= <N: WeakNumber>(a: inout Tensor, b: N) { inPlace(Divide(), &a, b) }
 
   private static func inPlace<O: BinaryOp>(_ op: O, _ a: inout Tensor, _ b: Tensor) {
+    if let both = a.shape.broadcast(with: b.shape), both != a.shape {
+      _ = failure(.sliceValue(b.shape, region: a.shape), op: O.name, [a, b], names: O.argumentNames)
+      return
+    }
     let floating = op is Divide && !(a.dtype.isFloating || b.dtype.isFloating)
     if a.dtype == b.dtype, !floating {
       a = taking(op, &a, [b])
@@ -122,7 +126,7 @@ extension Tensor {
   }
 
   private static func inPlace<O: BinaryOp, N: WeakNumber>(_ op: O, _ a: inout Tensor, _ b: N) {
-    if a.dtype.isFloating || !N.isFraction && a.dtype != .bool && !(op is Divide) {
+    if a.dtype.isFloating || !N.isFraction && a.dtype != .bool && !(op is Divide) && a.dtype.holds(b.doubleValue) {
       a = taking(op, &a, [Tensor(scalar: b.doubleValue, a.dtype, device: a.device)])
     } else {
       a = number(op, a, b, floating: op is Divide)

@@ -23,6 +23,7 @@ public struct TopK: Op {
     shape[x.rank - 1] = k
     return [x.with(shape: shape), TensorSpec(shape, .int64, device: x.device)]
   }
+  public var outputCount: Int { 2 }
   public func saves(needs: Positions) -> Saves { Saves(outputs: [1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     guard let ct = ct[0] else { return [nil] }

@@ -26,6 +26,7 @@ public struct AdamUpdate: Op {
     self.decoupled = decoupled
   }
 
+  public var outputCount: Int { 3 }
   public func takeover(output: Int) -> Int? { [0, 2, 3][output] }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == 6 else { throw OpError(.numberOfInputs(inputs.count, expected: "6")) }
