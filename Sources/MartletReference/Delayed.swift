@@ -94,8 +94,7 @@ final class DelayedExecutor: Executor, @unchecked Sendable {
 
   func copy(_ tensor: Tensor, to device: Device) throws(DeviceError) -> Tensor {
     try synchronize()
-    let spec = TensorSpec(tensor.shape, tensor.dtype, device: device)
-    return tensor.withUnsafeBytes { bytes in Tensor.make(spec) { $0.copyMemory(from: bytes) } } ?? tensor
+    return try Executors.hostCopy(tensor, to: device)
   }
 
   /// The life of the queue's thread.

@@ -14,6 +14,22 @@ package enum Executors {
   /// Called once for each device, by the room that brings it.
   package static func register(_ executor: any Executor, for device: Device) { all[device.raw] = executor }
 
+  /// A plain tensor on another device: the executor of the side that is not the program's own memory copies.
+  package static func copy(_ tensor: Tensor, to device: Device) throws(OpError) -> Tensor {
+    if let executor = executor(for: tensor.device) ?? executor(for: device) {
+      return try executor.copy(tensor, to: device)
+    }
+    return try hostCopy(tensor, to: device)
+  }
+
+  /// A copy between devices whose memory is the program's.
+  package static func hostCopy(_ tensor: Tensor, to device: Device) throws(OpError) -> Tensor {
+    let spec = TensorSpec(tensor.shape, tensor.dtype, device: device)
+    let copy = tensor.withUnsafeBytes { bytes in Tensor.make(spec) { $0.copyMemory(from: bytes) } }
+    guard let copy else { throw OpError(.message("the elements cannot be read")) }
+    return copy
+  }
+
   /// The executor of a device; nil for one that needs none because its memory is the program's and it never waits.
   static func executor(for device: Device) -> (any Executor)? {
     if device == .cpu { return nil }
