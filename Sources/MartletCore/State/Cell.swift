@@ -72,6 +72,9 @@ open class Cell {
       case is Recorded, is Dual:
         guard let inner = tensor.node.inner else { return nil }
         tensor = inner
+      case is Pending:
+        // What it yields may be recorded: taken off when it runs, as for a value that is there.
+        return tensor.detached()
       default: return tensor
       }
     }
