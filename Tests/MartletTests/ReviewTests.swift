@@ -21,3 +21,38 @@ import Testing
     }
   }
 }
+
+private final class Noisy: Module {
+  let linear = Linear(3, 3, generator: Generator(seed: 1))
+  let noise = Dropout(0.5, generator: Generator(seed: 2))
+  func forward(_ x: Tensor) -> Tensor { noise(linear(x)) }
+}
+
+@Suite struct GuardTests {
+  @Test func aModeReadInANestedCaptureIsSeenByTheOuter() {
+    let model = Noisy()
+    let inner = checkpointed { (x: Tensor) in model(x) }
+    let call = compile { (x: Tensor) in inner(x) * 2 }
+    let fresh = compile { (x: Tensor) in checkpointed { model($0) }(x) * 2 }
+    let x = count([4, 3]) + 1
+    for _ in 0..<2 {
+      model.train()
+      #expect(call(x).array(as: Float.self).contains(0) && fresh(x).array(as: Float.self).contains(0))
+      model.eval()
+      expectSame(call(x), model.linear(x) * 2)
+      expectSame(fresh(x), model.linear(x) * 2)
+    }
+    #expect(call.programs.count == 2 && fresh.programs.count == 2)
+  }
+
+  @Test func aModeCheckedForAKnownProgramIsSeenByTheOuter() {
+    let model = Noisy()
+    let inner = checkpointed { (x: Tensor) in model(x) }
+    let x = count([4, 3]) + 1
+    _ = inner(x)  // captured before the outer one
+    let call = compile { (x: Tensor) in inner(x) * 2 }
+    #expect(call(x).array(as: Float.self).contains(0))
+    model.eval()
+    expectSame(call(x), model.linear(x) * 2)
+  }
+}

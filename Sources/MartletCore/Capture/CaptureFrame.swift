@@ -17,14 +17,14 @@ package final class CaptureFrame: StateFrame {
     case absent(Cell)
     case present(Cell, TensorSpec)
 
+    /// Read through the current frame, so that a capture around this one depends on it too.
     var holds: Bool {
       switch self {
-      case .mode(let mode, let value): mode.current == value
+      case .mode(let mode, let value): mode.isTraining == value
       case .absent(let cell): cell.read() == nil
       case .present(let cell, let spec): cell.read()?.spec == spec
       }
     }
-    var isMode: Bool { if case .mode = self { true } else { false } }
   }
 
   init(builder: ProgramBuilder, recordLevel: Int32) {
@@ -72,7 +72,13 @@ package final class CaptureFrame: StateFrame {
     return leaf
   }
 
-  package override func willRead(_ mode: Mode, _ isTraining: Bool) { guards.append(.mode(mode, isTraining)) }
+  package override func willRead(_ mode: Mode, _ isTraining: Bool) {
+    let isKnown = guards.contains {
+      if case .mode(let known, isTraining) = $0 { known === mode } else { false }
+    }
+    if !isKnown { guards.append(.mode(mode, isTraining)) }
+    super.willRead(mode, isTraining)
+  }
 }
 
 /// A captured function with the cells it reads and writes.
