@@ -55,4 +55,27 @@ private final class Noisy: Module {
     model.eval()
     expectSame(call(x), model.linear(x) * 2)
   }
+
+  @Test func freezingAParameterStopsACompiledStep() {
+    let model = Linear(3, 1, generator: Generator(seed: 1))
+    let optimizer = SGD(model.parameters, learningRate: 0.1)
+    let step = compile { (x: Tensor) -> Tensor in
+      optimizer.zeroGrad()
+      let loss = (model(x) * model(x)).mean()
+      loss.backward()
+      optimizer.step()
+      return loss
+    }
+    let x = count([4, 3])
+    _ = step(x)
+    model.weight.requiresGradient = false
+    let (weight, bias) = (model.weight.value.array(as: Float.self), model.bias!.value.array(as: Float.self))
+    _ = step(x)
+    _ = step(x)
+    #expect(model.weight.value.array(as: Float.self) == weight)
+    #expect(model.bias!.value.array(as: Float.self) != bias)
+    model.weight.requiresGradient = true
+    _ = step(x)
+    #expect(model.weight.value.array(as: Float.self) != weight)
+  }
 }

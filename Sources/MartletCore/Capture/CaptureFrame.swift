@@ -14,6 +14,7 @@ package final class CaptureFrame: StateFrame {
 
   enum Guard {
     case mode(Mode, Bool)
+    case requiresGradient(Parameter, Bool)
     case absent(Cell)
     case present(Cell, TensorSpec)
 
@@ -21,6 +22,7 @@ package final class CaptureFrame: StateFrame {
     var holds: Bool {
       switch self {
       case .mode(let mode, let value): mode.isTraining == value
+      case .requiresGradient(let parameter, let value): parameter.requiresGradient == value
       case .absent(let cell): cell.read() == nil
       case .present(let cell, let spec): cell.read()?.spec == spec
       }
@@ -64,7 +66,7 @@ package final class CaptureFrame: StateFrame {
 
   package override func value(of parameter: Parameter) -> Tensor {
     let value = read(parameter)!
-    guard parameter.requiresGradient, Context.here.pointee.flags & 2 == 0 else { return value }
+    guard Context.here.pointee.flags & 2 == 0, parameter.requiresGradient else { return value }
     let key = ObjectIdentifier(parameter)
     if let known = leaves[key], known.value === value.node { return known.leaf }
     let leaf = parameter.leafTensor(of: value, level: recordLevel)
@@ -78,6 +80,14 @@ package final class CaptureFrame: StateFrame {
     }
     if !isKnown { guards.append(.mode(mode, isTraining)) }
     super.willRead(mode, isTraining)
+  }
+
+  package override func willRead(_ parameter: Parameter, requiresGradient: Bool) {
+    let isKnown = guards.contains {
+      if case .requiresGradient(let known, requiresGradient) = $0 { known === parameter } else { false }
+    }
+    if !isKnown { guards.append(.requiresGradient(parameter, requiresGradient)) }
+    super.willRead(parameter, requiresGradient: requiresGradient)
   }
 }
 

@@ -115,8 +115,16 @@ public final class Buffer: Cell {
 public final class Parameter: Cell {
   /// Where `backward()` adds up the gradient.
   package let gradient: Cell
-  /// Whether gradients are computed for it. True at first.
-  public var requiresGradient = true
+  /// Whether gradients are computed for it. True at first. A program that depends on it is only valid for the value that
+  /// it had.
+  public var requiresGradient: Bool {
+    get {
+      StateFrame.current?.willRead(self, requiresGradient: isTrained)
+      return isTrained
+    }
+    set { isTrained = newValue }
+  }
+  @exclusivity(unchecked) private final var isTrained = true
   private let leaf: Recorded
   /// The value as a leaf; made at the first read after a change.
   @exclusivity(unchecked) private final var leafTensor: Tensor?
@@ -142,7 +150,7 @@ public final class Parameter: Cell {
     get {
       let here = ck_here()
       if let frame = StateFrame.current { return frame.value(of: self) }
-      guard requiresGradient, here.pointee.flags & UInt32(CK_NO_RECORD) == 0 else { return content! }
+      guard isTrained, here.pointee.flags & UInt32(CK_NO_RECORD) == 0 else { return content! }
       if let leafTensor { return leafTensor }
       let tensor = Tensor(node: TensorNode(spec: content!.spec, trace: leaf, inner: content!))
       leafTensor = tensor

@@ -31,6 +31,9 @@ package class StateFrame {
   /// A parameter's value as its reader sees it.
   package func value(of parameter: Parameter) -> Tensor { read(parameter)! }
   package func willRead(_ mode: Mode, _ isTraining: Bool) { outer?.willRead(mode, isTraining) }
+  package func willRead(_ parameter: Parameter, requiresGradient: Bool) {
+    outer?.willRead(parameter, requiresGradient: requiresGradient)
+  }
   /// A layer has been called.
   package func called(_ layer: AnyObject, _ output: Any) { outer?.called(layer, output) }
 }
