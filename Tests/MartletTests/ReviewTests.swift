@@ -79,3 +79,35 @@ private final class Noisy: Module {
     #expect(model.weight.value.array(as: Float.self) != weight)
   }
 }
+
+@Suite struct StructureTests {
+  @Test func keysOfDictionariesArePartOfTheKey() {
+    let twice = compile { (d: [String: Tensor]) in d.mapValues { $0 * 2 } }
+    #expect(twice(["a": [1]]).keys.sorted() == ["a"])
+    let b = twice(["b": [3]])
+    #expect(b.keys.sorted() == ["b"])
+    expectValues(b["b"]!, [1], [6])
+    #expect(twice(["a": [5]]).keys.sorted() == ["a"] && twice.programs.count == 2)
+    let kept = checkpointed { (d: [String: Tensor]) in d.mapValues { $0 * 2 } }
+    #expect(kept(["a": [1]]).keys.sorted() == ["a"] && kept(["b": [1]]).keys.sorted() == ["b"])
+  }
+
+  @Test func optionalsAndArraysArePartOfTheKey() {
+    let place = compile { (pair: [Tensor?]) -> Tensor in
+      (pair[0].map { $0 * 10 } ?? Tensor([0])) + (pair[1] ?? Tensor([0]))
+    }
+    expectValues(place([[1], nil]), [1], [10])
+    expectValues(place([nil, [1]]), [1], [1])
+    let nested = compile { (lists: [[Tensor]]) -> Tensor in
+      lists[0].reduce(Tensor([0])) { $0 + $1 } * 10 + lists[1].reduce(Tensor([0])) { $0 + $1 }
+    }
+    expectValues(nested([[[1], [2]], [[3]]]), [1], [33])
+    expectValues(nested([[[1]], [[2], [3]]]), [1], [15])
+  }
+
+  @Test func namesOfAStateArePartOfTheKey() {
+    let read = compile { (state: State) in state["a"] ?? state["b"]! * 10 }
+    expectValues(read(State([("a", [1])])), [1], [1])
+    expectValues(read(State([("b", [1])])), [1], [10])
+  }
+}

@@ -99,17 +99,19 @@ final class Capture {
   /// Cells that the function leaves empty (gradients set to nil).
   let cleared: [Cell]
   let guards: [CaptureFrame.Guard]
-  let counts: [Int]
+  let structure: [TreeStructure]
   let specs: [TensorSpec]
   /// For each of `stateInputs` whether the program writes it or its gradient.
   private let trains: [Bool]
 
   /// Runs `f` once on symbolic tensors.
-  init(_ inputs: [Tensor], counts: [Int], line: String, _ f: ([Tensor]) -> [Tensor]) throws(OpError) {
+  init(
+    _ inputs: [Tensor], structure: [TreeStructure], line: String, _ f: ([Tensor]) -> [Tensor]
+  ) throws(OpError) {
     let depth = Context.here.pointee.depth
     let builder = ProgramBuilder(level: depth + 1, line: line)
     let frame = CaptureFrame(builder: builder, recordLevel: depth + 2)
-    self.counts = counts
+    self.structure = structure
     specs = inputs.map { $0.spec }
     let symbolic = inputs.map { input in builder.symbolic(builder.value(input.spec)) }
     builder.program.inputs = Array(0..<inputs.count)
@@ -171,8 +173,8 @@ final class Capture {
     }
   }
 
-  func fits(_ inputs: [Tensor], counts: [Int]) -> Bool {
-    guard counts == self.counts, inputs.count == specs.count else { return false }
+  func fits(_ inputs: [Tensor], structure: [TreeStructure]) -> Bool {
+    guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
     return guards.allSatisfy { $0.holds }
   }

@@ -24,28 +24,29 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
 
   /// The program for these arguments, captured now if it has not been.
   public func program(for input: repeat each Input) throws -> Program {
-    let (inputs, counts) = flatten(repeat each input)
+    let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Program in
-      try entry(inputs, counts, repeat each input).capture.program
+      try entry(inputs, structure, repeat each input).capture.program
     }
   }
 
-  private func flatten(_ input: repeat each Input) -> ([Tensor], [Int]) {
+  private func flatten(_ input: repeat each Input) -> ([Tensor], [TreeStructure]) {
     var inputs: [Tensor] = []
-    var counts: [Int] = []
+    var structure: [TreeStructure] = []
     for argument in repeat each input {
-      let tensors = argument.flattened
-      inputs += tensors
-      counts.append(tensors.count)
+      inputs += argument.flattened
+      structure.append(argument.structure)
     }
-    return (inputs, counts)
+    return (inputs, structure)
   }
 
   /// The program for these arguments. Called while the lock is held.
-  private func entry(_ inputs: [Tensor], _ counts: [Int], _ input: repeat each Input) throws(OpError) -> Entry {
-    if let known = entries.first(where: { $0.capture.fits(inputs, counts: counts) }) { return known }
+  private func entry(_ inputs: [Tensor], _ structure: [TreeStructure], _ input: repeat each Input) throws(OpError)
+    -> Entry
+  {
+    if let known = entries.first(where: { $0.capture.fits(inputs, structure: structure) }) { return known }
     var template: Output?
-    let capture = try Capture(inputs, counts: counts, line: line) { symbolic in
+    let capture = try Capture(inputs, structure: structure, line: line) { symbolic in
       var slice = symbolic[...]
       func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
       let output = self.f(repeat rebuilt(each input))
@@ -63,14 +64,14 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   /// Traps, or yields error tensors inside `withErrors`, where the function itself would. State is written only when the
   /// whole program has succeeded.
   public func callAsFunction(_ input: repeat each Input) -> Output {
-    let (inputs, counts) = flatten(repeat each input)
+    let (inputs, structure) = flatten(repeat each input)
     var template: Output?
     do throws(OpError) {
       // State is read, and written, by one call at a time; a program that only reads it runs outside of the lock.
       var state: [Tensor] = []
       var outputs: [Tensor]?
       let entry = try lock.holding { () throws(OpError) -> Entry in
-        let entry = try self.entry(inputs, counts, repeat each input)
+        let entry = try self.entry(inputs, structure, repeat each input)
         template = entry.template
         if entry.capture.stateOutputs.isEmpty, entry.capture.cleared.isEmpty {
           state = entry.capture.state

@@ -20,6 +20,7 @@ extension State: TensorTree {
   public func rebuilt(from tensors: inout ArraySlice<Tensor>) -> State {
     State(entries.map { ($0.name, tensors.popFirst()!) })
   }
+  public var structure: TreeStructure { .named(names, [TreeStructure](repeating: .tensor, count: entries.count)) }
 }
 
 extension Module {
