@@ -111,3 +111,57 @@ private final class Noisy: Module {
     expectValues(read(State([("b", [1])])), [1], [10])
   }
 }
+
+@Suite struct ClosureTests {
+  @Test func checkpointedDifferentiatesWhatItClosesOver() {
+    let x: Tensor = [1, 2, 3]
+    let w: Tensor = [2, -1, 4]
+    let plain = grad { (w: Tensor) in (x * w * w).sum() }
+    expectSame(grad { (w: Tensor) in checkpointed { (h: Tensor) in (h * w).sum() }(x * w) }(w), plain(w))
+    let twice = grad { (w: Tensor) in (plain(w) * w * w).sum() }(w)
+    let deep = grad { (w: Tensor) in
+      (grad { (w: Tensor) in checkpointed { (h: Tensor) in (h * w).sum() }(x * w) }(w) * w * w).sum()
+    }
+    expectSame(deep(w), twice)
+    let forward = jvp({ (w: Tensor) in checkpointed { (h: Tensor) in (h * w).sum() }(x * w) }, w, [1, 0, 0])
+    expectValues(forward.tangent, [], [4])
+    let mapped = vmap { (w: Tensor) in checkpointed { (h: Tensor) in h * w }(w + 1) }(w)
+    expectSame(mapped, w * (w + 1))
+  }
+
+  @Test func checkpointedDifferentiatesALeafThatItClosesOver() {
+    let p = Parameter([2, 3])
+    let w = p.value * 2
+    let call = checkpointed { (h: Tensor) in (h * w).sum() }
+    call([1, 2]).backward(retainGraph: true)
+    expectValues(p.grad!, [2], [2, 4])
+    call([1, 1]).backward()
+    expectValues(p.grad!, [2], [4, 6])
+  }
+
+  @Test func checkpointedInsideCompileUsesWhatItClosesOver() {
+    let p = Parameter([2, 3])
+    let step = compile { (x: Tensor) -> Tensor in
+      p.grad = nil
+      let w = p.value * 2
+      checkpointed { (h: Tensor) in (h * w).sum() }(x).backward()
+      return p.grad!
+    }
+    for _ in 0..<2 { expectValues(step([1, 2]), [2], [2, 4]) }
+  }
+
+  @Test func customGradientRefusesWhatItClosesOver() {
+    let text = errorText {
+      _ = grad { (w: Tensor) in
+        customGradient({ (h: Tensor) in (h * w).sum() }, gradient: { h, _, g in h * g })(w)
+      }([1, 2])
+    }
+    #expect(text.contains("not part of its argument"), "\(text)")
+    // A tensor that is not differentiated may be used.
+    let k: Tensor = [5, 6]
+    let gradient = grad { (w: Tensor) in
+      customGradient({ (h: Tensor) in (h * k).sum() }, gradient: { _, _, g in k * g })(w)
+    }([1, 2])
+    expectSame(gradient, k)
+  }
+}

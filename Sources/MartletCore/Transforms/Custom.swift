@@ -2,11 +2,12 @@
 ///
 /// Saves memory at the cost of computing twice. `f` is captured like a function given to `compile`, once for each set of
 /// input specs, so it must not read values of tensors. Random numbers and state that `f` reads are the same the second
-/// time; what it writes into cells is written once.
+/// time; what it writes into cells is written once. Tensors of a transform that `f` uses without being given them are
+/// differentiated as if they were given; `f` is then captured at every call.
 public func checkpointed<T: TensorTree, R: TensorTree>(
   _ f: @escaping (T) -> R, file: String = #fileID, line: Int = #line
 ) -> (T) -> R {
-  var known: [(capture: Capture, call: ProgramCall, template: R)] = []
+  var known: [(capture: Capture, call: ProgramCall, lifted: [Tensor], template: R)] = []
   return { x in
     let inputs = x.flattened
     let structure = [x.structure]
@@ -19,16 +20,19 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
           template = output
           return output.flattened
         }
-        entry = (capture, ProgramCall(capture.program), template!)
-        known.append(entry!)
+        var program = capture.program
+        let lifted = program.liftConstants()
+        entry = (capture, ProgramCall(program), lifted, template!)
+        // Traced tensors are those of this call alone.
+        if lifted.isEmpty { known.append(entry!) }
       } catch {
         let failed = fail(error, inputs)[0]
         return withoutWrites { f(x.mapTensors { _ in failed }) }.mapTensors { _ in failed }
       }
     }
-    let (capture, call, template) = entry!
+    let (capture, call, lifted, template) = entry!
     let state = capture.stateInputs.map { ($0 as? Parameter)?.value ?? $0.read()! }
-    let outputs = apply(call, inputs + state)
+    let outputs = apply(call, inputs + state + lifted)
     let count = capture.program.outputs.count
     for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
@@ -36,10 +40,36 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
   }
 }
 
+extension Program {
+  /// Makes inputs, after the state, of the constants that carry a trace, so that the trace sees the program that uses them.
+  fileprivate mutating func liftConstants() -> [Tensor] {
+    let lifted = constants.filter { $0.tensor.node.trace != nil }
+    constants.removeAll { $0.tensor.node.trace != nil }
+    stateInputs += lifted.map { ($0.value, "lifted") }
+    return lifted.map { $0.tensor }
+  }
+}
+
+extension Tensor {
+  /// The levels at which derivatives are taken of the tensor.
+  fileprivate var differentiatedLevels: Set<Int32> {
+    var levels: Set<Int32> = []
+    var tensor = self
+    while let trace = tensor.node.trace {
+      if trace is Recorded || trace is Dual, !trace.isOver { levels.insert(trace.level) }
+      guard let inner = tensor.node.inner else { break }
+      tensor = inner
+    }
+    return levels
+  }
+}
+
 /// A function with a derivative of your own.
 ///
 /// - Parameters:
-///   - f: computes the result; its inside is not differentiated in reverse mode (forward mode goes through it).
+///   - f: computes the result; its inside is not differentiated in reverse mode (forward mode goes through it). What is
+///     differentiated by must be part of its argument: a tensor that it uses otherwise gets no gradient, which is an error
+///     when the argument is differentiated at the same time.
 ///   - gradient: from the input, the result and a cotangent of the result, the cotangent of the input. It is made of tensor
 ///     operations, so that it can be differentiated again.
 public func customGradient<T: TensorTree, R: TensorTree>(
@@ -47,6 +77,7 @@ public func customGradient<T: TensorTree, R: TensorTree>(
 ) -> (T) -> R {
   { x in
     var template: R?
+    let inputs = x.flattened
     let call = CustomCall(
       f: { inputs in
         let output = f(x.replacing(inputs))
@@ -65,8 +96,8 @@ public func customGradient<T: TensorTree, R: TensorTree>(
           return inputs.map { _ in error }
         }
         return result
-      })
-    let outputs = apply(call, x.flattened)
+      }, levels: inputs.reduce(into: []) { $0.formUnion($1.differentiatedLevels) })
+    let outputs = apply(call, inputs)
     guard let template else { return f(x.replacing(outputs)) }
     return template.replacing(outputs)
   }
@@ -142,15 +173,22 @@ private struct CustomCall: Op, @unchecked Sendable {
   private final class Functions {
     let f: ([Tensor]) -> [Tensor]
     let gradient: ([Tensor], [Tensor], [Tensor]) -> [Tensor]
-    init(_ f: @escaping ([Tensor]) -> [Tensor], _ gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor]) {
+    /// At which the call is differentiated.
+    let levels: Set<Int32>
+    init(
+      _ f: @escaping ([Tensor]) -> [Tensor], _ gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor],
+      _ levels: Set<Int32>
+    ) {
       self.f = f
       self.gradient = gradient
+      self.levels = levels
     }
   }
 
   init(
-    f: @escaping ([Tensor]) -> [Tensor], gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor]
-  ) { functions = Functions(f, gradient) }
+    f: @escaping ([Tensor]) -> [Tensor], gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor],
+    levels: Set<Int32>
+  ) { functions = Functions(f, gradient, levels) }
   static func == (a: CustomCall, b: CustomCall) -> Bool { a.functions === b.functions }
   func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(functions)) }
 
@@ -160,7 +198,17 @@ private struct CustomCall: Op, @unchecked Sendable {
     let program = try Capture(stand, structure: [], line: "customGradient", functions.f).program
     return program.outputs.map { program.values[$0] }
   }
-  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { functions.f(inputs) }
+  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
+    let outputs = functions.f(inputs)
+    // The inputs carry no trace here, so those of the outputs are of other tensors that f used.
+    for output in outputs where !functions.levels.isDisjoint(with: output.differentiatedLevels) {
+      throw OpError(
+        .misuse(
+          "f uses a tensor that is differentiated and is not part of its argument",
+          rule: "a custom gradient is that of the argument alone", remedy: "make it part of the argument"))
+    }
+    return outputs
+  }
   var canFault: Bool { true }
   func saves(needs: Positions) -> Saves { Saves(inputs: Positions(bits: .max), outputs: Positions(bits: .max)) }
   func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
@@ -189,7 +237,7 @@ private struct CustomCall: Op, @unchecked Sendable {
         return zip(gradients, inputs).enumerated().map { position, pair in
           mapped[position] ? pair.0 : TransformOps.current.sum(pair.0, pair.1.shape)
         }
-      })
+      }, levels: functions.levels)
     return apply(call, inputs)
   }
   var attributes: String { "" }
