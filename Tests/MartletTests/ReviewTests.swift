@@ -165,3 +165,43 @@ private final class Noisy: Module {
     expectSame(gradient, k)
   }
 }
+
+@Suite struct CaptureInVmapTests {
+  private func noisy(_ generator: Generator) -> (Tensor) -> Tensor {
+    { x in x + Tensor.uniform([3], generator: generator) }
+  }
+
+  @Test func checkpointedDrawsForEachExample() {
+    let (a, b) = (Generator(seed: 1), Generator(seed: 1))
+    let x = count([4, 3])
+    let known = checkpointed(noisy(b))
+    for randomness in [Randomness.different, .same] {
+      let expected = vmap(randomness: randomness, noisy(a))(x)
+      expectSame(vmap(randomness: randomness, known)(x), expected)
+      expectSame(b.read()!, a.read()!)
+    }
+    // One that draws nothing is one operation, also over examples.
+    expectSame(vmap(checkpointed { (x: Tensor) in x * 2 })(x), x * 2)
+  }
+
+  @Test func checkpointedInVmapInCompile() {
+    let (a, b) = (Generator(seed: 1), Generator(seed: 1))
+    let x = count([4, 3])
+    let (plain, kept) = (noisy(a), noisy(b))
+    let call = compile { (x: Tensor) in vmap(checkpointed(kept))(x) }
+    for _ in 0..<2 { expectSame(call(x), vmap(plain)(x)) }
+  }
+
+  @Test func compiledInVmapSaysWhatItCannotDo() {
+    let x = count([4, 3])
+    let generator = Generator(seed: 1)
+    let call = compile(noisy(generator))
+    _ = call(x[0])
+    let text = errorText { _ = vmap { (x: Tensor) in call(x) }(x) }
+    #expect(text.contains("compile the function that calls vmap"), "\(text)")
+    let other = Generator(seed: 1)
+    _ = noisy(other)(x[0])
+    expectSame(
+      vmap(randomness: .same) { (x: Tensor) in call(x) }(x), vmap(randomness: .same, noisy(other))(x))
+  }
+}

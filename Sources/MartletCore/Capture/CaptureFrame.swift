@@ -105,8 +105,12 @@ final class Capture {
   private let trains: [Bool]
 
   /// Runs `f` once on symbolic tensors.
+  ///
+  /// Unless the caller handles calls `inMaps`, a program that would draw the same random numbers for all examples of a
+  /// `vmap` around it is an error.
   init(
-    _ inputs: [Tensor], structure: [TreeStructure], line: String, _ f: ([Tensor]) -> [Tensor]
+    _ inputs: [Tensor], structure: [TreeStructure], inMaps: Bool = true, line: String,
+    _ f: ([Tensor]) -> [Tensor]
   ) throws(OpError) {
     let depth = Context.here.pointee.depth
     let builder = ProgramBuilder(level: depth + 1, line: line)
@@ -123,6 +127,7 @@ final class Capture {
         here.pointee.record_level = depth + 2
         here.pointee.flags = 0
         here.pointee.lazy = nil
+        here.pointee.maps = nil
       }) {
         frame.run { f(symbolic).map { $0.resolved().lowered(below: depth + 2) } }
       }
@@ -158,6 +163,13 @@ final class Capture {
       changed.contains(ObjectIdentifier(cell))
         || (cell as? Parameter).map { changed.contains(ObjectIdentifier($0.gradient)) } == true
     }
+    if !inMaps, drawsSharedKeys {
+      throw OpError(
+        .misuse(
+          "the function that was compiled draws random numbers inside vmap",
+          rule: "its program draws once for all examples, and each is to draw its own",
+          remedy: "compile the function that calls vmap, or vmap(randomness: .same)"), op: "compile")
+    }
     if Program.verifies {
       let faults = program.verify()
       precondition(faults.isEmpty, "Martlet: a captured program is malformed:\n\(faults.joined(separator: "\n"))")
@@ -173,7 +185,21 @@ final class Capture {
     }
   }
 
-  func fits(_ inputs: [Tensor], structure: [TreeStructure]) -> Bool {
+  /// Whether a call of `vmap` wants other keys for each example than the program draws.
+  private var drawsSharedKeys: Bool {
+    var scope = MapScope.innermost
+    while let current = scope {
+      if current.randomness == .different { return stateOutputs.contains { $0.isGenerator } }
+      scope = current.outer?.takeUnretainedValue()
+    }
+    return false
+  }
+
+  /// Whether the program writes state or clears it.
+  var writes: Bool { !stateOutputs.isEmpty || !cleared.isEmpty }
+
+  func fits(_ inputs: [Tensor], structure: [TreeStructure], inMaps: Bool = true) -> Bool {
+    if !inMaps, drawsSharedKeys { return false }
     guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
     return guards.allSatisfy { $0.holds }

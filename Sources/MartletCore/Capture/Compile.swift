@@ -44,9 +44,11 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   private func entry(_ inputs: [Tensor], _ structure: [TreeStructure], _ input: repeat each Input) throws(OpError)
     -> Entry
   {
-    if let known = entries.first(where: { $0.capture.fits(inputs, structure: structure) }) { return known }
+    if let known = entries.first(where: { $0.capture.fits(inputs, structure: structure, inMaps: false) }) {
+      return known
+    }
     var template: Output?
-    let capture = try Capture(inputs, structure: structure, line: line) { symbolic in
+    let capture = try Capture(inputs, structure: structure, inMaps: false, line: line) { symbolic in
       var slice = symbolic[...]
       func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
       let output = self.f(repeat rebuilt(each input))

@@ -9,6 +9,8 @@ open class Cell {
   @exclusivity(unchecked) package final var content: Tensor?
   /// What errors call the cell.
   package final var name: String
+  /// Holds the state of a generator: what is written depends on the calls of `vmap` around a draw.
+  package final var isGenerator = false
 
   public init(_ value: Tensor?, name: String = "cell") {
     content = value

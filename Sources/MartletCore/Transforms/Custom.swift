@@ -3,7 +3,8 @@
 /// Saves memory at the cost of computing twice. `f` is captured like a function given to `compile`, once for each set of
 /// input specs, so it must not read values of tensors. Random numbers and state that `f` reads are the same the second
 /// time; what it writes into cells is written once. Tensors of a transform that `f` uses without being given them are
-/// differentiated as if they were given; `f` is then captured at every call.
+/// differentiated as if they were given; `f` is then captured at every call. Inside `vmap` a function that draws random
+/// numbers or writes cells runs as it is, and saves no memory.
 public func checkpointed<T: TensorTree, R: TensorTree>(
   _ f: @escaping (T) -> R, file: String = #fileID, line: Int = #line
 ) -> (T) -> R {
@@ -31,6 +32,8 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
       }
     }
     let (capture, call, lifted, template) = entry!
+    // The program would draw and write once for all examples.
+    if capture.writes, MapScope.innermost != nil { return f(x) }
     let state = capture.stateInputs.map { ($0 as? Parameter)?.value ?? $0.read()! }
     let outputs = apply(call, inputs + state + lifted)
     let count = capture.program.outputs.count

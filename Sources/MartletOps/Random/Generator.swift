@@ -7,6 +7,7 @@ public final class Generator: Cell {
   /// A generator for a seed. Generators of different streams are independent.
   public init(seed: Int, stream: Int = 0) {
     super.init(Tensor([seed, stream, 0], device: .current), name: "generator")
+    isGenerator = true
   }
 
   /// A new key: `[3]`, or inside `vmap(randomness: .different)` one for each example.
