@@ -205,3 +205,25 @@ private final class Noisy: Module {
       vmap(randomness: .same) { (x: Tensor) in call(x) }(x), vmap(randomness: .same, noisy(other))(x))
   }
 }
+
+@Suite struct LeafTests {
+  @Test func anExampleOfVmapIsNoLeaf() {
+    let x = count([3, 2])
+    let text = errorText {
+      _ = vmap { (x: Tensor) -> Tensor in
+        let leaf = x.requiringGradient()
+        (leaf * leaf).sum().backward()
+        return leaf.grad ?? leaf
+      }(x)
+    }
+    #expect(text.contains("grad inside vmap"), "\(text)")
+    // A tensor that all examples share is one.
+    let shared: Tensor = [1, 2]
+    let gradients = vmap { (x: Tensor) -> Tensor in
+      let leaf = shared.requiringGradient()
+      (leaf * leaf).sum().backward()
+      return leaf.grad! + x
+    }(x)
+    expectSame(gradients, x + shared * 2)
+  }
+}

@@ -1,8 +1,16 @@
 extension Tensor {
-  /// The same values as a leaf whose gradient `backward()` computes.
+  /// The same values as a leaf whose gradient `backward()` computes. Inside `vmap`, what is one example of many cannot be
+  /// a leaf: use `grad` there.
   public func requiringGradient() -> Tensor {
     guard dtype.isFloating else { return failure(.gradientOfDType, op: "requiringGradient", [self]) }
-    let plain = detached()
+    let plain = MapScope.innermost == nil ? detached() : detached().resolved()
+    if plain.node.trace is Mapped {
+      return failure(
+        .misuse(
+          "the tensor is one example of a vmap",
+          rule: "a leaf keeps its gradient, and that of one example cannot be kept",
+          remedy: "grad inside vmap"), op: "requiringGradient", [self])
+    }
     let level = Context.here.pointee.record_level
     return Tensor(
       node: TensorNode(spec: spec, trace: Recorded(leaf: spec, level: level, scope: nil), inner: plain))
