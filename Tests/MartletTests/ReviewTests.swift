@@ -227,3 +227,21 @@ private final class Noisy: Module {
     expectSame(gradients, x + shared * 2)
   }
 }
+
+@Suite struct HookTests {
+  @Test func hooksOfParametersRunInCompiledSteps() {
+    let p = Parameter([1, 2])
+    let step = compile { (x: Tensor) -> Tensor in
+      p.grad = nil
+      (p.value * x).sum().backward()
+      return p.grad!
+    }
+    expectValues(step([3, 4]), [2], [3, 4])
+    let remove = p.value.registerHook { $0 * 10 }
+    expectValues(step([3, 4]), [2], [30, 40])
+    remove()
+    expectValues(step([3, 4]), [2], [3, 4])
+    p.value.registerHook { $0 * 2 }
+    expectValues(step([3, 4]), [2], [6, 8])
+  }
+}

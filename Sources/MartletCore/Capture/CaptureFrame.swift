@@ -7,6 +7,8 @@ package final class CaptureFrame: StateFrame {
   private(set) var cells: [Cell] = []
   private var current: [ObjectIdentifier: Tensor?] = [:]
   private var leaves: [ObjectIdentifier: (value: TensorNode, leaf: Tensor)] = [:]
+  /// Parameters whose leaves have been made: the program holds their hooks.
+  private var hooked: Set<ObjectIdentifier> = []
   private(set) var stateInputs: [Cell] = []
   private(set) var written: [Cell] = []
   /// What the program depends on beside the specs of its inputs.
@@ -15,6 +17,7 @@ package final class CaptureFrame: StateFrame {
   enum Guard {
     case mode(Mode, Bool)
     case requiresGradient(Parameter, Bool)
+    case hooks(Parameter, [Int])
     case absent(Cell)
     case present(Cell, TensorSpec)
 
@@ -23,6 +26,7 @@ package final class CaptureFrame: StateFrame {
       switch self {
       case .mode(let mode, let value): mode.isTraining == value
       case .requiresGradient(let parameter, let value): parameter.requiresGradient == value
+      case .hooks(let parameter, let hooks): parameter.hooks == hooks
       case .absent(let cell): cell.read() == nil
       case .present(let cell, let spec): cell.read()?.spec == spec
       }
@@ -70,6 +74,10 @@ package final class CaptureFrame: StateFrame {
     let key = ObjectIdentifier(parameter)
     if let known = leaves[key], known.value === value.node { return known.leaf }
     let leaf = parameter.leafTensor(of: value, level: recordLevel)
+    if !hooked.contains(key) {
+      hooked.insert(key)
+      guards.append(.hooks(parameter, parameter.hooks))
+    }
     leaves[key] = (value.node, leaf)
     return leaf
   }

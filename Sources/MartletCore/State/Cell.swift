@@ -189,10 +189,14 @@ public final class Parameter: Cell {
 
   package override func contentWillChange() { leafTensor = nil }
 
-  /// A leaf around a frame's value.
+  /// The hooks on the gradient, by number.
+  package var hooks: [Int] { leaf.watch?.hooks.map { $0.id } ?? [] }
+
+  /// A leaf around a frame's value, with the hooks that are on the parameter's own.
   func leafTensor(of value: Tensor, level: Int32) -> Tensor {
     let leaf = Recorded(leaf: value.spec, level: level, scope: nil)
     watch(leaf)
+    leaf.watch!.hooks = self.leaf.watch?.hooks ?? []
     return Tensor(node: TensorNode(spec: value.spec, trace: leaf, inner: value))
   }
 }

@@ -1,3 +1,8 @@
+import Synchronization
+
+/// Numbers hooks, so that a program can tell whether it was captured with those that are there.
+private let hookIDs = Atomic<Int>(0)
+
 extension Tensor {
   /// The same values as a leaf whose gradient `backward()` computes. Inside `vmap`, what is one example of many cannot be
   /// a leaf: use `grad` there.
@@ -70,7 +75,7 @@ extension Tensor {
     }
     let watch = record.watch ?? Recorded.Watch()
     record.watch = watch
-    let id = (watch.hooks.last?.id ?? 0) + 1
+    let id = hookIDs.wrappingAdd(1, ordering: .relaxed).newValue
     watch.hooks.append((Int(node.output), id, hook))
     return { [weak watch] in watch?.hooks.removeAll { $0.id == id } }
   }
