@@ -245,3 +245,33 @@ private final class Noisy: Module {
     expectValues(step([3, 4]), [2], [6, 8])
   }
 }
+
+@Suite struct ResumeTests {
+  @Test func optimizersResumeBitForBit() {
+    func check(_ make: ([Parameter]) -> any Optimizer, _ names: [String]) {
+      let p = Parameter([1, -2, 3])
+      let optimizer = make([p])
+      func run(_ p: Parameter, _ optimizer: any Optimizer) {
+        for _ in 0..<3 {
+          optimizer.zeroGrad()
+          (p.value * p.value * p.value).sum().backward()
+          optimizer.step()
+        }
+      }
+      #expect(optimizer.cells.map { $0.name } == names)
+      run(p, optimizer)
+      optimizer.learningRate *= 0.5
+      let values = p.value.detached().array(as: Float.self)
+      let saved = optimizer.cells.map { $0.cell.read() }
+      run(p, optimizer)
+      let q = Parameter(Tensor(values))
+      let other = make([q])
+      for (entry, value) in zip(other.cells, saved) { entry.cell.write(value) }
+      run(q, other)
+      #expect(q.value.array(as: Float.self) == p.value.array(as: Float.self))
+      #expect(other.learningRate == optimizer.learningRate)
+    }
+    check({ SGD($0, learningRate: 0.01, momentum: 0.9) }, ["rate", "momentum.0"])
+    check({ Adam($0, learningRate: 0.01) }, ["rate", "m.0", "v.0", "step.0"])
+  }
+}

@@ -34,6 +34,13 @@ public final class Adam: Optimizer {
     rate.name = "adam.rate"
   }
 
+  public var cells: [(name: String, cell: Cell)] {
+    [("rate", rate)]
+      + moments.enumerated().flatMap { index, cells -> [(name: String, cell: Cell)] in
+        [("m.\(index)", cells.m), ("v.\(index)", cells.v), ("step.\(index)", cells.step)]
+      }
+  }
+
   public func step() {
     withoutGradient {
       for (parameter, cells) in zip(parameters, moments) {

@@ -6,6 +6,12 @@ public protocol Optimizer: AnyObject {
   var parameters: [Parameter] { get }
   /// The learning rate, a scalar: set it between steps.
   var rate: StateTensor { get }
+  /// The rate, the moments and the counts of steps by name, in the order of the parameters. A cell may be empty before the
+  /// first step. To resume a run exactly, write what they held into those of a new optimizer:
+  ///
+  ///     let saved = optimizer.cells.map { $0.cell.read() }
+  ///     for (entry, value) in zip(other.cells, saved) { entry.cell.write(value) }
+  var cells: [(name: String, cell: Cell)] { get }
   /// One update of every parameter that has a gradient.
   func step()
 }

@@ -28,6 +28,10 @@ public final class SGD: Optimizer {
     buffers = parameters.indices.map { Cell(nil, name: "momentum.\($0)") }
   }
 
+  public var cells: [(name: String, cell: Cell)] {
+    [("rate", rate)] + buffers.enumerated().map { ("momentum.\($0.offset)", $0.element) }
+  }
+
   public func step() {
     withoutGradient {
       for (parameter, buffer) in zip(parameters, buffers) {
