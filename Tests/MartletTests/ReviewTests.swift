@@ -275,3 +275,13 @@ private final class Noisy: Module {
     check({ Adam($0, learningRate: 0.01) }, ["rate", "m.0", "v.0", "step.0"])
   }
 }
+
+@Suite struct SeedTests {
+  @Test func seedingKeepsTheStream() {
+    let (a, b) = (Generator(seed: 1, stream: 3), Generator(seed: 7, stream: 3))
+    _ = a.next()
+    a.seed(7)
+    expectSame(a.read()!, b.read()!)
+    expectSame(Tensor.uniform([4], generator: a), Tensor.uniform([4], generator: b))
+  }
+}

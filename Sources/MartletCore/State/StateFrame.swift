@@ -51,7 +51,6 @@ func withoutWrites<R>(_ body: () -> R) -> R { ScratchFrame().run { body() } }
 /// Other values stand in for cells: functional calls.
 package final class SubstitutionFrame: StateFrame {
   private var values: [ObjectIdentifier: Tensor]
-  private(set) var written: [(cell: Cell, value: Tensor?)] = []
 
   init(_ values: [ObjectIdentifier: Tensor]) {
     self.values = values
@@ -65,6 +64,4 @@ package final class SubstitutionFrame: StateFrame {
   package override func value(of parameter: Parameter) -> Tensor {
     values[ObjectIdentifier(parameter)] ?? outside { parameter.value }
   }
-  /// The value of a cell at the end of the call.
-  func final(_ cell: Cell) -> Tensor? { values[ObjectIdentifier(cell)] }
 }

@@ -27,8 +27,11 @@ public final class Generator: Cell {
     return MapScope.mapped(keys)
   }
 
-  /// Starts again from a seed.
-  public func seed(_ seed: Int) { write(Tensor([seed, 0, 0], device: .current)) }
+  /// Starts again from a seed; the stream and the device stay.
+  public func seed(_ seed: Int) {
+    let key = read()!
+    write(key * Tensor([0, 1, 0], device: key.device) + Tensor([seed, 0, 0], device: key.device))
+  }
 }
 
 /// The generator that functions and layers use when none is given. One for each task that computes: do not share it.
