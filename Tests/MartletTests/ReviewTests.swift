@@ -285,3 +285,25 @@ private final class Noisy: Module {
     expectSame(Tensor.uniform([4], generator: a), Tensor.uniform([4], generator: b))
   }
 }
+
+private final class Worded: Module {
+  let words: [String]
+  let index: [String: Int]
+  let mixed: [Any]
+  let weight = Parameter([1])
+  init(_ count: Int) {
+    words = (0..<count).map { "word\($0)" }
+    index = Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) })
+    mixed = ["text", ReLU(), Linear(1, 1, generator: Generator(seed: 1))]
+  }
+  func forward(_ x: Tensor) -> Tensor { x * weight.value }
+}
+
+@Suite struct WalkTests {
+  @Test func aVocabularyIsNotWalked() {
+    let model = Worded(200_000)
+    let time = ContinuousClock().measure { for _ in 0..<100 { model.zeroGrad() } }
+    #expect(time < .seconds(2), "\(time)")
+    #expect(model.state.names == ["mixed.2.weight", "mixed.2.bias", "weight"])
+  }
+}

@@ -42,6 +42,24 @@ package protocol UnnamedChildren {
   var children: [Any] { get }
 }
 
+/// A collection whose elements have one static type.
+private protocol Uniform {
+  static var part: Any.Type { get }
+}
+extension Array: Uniform { fileprivate static var part: Any.Type { Element.self } }
+extension Set: Uniform { fileprivate static var part: Any.Type { Element.self } }
+extension Dictionary: Uniform { fileprivate static var part: Any.Type { Value.self } }
+
+/// Whether values of a type hold no cell or module, so that a list of them need not be walked: a vocabulary is long.
+private func isPlain(_ type: Any.Type) -> Bool {
+  switch type {
+  case is String.Type, is Substring.Type, is Character.Type, is Bool.Type, is Tensor.Type: true
+  case is any BinaryInteger.Type, is any BinaryFloatingPoint.Type: true
+  case let list as any Uniform.Type: isPlain(list.part)
+  default: false
+  }
+}
+
 /// What one walk over a model's stored properties finds. Walk once and keep it: a walk takes milliseconds.
 public struct ModuleTree {
   /// The cells with their names, in the order of the properties; a cell that is reachable twice counts once.
@@ -101,6 +119,7 @@ public struct ModuleTree {
       modes.append(mode)
     case let module as any Module: visit(module, path)
     default:
+      if let list = value as? any Uniform, isPlain(type(of: list).part) { return }
       let mirror = Mirror(reflecting: value)
       switch mirror.displayStyle {
       case .optional: mirror.children.first.map { visit(value: $0.value, path) }
@@ -133,6 +152,7 @@ extension Module {
   /// Puts all layers into evaluation mode: no dropout, running statistics.
   public func eval() { for mode in ModuleTree(self).modes { mode.isTraining = false } }
 
-  /// Sets all gradients to nil.
+  /// Sets all gradients to nil. Walks the model, like `train()` and `eval()`: in a training loop `Optimizer.zeroGrad()` does
+  /// the same for the parameters that it knows.
   public func zeroGrad() { for parameter in parameters { parameter.grad = nil } }
 }
