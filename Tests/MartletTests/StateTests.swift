@@ -226,7 +226,7 @@ private final class Tied: Module {
     let cases: [(String, () -> Void)] = [
       ("weight is float32[2]", { p.value = [1, 2, 3] }),
       ("weight is float32[2]", { p.value = Tensor([1, 2]) }),
-      ("weight is float32[2]", { p.value += [[1], [2]] }),
+      ("does not fit the part of shape [2]", { p.value += [[1], [2]] }),
       (
         "a mapped tensor cannot be written into weight",
         {

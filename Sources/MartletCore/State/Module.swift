@@ -87,7 +87,8 @@ public struct ModuleTree {
     }
     for mirror in mirrors {
       for child in mirror.children {
-        guard let label = child.label else { continue }
+        // Asked first: with Foundation a cast of a long collection to a class converts every element.
+        guard let label = child.label, !isPlain(type(of: child.value)) else { continue }
         if label.hasPrefix("$__lazy_storage_$_") {
           fail(
             OpError(
@@ -108,6 +109,7 @@ public struct ModuleTree {
   }
 
   private mutating func visit(value: Any, _ path: String) {
+    if isPlain(type(of: value)) { return }
     switch value {
     case let cell as Cell:
       guard seen.insert(ObjectIdentifier(cell)).inserted else { return }
@@ -119,7 +121,6 @@ public struct ModuleTree {
       modes.append(mode)
     case let module as any Module: visit(module, path)
     default:
-      if let list = value as? any Uniform, isPlain(type(of: list).part) { return }
       let mirror = Mirror(reflecting: value)
       switch mirror.displayStyle {
       case .optional: mirror.children.first.map { visit(value: $0.value, path) }

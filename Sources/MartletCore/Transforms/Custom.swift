@@ -132,8 +132,10 @@ private struct ProgramCall: Op {
     return outputs + state
   }
   private func runOrFail(_ inputs: [Tensor]) -> [Tensor] {
-    do throws(OpError) { return try run(inputs) } catch { return fail(error, inputs) }
+    do throws(OpError) { return try run(inputs) } catch { return fail(error, inputs, count: outputCount) }
   }
+
+  var outputCount: Int { program.interpreter.program.outputs.count + program.interpreter.program.stateOutputs.count }
 
   func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs == program.inputs else { throw OpError(.message("the program was captured for other specs")) }

@@ -11,7 +11,8 @@ public struct CopyTo: UnaryOp {
     TensorSpec(x.shape, x.dtype, device: device)
   }
   public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
-    [try Executors.copy(inputs[0], to: device)]
+    _ = try outputs(for: inputs.map { $0.spec })
+    return [try Executors.copy(inputs[0], to: device)]
   }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     [.dense(ct[0]!.to(saved.spec(0).device))]
