@@ -48,5 +48,9 @@ struct Readme {
     let fast = compile(step)                    // ahead of time: parameters, moments and dropout are part of the program
     print(fast(images, labels).item())
     try model.state.write(safetensors: "/tmp/mlp.safetensors")
+    try model.load(State(safetensors: "/tmp/mlp.safetensors"))
+    model.eval()                                // no dropout; train() switches it on again
+    let predicted = withoutGradient { model(images).argMax(axis: 1) }
+    print((predicted .== labels).sum())
   }
 }

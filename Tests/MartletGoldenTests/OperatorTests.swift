@@ -17,7 +17,7 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     "add": binary(+), "sub": binary(-), "mul": binary(*), "div": binary(/),
     "maximum": binary { maximum($0, $1) }, "minimum": binary { minimum($0, $1) }, "pow": binary { pow($0, $1) },
     "matmul": binary(matmul), "mse_loss": binary { meanSquaredError($0, $1) },
-    "where": { _, x in [`where`(x[0], x[1], x[2])] },
+    "where": { _, x in [select(x[0], x[1], x[2])] },
     "sum": { c, x in [x[0].sum(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
     "mean": { c, x in [x[0].mean(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },
     "amax": { c, x in [x[0].max(axes: c.ints("dim"), keepDims: c.bool("keepdim"))] },

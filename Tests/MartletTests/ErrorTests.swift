@@ -62,7 +62,7 @@ struct Wrong: CustomTestStringConvertible, Sendable {
         let bad = matmul(Tensor.ones([2, 3]), Tensor.ones([2, 3]))
         let results = [
           exp(bad), bad + 1, bad[0], bad.reshaped([3, 2]), concat([bad, bad]), bad.topK(1).values, bad.sum(),
-          softmax(bad), `where`(bad .> 0, bad, bad), vmap { $0 * 2 }(bad),
+          softmax(bad), select(bad .> 0, bad, bad), vmap { $0 * 2 }(bad),
           grad { ($0 * bad).sum() }(Tensor.ones([2, 3])),
           jvp({ $0 * bad }, Tensor.ones([2, 3]), Tensor.ones([2, 3])).tangent, compile { (x: Tensor) in x * 2 }(bad),
           lazy { bad * 2 } + 1, bad.detached(), bad.cast(to: .float64), crossEntropy(bad, Tensor([0, 1])),

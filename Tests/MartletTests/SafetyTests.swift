@@ -105,6 +105,17 @@ import Testing
     #expect((Tensor([9_007_199_254_740_992]) .== 9_007_199_254_740_993).array(as: Bool.self) == [false])
   }
 
+  @Test func chainsInLazyWaitForAReader() {
+    lazy {
+      let a = exp(Tensor.zeros([2]))
+      let b = a + 1
+      let c = b * a
+      for tensor in [a, b, c] { #expect((tensor.node.trace as? Pending)?.hasRun == false) }
+      #expect(c.floats == [2, 2])
+      for tensor in [a, b, c] { #expect((tensor.node.trace as? Pending)?.hasRun == true) }
+    }
+  }
+
   @Test func gradientInsideWithoutGradient() {
     // The inner gradient is computed; the outer one does not pass through.
     let f = grad { (x: Tensor) -> Tensor in

@@ -64,23 +64,23 @@ private let b = Tensor.ones([4])
       """
     ) { _ = .!a },
     Wrong(
-      "where without a bool",
+      "select without a bool",
       """
-      where: condition is float32
+      select: condition is float32
         with condition: float32[2, 3], a: float32[2, 3], b: float32[2, 3]
         rule: it takes bool
         try: a comparison, or cast(to: .bool)
       """
-    ) { _ = `where`(a, a, a) },
+    ) { _ = select(a, a, a) },
     Wrong(
-      "where of three shapes",
+      "select of three shapes",
       """
-      where: the shapes [2, 3] and [4] and [2, 3] do not broadcast
+      select: the shapes [2, 3] and [4] and [2, 3] do not broadcast
         with condition: bool[2, 3], a: float32[4], b: float32[2, 3]
         rule: aligned at the last axis, sizes are equal or one of them is 1
         try: reshaped(…) or expandedDims(axis:) to place the axes
       """
-    ) { _ = `where`(a .> 0, b, a) },
+    ) { _ = select(a .> 0, b, a) },
   ]
 
   private static let shapes: [Wrong] = [

@@ -12,7 +12,7 @@ private let ints = Tensor([1, 2, 3])
       """
       value: a mapped tensor has no single value: it stands for all examples of a vmap
         with x: float32[]
-        try: where(condition, a, b) in place of if, or return the tensor and read it outside of vmap
+        try: select(condition, a, b) in place of if, or return the tensor and read it outside of vmap
       """
     ) { _ = vmap { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
@@ -20,7 +20,7 @@ private let ints = Tensor([1, 2, 3])
       """
       value: a mapped tensor has no single value: it stands for all examples of a vmap
         with x: float32[3]
-        try: where(condition, a, b) in place of if, or return the tensor and read it outside of vmap
+        try: select(condition, a, b) in place of if, or return the tensor and read it outside of vmap
       """
     ) { _ = vmap { (x: Tensor) -> Tensor in Tensor(x.floats) }(a) },
     Wrong(
@@ -28,7 +28,7 @@ private let ints = Tensor([1, 2, 3])
       """
       value: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
         with x: float32[]
-        try: where(condition, a, b) in place of if, or return the tensor and read it after the call
+        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
@@ -36,7 +36,7 @@ private let ints = Tensor([1, 2, 3])
       """
       value: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
         with x: bool[2, 3]
-        try: where(condition, a, b) in place of if, or return the tensor and read it after the call
+        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x[x .> 0] }(a) },
     Wrong(

@@ -154,12 +154,12 @@ package enum ErrorText {
     case .valueOfMapped:
       return (
         "a mapped tensor has no single value: it stands for all examples of a vmap", nil,
-        "where(condition, a, b) in place of if, or return the tensor and read it outside of vmap"
+        "select(condition, a, b) in place of if, or return the tensor and read it outside of vmap"
       )
     case .valueOfSymbolic(let line):
       return (
         "a symbolic tensor has no value: the function is being captured by compile at \(line)", nil,
-        "where(condition, a, b) in place of if, or return the tensor and read it after the call"
+        "select(condition, a, b) in place of if, or return the tensor and read it after the call"
       )
     case .escapedCapture(let line):
       return (

@@ -120,7 +120,7 @@ private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     if let trace = inputs[position].node.trace, top == nil || trace.level > top!.level { top = trace }
   }
   let here = ck_here()
-  if here.pointee.flags & UInt32(CK_LAZY) != 0, top == nil || here.pointee.lazy_level > top!.level {
+  if here.pointee.flags & UInt32(CK_LAZY) != 0, top == nil || here.pointee.lazy_level >= top!.level {
     return Pending.apply(op, inputs, level: here.pointee.lazy_level)
   }
   guard let top else {

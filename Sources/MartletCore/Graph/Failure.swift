@@ -1,5 +1,13 @@
 import Synchronization
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// The first error of a `withErrors` scope.
 final class ErrorSlot: Sendable {
   let first = Mutex<OpError?>(nil)
@@ -101,7 +109,10 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = [], count: Int = 1) -> 
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
   if Origins.areOn, error.origins.isEmpty { error.origins = Origins.lines(inputs, error.argumentNames) }
-  guard let slot = ErrorScope.slot else { fatalError("Martlet: \(error)") }
+  guard let slot = ErrorScope.slot else {
+    fflush(nil)  // what the program has printed, before the text that ends it
+    fatalError("Martlet: \(error)")
+  }
   slot.keep(error)
   return errorTensors(error, like: inputs, count: count)
 }

@@ -108,7 +108,7 @@ package final class Pending: Trace {
     }
   }
 
-  private var hasRun: Bool { work.withLock { !$0.results.isEmpty } }
+  package var hasRun: Bool { work.withLock { !$0.results.isEmpty } }
 
   private func run() {
     // Operations are pure, so two tasks that force the same tensor at once agree; the first result stays.
@@ -130,17 +130,14 @@ package final class Pending: Trace {
     }
   }
 
+  /// Frees a chain of pending operations without recursion, like that of records.
   deinit {
     var inputs = work.withLock { work in
       defer { work.inputs = [] }
       return work.inputs
     }
-    while let input = inputs.popLast() {
-      if releaseLater(input.node) { continue }
-      var held: Tensor? = input
-      releasing { held = nil }
-      _ = held
-    }
+    for input in inputs where releaseLater(input.node) {}  // held by the list from here on
+    releasing { inputs = [] }
   }
 }
 

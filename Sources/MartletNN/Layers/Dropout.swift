@@ -10,7 +10,9 @@ public final class Dropout: Module {
 
   /// - Parameter probability: of an element to become zero, in 0 … 1.
   public init(_ probability: Double = 0.5, generator: Generator = Random.generator) {
-    precondition(probability >= 0 && probability <= 1, "Dropout(\(probability)): the probability is in 0 … 1")
+    if !(probability >= 0 && probability <= 1) {
+      fail(OpError(.misuse("the probability is \(probability)", rule: "0 ≤ probability ≤ 1"), op: "Dropout"))
+    }
     self.probability = probability
     self.generator = generator
   }

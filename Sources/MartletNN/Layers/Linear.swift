@@ -13,7 +13,10 @@ public final class Linear: Module {
     _ inFeatures: Int, _ outFeatures: Int, bias: Bool = true, dtype: DType = .float32,
     generator: Generator = Random.generator
   ) {
-    precondition(inFeatures >= 0 && outFeatures >= 0, "Linear(\(inFeatures), \(outFeatures)): sizes are 0 or more")
+    if inFeatures < 0 || outFeatures < 0 {
+      fail(
+        OpError(.misuse("the sizes are \(inFeatures) and \(outFeatures)", rule: "sizes are 0 or more"), op: "Linear"))
+    }
     let bound = inFeatures > 0 ? 1 / Double(inFeatures).squareRoot() : 0
     weight = Parameter(
       .uniform([outFeatures, inFeatures], low: -bound, high: bound, dtype: dtype, generator: generator))

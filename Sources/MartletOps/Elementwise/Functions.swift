@@ -200,14 +200,24 @@ public func pow<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
   return apply(Power(), x, y)
 }
 
-/// `a` where the condition holds, else `b`; the three broadcast.
-package func select(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
+/// `a` where the condition holds, else `b`; the three broadcast. Dtypes of `a` and `b` promote.
+///
+/// PyTorch's `where`, which is a keyword in Swift.
+public func select(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
   if a.dtype == b.dtype { return apply(Select(), [condition, a, b])[0] }
   let (x, y) = a.promoted(with: b)
   return apply(Select(), [condition, x, y])[0]
 }
-/// `a` where the condition holds, else `b`; the three broadcast. Dtypes of `a` and `b` promote.
-public func `where`(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor { select(condition, a, b) }
+/// `a` where the condition holds, else a number.
+public func select<N: WeakNumber>(_ condition: Tensor, _ a: Tensor, _ b: N) -> Tensor {
+  let (x, y) = a.joined(b)
+  return apply(Select(), [condition, x, y])[0]
+}
+/// A number where the condition holds, else `b`.
+public func select<N: WeakNumber>(_ condition: Tensor, _ a: N, _ b: Tensor) -> Tensor {
+  let (y, x) = b.joined(a)
+  return apply(Select(), [condition, x, y])[0]
+}
 
 private func floating(_ x: Tensor) -> Tensor { x.dtype.isFloating ? x : x.cast(to: .float32) }
 

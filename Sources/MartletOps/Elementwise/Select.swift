@@ -3,7 +3,7 @@ public import MartletCore
 /// `a` where the condition holds, else `b`.
 public struct Select: Op {
   public static var id: OpID { OpTable.select.id }
-  public static var name: String { "where" }
+  public static var name: String { "select" }
   public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["condition", "a", "b"] }
   public init() {}
