@@ -87,6 +87,7 @@ extension Tensor {
 
   /// The bytes of the elements in row-major order. Only for plain tensors.
   private func gathered() -> [UInt8] {
+    if self.count == 0 { return [] }  // the initialiser below would write to the empty array that all threads share
     let size = dtype.size
     let strides = node.elementStrides
     let base = UnsafeRawPointer(node.pointer)
