@@ -66,6 +66,12 @@ func copy(_ spec: TensorSpec, _ strides: Shape, _ source: UnsafeRawPointer, to t
   _ = ck_copy(spec.dtype.code, &nd, target, source)
 }
 
+/// The first input as the output, unless the output has taken over its memory.
+func base(_ arguments: borrowing KernelArguments) {
+  if arguments.pointer(0) == arguments.outputPointer(), arguments.isContiguous(0) { return }
+  copy(arguments.spec(0), arguments.strides(0), arguments.pointer(0), to: arguments.outputPointer())
+}
+
 extension Shape {
   /// The products of the sizes before, at and behind an axis.
   func around(_ axis: Int) -> (outer: Int64, size: Int64, inner: Int64) {

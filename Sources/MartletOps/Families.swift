@@ -60,6 +60,19 @@ extension ElementwiseBinary {
   public func takeover(output: Int) -> Int? { 0 }
 }
 
+/// An operation whose second input is a tensor of indices into an axis of the first.
+public protocol IndexingOp: Op {
+  var axis: Int { get }
+}
+
+extension IndexingOp {
+  public static var rules: Rules { [.vjp, .jvp, .batched] }
+  public var canFault: Bool { true }
+  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
+    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
+  }
+}
+
 extension TensorSpec {
   package func with(_ dtype: DType) -> TensorSpec { with(dtype: dtype) }
 }

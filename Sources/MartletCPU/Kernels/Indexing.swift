@@ -73,12 +73,6 @@ func registerIndexing() {
   }
 }
 
-/// The first input as the output, unless the output has taken over its memory.
-private func base(_ arguments: borrowing KernelArguments) {
-  if arguments.pointer(0) == arguments.outputPointer(), arguments.isContiguous(0) { return }
-  copy(arguments.spec(0), arguments.strides(0), arguments.pointer(0), to: arguments.outputPointer())
-}
-
 /// Indices are checked before anything is written, so that a failed update has changed nothing.
 private func badIndex(_ pointer: UnsafeRawPointer, _ dtype: DType, _ count: Int, _ size: Int64) -> KernelStatus? {
   for position in 0..<count {

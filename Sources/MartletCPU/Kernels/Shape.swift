@@ -42,12 +42,6 @@ func registerShape() {
   }
 }
 
-/// The first input as the output, unless the output has taken over its memory.
-private func base(_ arguments: borrowing KernelArguments) {
-  if arguments.pointer(0) == arguments.outputPointer(), arguments.isContiguous(0) { return }
-  copy(arguments.spec(0), arguments.strides(0), arguments.pointer(0), to: arguments.outputPointer())
-}
-
 private func fill(_ spec: TensorSpec, _ value: Double, _ target: UnsafeMutableRawPointer) {
   withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { element in
     element.store(value, 0, spec.dtype)

@@ -22,17 +22,12 @@ enum Indexing {
 }
 
 /// `y[i, j, k] = x[i, indices[i, j, k], k]` for axis 1: one element for each index.
-public struct Gather: Op {
+public struct Gather: IndexingOp {
   public static var id: OpID { OpTable.gather.id }
   public static var name: String { "gather" }
-  public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["x", "indices"] }
   public let axis: Int
   public init(axis: Int) { self.axis = axis }
-  public var canFault: Bool { true }
-  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
-  }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == 2 else { throw OpError(.numberOfInputs(inputs.count, expected: "2")) }
     try Indexing.checkAlong(axis, inputs[0], inputs[1])

@@ -1,17 +1,12 @@
 public import MartletCore
 
 /// `y = x; y[i, indices[i, j, k], k] += values[i, j, k]` for axis 1. Repeated indices add up.
-public struct ScatterAdd: Op {
+public struct ScatterAdd: IndexingOp {
   public static var id: OpID { OpTable.scatterAdd.id }
   public static var name: String { "scatterAdd" }
-  public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
   public let axis: Int
   public init(axis: Int) { self.axis = axis }
-  public var canFault: Bool { true }
-  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
-  }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == 3 else { throw OpError(.numberOfInputs(inputs.count, expected: "3")) }

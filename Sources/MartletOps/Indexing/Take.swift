@@ -1,17 +1,12 @@
 public import MartletCore
 
 /// Whole slices at indices along an axis: the axis is replaced by the axes of `indices`.
-public struct Take: Op {
+public struct Take: IndexingOp {
   public static var id: OpID { OpTable.take.id }
   public static var name: String { "take" }
-  public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["x", "indices"] }
   public let axis: Int
   public init(axis: Int) { self.axis = axis }
-  public var canFault: Bool { true }
-  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
-  }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == 2 else { throw OpError(.numberOfInputs(inputs.count, expected: "2")) }
     try Indexing.checkAxis(axis, inputs[0])

@@ -1,17 +1,12 @@
 public import MartletCore
 
 /// The adjoint of `take`: `x` with slices of `values` added at indices along an axis. Repeated indices add up.
-public struct TakeAdd: Op {
+public struct TakeAdd: IndexingOp {
   public static var id: OpID { OpTable.takeAdd.id }
   public static var name: String { "takeAdd" }
-  public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
   public let axis: Int
   public init(axis: Int) { self.axis = axis }
-  public var canFault: Bool { true }
-  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
-  }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     try checkTakeWrite(axis, inputs)

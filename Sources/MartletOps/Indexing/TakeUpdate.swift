@@ -1,17 +1,12 @@
 public import MartletCore
 
 /// `x` with slices replaced by those of `values` at indices along an axis; of repeated indices the last counts.
-public struct TakeUpdate: Op {
+public struct TakeUpdate: IndexingOp {
   public static var id: OpID { OpTable.takeUpdate.id }
   public static var name: String { "takeUpdate" }
-  public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
   public let axis: Int
   public init(axis: Int) { self.axis = axis }
-  public var canFault: Bool { true }
-  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
-  }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     try checkTakeWrite(axis, inputs)
