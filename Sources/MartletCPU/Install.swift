@@ -9,6 +9,8 @@ import MartletOps
   registerShape()
   registerIndexing()
   registerMatmul()
+  registerConvolution()
+  registerPooling()
   registerRows()
   registerRandom()
   registerUpdates()

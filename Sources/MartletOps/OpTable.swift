@@ -8,9 +8,11 @@ package enum OpTable: Int, CaseIterable {
   case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
   case cast, copyTo
   case sum, mean, max, argMax
-  case reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
+  case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
   case matmul, softmax, crossEntropy
+  case convolution, convolutionInputGradient, convolutionWeightGradient
+  case maxPool, unpool, averagePool, averagePoolGradient
   case randomBits, randomUniform, randomNormal
   case topK, adamUpdate
 
@@ -46,6 +48,7 @@ package enum OpTable: Int, CaseIterable {
     case .mean: Mean.self
     case .max: Max.self
     case .argMax: ArgMax.self
+    case .contiguous: Contiguous.self
     case .reshape: Reshape.self
     case .permute: Permute.self
     case .expand: Expand.self
@@ -63,6 +66,13 @@ package enum OpTable: Int, CaseIterable {
     case .matmul: Matmul.self
     case .softmax: Softmax.self
     case .crossEntropy: CrossEntropy.self
+    case .convolution: Convolution.self
+    case .convolutionInputGradient: ConvolutionInputGradient.self
+    case .convolutionWeightGradient: ConvolutionWeightGradient.self
+    case .maxPool: MaxPool.self
+    case .unpool: Unpool.self
+    case .averagePool: AveragePool.self
+    case .averagePoolGradient: AveragePoolGradient.self
     case .randomBits: RandomBits.self
     case .randomUniform: RandomUniform.self
     case .randomNormal: RandomNormal.self

@@ -10,6 +10,7 @@ import MartletCore
   installShape()
   installIndexing()
   installLinear()
+  installConvolution()
   installRows()
   installRandom()
   DelayedExecutor.install()

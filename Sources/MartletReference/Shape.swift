@@ -9,6 +9,7 @@ private func places(_ region: Region, in shape: Shape) -> [Int] {
 
 func installShape() {
   // Called only where the result cannot share the input's memory.
+  naive(Contiguous.self) { _, arguments in arguments.write(bits: arguments.bits(0)) }
   naive(Reshape.self) { _, arguments in arguments.write(bits: arguments.bits(0)) }
   naive(SliceUpdate.self) { op, arguments in
     var result = arguments.bits(0)

@@ -33,11 +33,14 @@ struct Bench: ParsableCommand {
     for workload in workloads.isEmpty ? Workload.allCases : workloads {
       switch workload {
       case .overhead: overhead(modes: modes, seconds: seconds)
+      case .elementwise: elementwise(modes: modes, seconds: seconds)
+      case .mlp: training("mlp_mnist_train_b128", mlp, modes: modes, seconds: seconds)
+      case .lenet: training("lenet_mnist_train_b128", lenet, modes: modes, seconds: seconds)
       }
     }
   }
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case overhead
+  case overhead, elementwise, mlp, lenet
 }

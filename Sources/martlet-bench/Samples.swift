@@ -41,3 +41,16 @@ func measure(_ variants: [Variant], seconds: Double) {
     emit(variant.workload, variant.mode, sorted[0] * scale, variant.unit, median: sorted[sorted.count / 2] * scale)
   }
 }
+
+/// The median time of a call, in seconds, after two calls that warm up; at least five samples.
+func medianTime(seconds: Double, _ body: () -> Void) -> Double {
+  let clock = ContinuousClock()
+  for _ in 0..<2 { body() }
+  var samples: [Double] = []
+  let end = clock.now + .seconds(seconds)
+  while clock.now < end || samples.count < 5 {
+    let (whole, atto) = clock.measure(body).components
+    samples.append(Double(whole) + Double(atto) * 1e-18)
+  }
+  return samples.sorted()[samples.count / 2]
+}

@@ -69,6 +69,7 @@ struct GoldenCase: @unchecked Sendable, CustomTestStringConvertible {
     (attributes[name] as? [NSNumber])?.map(\.intValue) ?? [int(name)]
   }
   func string(_ name: String) -> String { attributes[name] as! String }
+  func extent(_ name: String) -> Extent { Extent(ints(name)) }
 }
 
 import Testing

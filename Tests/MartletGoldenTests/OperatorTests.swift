@@ -61,6 +61,42 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     "softmax": { c, x in [softmax(x[0], axis: c.int("dim"))] },
     "log_softmax": { c, x in [logSoftmax(x[0], axis: c.int("dim"))] },
     "linear": { _, x in [matmul(x[0], x[1].transposed()) + x[2]] },
+    "conv1d": { c, x in
+      [
+        conv1d(
+          x[0], x[1], bias: x.count > 2 ? x[2] : nil, stride: c.extent("stride"), padding: .both(c.extent("padding")),
+          dilation: c.extent("dilation"), groups: c.int("groups"))
+      ]
+    },
+    "conv2d": { c, x in
+      [
+        conv2d(
+          x[0], x[1], bias: x.count > 2 ? x[2] : nil, stride: c.extent("stride"), padding: .both(c.extent("padding")),
+          dilation: c.extent("dilation"), groups: c.int("groups"))
+      ]
+    },
+    "conv3d": { c, x in
+      [
+        conv3d(
+          x[0], x[1], bias: x.count > 2 ? x[2] : nil, stride: c.extent("stride"), padding: .both(c.extent("padding")),
+          dilation: c.extent("dilation"), groups: c.int("groups"))
+      ]
+    },
+    "max_pool2d": { c, x in
+      [
+        maxPool2d(
+          x[0], kernelSize: c.extent("kernel_size"), stride: c.extent("stride"), padding: c.extent("padding"),
+          ceilMode: c.bool("ceil_mode"))
+      ]
+    },
+    "avg_pool2d": { c, x in
+      [
+        averagePool2d(
+          x[0], kernelSize: c.extent("kernel_size"), stride: c.extent("stride"), padding: c.extent("padding"),
+          ceilMode: c.bool("ceil_mode"), countsPadding: c.bool("count_include_pad"))
+      ]
+    },
+    "adaptive_avg_pool2d": { c, x in [adaptiveAveragePool2d(x[0], outputSize: c.extent("output_size"))] },
     "cross_entropy": { c, x in
       let reductions: [String: LossReduction] = ["mean": .mean, "sum": .sum, "none": .none]
       return [

@@ -15,7 +15,7 @@ extension OpTable {
   var wrongCases: [WrongCase] {
     let op = exampleOp
     switch self {
-    case .detach, .cast, .copyTo: return [WrongCase(op, [f([2]), f([2])])]
+    case .detach, .cast, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
     case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare:
       var wrong = [
         WrongCase(op, [f([2]), f([3])]), WrongCase(op, [f([2]), f([2], .float64)]), WrongCase(op, [f([2])]),
@@ -91,6 +91,9 @@ extension OpTable {
         WrongCase(op, [f([2, 3]), f([2])]),
         WrongCase(op, [f([2, 3], .float16), i([2], [0, 3])]),
       ]
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool, .unpool, .averagePool,
+      .averagePoolGradient:
+      return convolutionWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
     case .topK: return [WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)])]

@@ -91,9 +91,11 @@ extension OpTable {
       .detach:
       unaryCases
     case .sum, .mean, .max, .argMax: reductionCases
-    case .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
+    case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
     case .gather, .scatterAdd, .take, .takeAdd, .takeUpdate: indexingCases
     case .matmul, .softmax, .crossEntropy, .topK: rowCases
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
+    case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate: otherCases
     }
   }

@@ -126,6 +126,29 @@ int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *_Nullable b_out,
                const void *_Nullable b, double rate, double momentum, double dampening, double weight_decay,
                bool nesterov, bool first);
 
+// MARK: windows over up to three spatial axes; missing ones come first, with size, kernel and stride 1
+
+typedef struct {
+  int64_t channels, size[3], kernel[3], out[3], stride[3], dilation[3], low[3], high[3];
+} ck_window;
+
+// x: [images, channels, size…]; columns: [channels, kernel…, images, out…]. Floats.
+int32_t ck_im2col(int32_t dtype, const ck_window *window, int64_t images, void *columns, const void *x);
+// The adjoint: columns added up in x. F32 or F64.
+int32_t ck_col2im(int32_t dtype, const ck_window *window, int64_t images, void *x, const void *columns);
+
+// x: [planes, size…], y and index: [planes, out…]; index: the place within the plane. F32 or F64, like the others below.
+// adaptive: the windows cover the plane in `out` parts of almost equal size, and kernel, stride and so on mean nothing.
+int32_t ck_max_pool(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, void *y, int32_t *index,
+                    const void *x);
+int32_t ck_average_pool(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, bool count_padding, void *y,
+                        const void *x);
+int32_t ck_average_pool_grad(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, bool count_padding,
+                             void *dx, const void *dy);
+// x: [planes, plane], zero but for values[p, o] added at index[p, o].
+ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
+                    const int32_t *index);
+
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).
 

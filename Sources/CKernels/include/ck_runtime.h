@@ -20,7 +20,8 @@ enum {
 };
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
-enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4 };
+// CK_PRECISE: convolutions are made that do not use Winograd's method.
+enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8 };
 
 // What scopes change for the calling thread. The pointers belong to the scope functions, which outlive their use.
 typedef struct ck_context {

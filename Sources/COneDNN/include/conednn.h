@@ -33,6 +33,32 @@ size_t dn_matmul_scratchpad(const dn_matmul *handle);   // bytes
 int32_t dn_matmul_execute(dn_matmul *handle, const void *a, const void *b, void *c, void *_Nullable scratchpad);
 void dn_matmul_destroy(dn_matmul *_Nullable handle);
 
+// A convolution or one of its gradients, over 1 to 3 spatial axes. x: [n, channels, size…], w: [outputs, channels / groups,
+// kernel…], always dense in this order; y: [n, outputs, out…]. All fields count, so a spec is zeroed before it is filled.
+enum { DN_FORWARD = 0, DN_INPUT_GRADIENT = 1, DN_WEIGHT_GRADIENT = 2 };
+enum {
+  DN_PLAIN = 0,     // direct, on x and y as they lie
+  DN_BLOCKED = 1,   // direct, in layouts that the library likes, with copies to and fro
+  DN_WINOGRAD = 2,  // likewise by Winograd's method: other roundings; refused where there is none
+};
+typedef struct {
+  int32_t direction, algorithm;
+  int32_t channels_last;                       // of x and y: the channels are adjacent
+  int32_t dtype, axes, threads;
+  int32_t bias, reserved;                      // forward: a vector of outputs is added
+  int64_t n, groups, channels, outputs;
+  int64_t size[3], kernel[3], out[3], stride[3], dilation[3], low[3], high[3];
+} dn_convolution_spec;
+
+typedef struct dn_convolution dn_convolution;
+int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution *_Nullable *_Nonnull handle);
+size_t dn_convolution_workspace(const dn_convolution *handle);   // bytes, 64-byte aligned
+const char *dn_convolution_name(const dn_convolution *handle);   // of the implementation
+// Reads two of x, w and y and writes the third, as the direction says.
+int32_t dn_convolution_execute(dn_convolution *handle, void *x, void *w, const void *_Nullable bias, void *y,
+                               void *_Nullable workspace);
+void dn_convolution_destroy(dn_convolution *_Nullable handle);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif

@@ -141,7 +141,7 @@ private struct Product {
     let size = dtype.size
     let small = dtype == .float32 && (m * n * k <= 1 << 18 || m == 1 && right.isTransposed == false)
     if !small, dn_available(), let code = dnnlType, batch.sizes.count <= 1 {
-      return MatmulCache.run(spec(batch, code), left.pointer, right.pointer, out)
+      return MatmulPrimitive.run(spec(batch, code), left.pointer, right.pointer, out)
     }
     var index = [Int](repeating: 0, count: batch.sizes.count)
     for number in 0..<batch.count {
@@ -156,7 +156,7 @@ private struct Product {
           c.assumingMemoryBound(to: Float.self), Int64(n))
         status = .ok
       } else if dn_available(), let code = dnnlType {
-        status = MatmulCache.run(spec(Batch(single: ()), code), a, b, c)
+        status = MatmulPrimitive.run(spec(Batch(single: ()), code), a, b, c)
       } else {
         status = KernelStatus(
           ck_matmul_generic(

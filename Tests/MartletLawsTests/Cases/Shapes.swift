@@ -25,6 +25,8 @@ private let layouts: [Layout] = [.dense, .transposed, .strided, .reversed, .expa
 extension OpTable {
   var shapeCases: [OpCase] {
     switch self {
+    case .contiguous:
+      return moved([([], []), ([5], [0]), ([3, 5], [0]), ([2, 3, 4], [0]), ([0, 2], [0])]) { _ in Contiguous() }
     case .reshape: return reshapes
     case .permute:
       return moved([

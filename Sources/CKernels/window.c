@@ -1,0 +1,387 @@
+// Windows that move over up to three spatial axes: patches as columns of a matrix and back, and pooling.
+#include "internal.h"
+#include <string.h>
+
+// The positions o of one axis for which low ≤ o * stride + shift, and < size: begin ≤ o < end.
+static void reach(int64_t out, int64_t size, int64_t stride, int64_t shift, int64_t *begin, int64_t *end) {
+  int64_t b = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
+  int64_t e = size - 1 - shift < 0 ? 0 : (size - 1 - shift) / stride + 1;
+  if (e > out) e = out;
+  if (b > e) b = e;
+  *begin = b;
+  *end = e;
+}
+
+static int64_t product(const int64_t *v) { return v[0] * v[1] * v[2]; }
+
+// MARK: columns
+
+typedef struct {
+  const ck_window *w;
+  int64_t images, taps, outs, plane;
+  char *columns, *x;
+  int32_t dtype;
+  int64_t size;
+} columns_job;
+
+#define COPY_STRIDED(T)                                                         \
+  {                                                                             \
+    T *restrict to = (T *)row;                                                  \
+    const T *restrict from = (const T *)line;                                   \
+    for (int64_t o = begin; o < end; o++) to[o] = from[o * stride + shift];     \
+  }                                                                             \
+  break
+
+// One row of the matrix for one image: the elements that one tap of the kernel sees.
+static void gather_row(const columns_job *j, int64_t channel, int64_t tap, int64_t image, char *row) {
+  const ck_window *w = j->w;
+  const int64_t at[3] = {tap / (w->kernel[1] * w->kernel[2]), tap / w->kernel[2] % w->kernel[1], tap % w->kernel[2]};
+  int64_t shifts[3], begins[3], ends[3];
+  for (int a = 0; a < 3; a++) {
+    shifts[a] = at[a] * w->dilation[a] - w->low[a];
+    reach(w->out[a], w->size[a], w->stride[a], shifts[a], &begins[a], &ends[a]);
+  }
+  const int64_t size = j->size, stride = w->stride[2], shift = shifts[2], begin = begins[2], end = ends[2];
+  const int64_t width = w->out[2];
+  const char *plane = j->x + (image * w->channels + channel) * j->plane * size;
+  for (int64_t d = 0; d < w->out[0]; d++) {
+    for (int64_t h = 0; h < w->out[1]; h++, row += width * size) {
+      if (d < begins[0] || d >= ends[0] || h < begins[1] || h >= ends[1] || begin == end) {
+        memset(row, 0, (size_t)(width * size));
+        continue;
+      }
+      const int64_t z = d * w->stride[0] + shifts[0], y = h * w->stride[1] + shifts[1];
+      const char *line = plane + (z * w->size[1] + y) * w->size[2] * size;
+      if (begin > 0) memset(row, 0, (size_t)(begin * size));
+      if (end < width) memset(row + end * size, 0, (size_t)((width - end) * size));
+      if (stride == 1) {
+        memcpy(row + begin * size, line + (begin + shift) * size, (size_t)((end - begin) * size));
+      } else {
+        switch (size) {
+          case 2: COPY_STRIDED(uint16_t);
+          case 4: COPY_STRIDED(uint32_t);
+          default: COPY_STRIDED(uint64_t);
+        }
+      }
+    }
+  }
+}
+
+static void gather_range(void *context, int64_t begin, int64_t end) {
+  const columns_job *j = context;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t row = i / j->images, image = i % j->images;
+    gather_row(j, row / j->taps, row % j->taps, image, j->columns + i * j->outs * j->size);
+  }
+}
+
+static columns_job columns_of(int32_t dtype, const ck_window *w, int64_t images, void *columns, void *x) {
+  return (columns_job){.w = w, .images = images, .taps = product(w->kernel), .outs = product(w->out),
+                       .plane = product(w->size), .columns = columns, .x = x, .dtype = dtype,
+                       .size = ck_element_size(dtype)};
+}
+
+int32_t ck_im2col(int32_t dtype, const ck_window *w, int64_t images, void *columns, const void *x) {
+  if (!ck_is_float(dtype)) return CK_UNSUPPORTED;
+  columns_job j = columns_of(dtype, w, images, columns, (void *)(uintptr_t)x);
+  ck_parallel(w->channels * j.taps * images, ck_grain_for(j.outs), &j, gather_range);
+  return CK_OK;
+}
+
+#define ADD_BACK(T)                                                                    \
+  {                                                                                    \
+    const T *restrict from = (const T *)(const void *)row;                             \
+    T *restrict to = (T *)(void *)line;                                                \
+    for (int64_t o = begin; o < end; o++) to[o * stride + shift] += from[o];           \
+  }
+
+// All taps of one channel of one image, in a fixed order.
+static void scatter_range(void *context, int64_t first, int64_t last) {
+  const columns_job *j = context;
+  const ck_window *w = j->w;
+  for (int64_t i = first; i < last; i++) {
+    const int64_t image = i / w->channels, channel = i % w->channels;
+    char *plane = j->x + i * j->plane * j->size;
+    memset(plane, 0, (size_t)(j->plane * j->size));
+    for (int64_t tap = 0; tap < j->taps; tap++) {
+      const int64_t at[3] = {tap / (w->kernel[1] * w->kernel[2]), tap / w->kernel[2] % w->kernel[1], tap % w->kernel[2]};
+      int64_t shifts[3], begins[3], ends[3];
+      for (int a = 0; a < 3; a++) {
+        shifts[a] = at[a] * w->dilation[a] - w->low[a];
+        reach(w->out[a], w->size[a], w->stride[a], shifts[a], &begins[a], &ends[a]);
+      }
+      const int64_t stride = w->stride[2], shift = shifts[2], begin = begins[2], end = ends[2];
+      const char *matrix = j->columns + ((channel * j->taps + tap) * j->images + image) * j->outs * j->size;
+      for (int64_t d = begins[0]; d < ends[0]; d++) {
+        for (int64_t h = begins[1]; h < ends[1]; h++) {
+          const int64_t z = d * w->stride[0] + shifts[0], y = h * w->stride[1] + shifts[1];
+          char *line = plane + (z * w->size[1] + y) * w->size[2] * j->size;
+          const char *row = matrix + (d * w->out[1] + h) * w->out[2] * j->size;
+          if (j->dtype == CK_F64) ADD_BACK(double) else ADD_BACK(float)
+        }
+      }
+    }
+  }
+}
+
+int32_t ck_col2im(int32_t dtype, const ck_window *w, int64_t images, void *x, const void *columns) {
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  columns_job j = columns_of(dtype, w, images, (void *)(uintptr_t)columns, x);
+  ck_parallel(images * w->channels, ck_grain_for(j.taps * j.outs), &j, scatter_range);
+  return CK_OK;
+}
+
+// MARK: pooling
+
+typedef struct {
+  const ck_window *w;
+  int64_t planes, outs, plane;
+  const void *x;
+  void *y;
+  int32_t *index;
+  bool count_padding, adaptive;
+} pool_job;
+
+// One output line at a time: its best values and their places stay in the first cache while the taps pass by.
+enum { LINE = 256 };
+
+#define MAX_POOL(T, NAME)                                                                                       \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    const pool_job *j = context;                                                                                \
+    const ck_window *w = j->w;                                                                                  \
+    const int64_t width = w->out[2], lines = w->out[0] * w->out[1];                                             \
+    for (int64_t i = first; i < last; i++) {                                                                    \
+      const int64_t p = i / lines, d = i % lines / w->out[1], h = i % w->out[1];                                \
+      const T *plane = (const T *)j->x + p * j->plane;                                                          \
+      T *restrict out = (T *)j->y + i * width;                                                                  \
+      int32_t *restrict index = j->index + i * width;                                                           \
+      for (int64_t o = 0; o < width; o++) out[o] = (T)-INFINITY, index[o] = -1;                                 \
+      for (int64_t a = 0; a < w->kernel[0]; a++) {                                                              \
+        const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                                    \
+        if (z < 0 || z >= w->size[0]) continue;                                                                 \
+        for (int64_t b = 0; b < w->kernel[1]; b++) {                                                            \
+          const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                                  \
+          if (y < 0 || y >= w->size[1]) continue;                                                               \
+          const int64_t base = (z * w->size[1] + y) * w->size[2];                                               \
+          for (int64_t c = 0; c < w->kernel[2]; c++) {                                                          \
+            const int64_t shift = c * w->dilation[2] - w->low[2], stride = w->stride[2];                        \
+            int64_t begin, end;                                                                                 \
+            reach(width, w->size[2], stride, shift, &begin, &end);                                              \
+            const T *restrict from = plane + base + shift;                                                      \
+            const int32_t place = (int32_t)(base + shift);                                                      \
+            if (stride == 2) { MAX_TAP(T, 2) } else if (stride == 1) { MAX_TAP(T, 1) } else { MAX_TAP(T, stride) } \
+          }                                                                                                     \
+        }                                                                                                       \
+      }                                                                                                         \
+    }                                                                                                           \
+  }
+
+// The first of equal ones, and NaN before all; an empty place takes anything.
+#define MAX_TAP(T, S)                                                                                           \
+  for (int64_t o = begin; o < end; o++) {                                                                       \
+    const T v = from[o * (S)], best = out[o];                                                                   \
+    const bool take = (v > best) | ((v != v) & (best == best)) | (index[o] < 0);                                \
+    out[o] = take ? v : best;                                                                                   \
+    index[o] = take ? place + (int32_t)(o * (S)) : index[o];                                                    \
+  }
+
+MAX_POOL(float, max_pool_f32)
+MAX_POOL(double, max_pool_f64)
+
+// An adaptive window: from floor(o * size / out) up to ceil((o + 1) * size / out).
+static void adapt(int64_t o, int64_t size, int64_t out, int64_t *begin, int64_t *end) {
+  *begin = o * size / out;
+  *end = ((o + 1) * size + out - 1) / out;
+}
+
+#define ADAPTIVE_LOOP(...)                                                                                       \
+  for (int64_t i = first; i < last; i++) {                                                                       \
+    int64_t rest = i % j->outs, begin[3], end[3];                                                                \
+    const int64_t p = i / j->outs;                                                                               \
+    for (int a = 2; a >= 0; a--) {                                                                               \
+      adapt(rest % w->out[a], w->size[a], w->out[a], &begin[a], &end[a]);                                        \
+      rest /= w->out[a];                                                                                         \
+    }                                                                                                            \
+    __VA_ARGS__                                                                                                         \
+  }
+
+#define ADAPTIVE_MAX(T, NAME)                                                                                    \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                 \
+    const pool_job *j = context;                                                                                 \
+    const ck_window *w = j->w;                                                                                   \
+    ADAPTIVE_LOOP({                                                                                              \
+      const T *plane = (const T *)j->x + p * j->plane;                                                           \
+      T best = 0;                                                                                                \
+      int64_t where = -1;                                                                                        \
+      for (int64_t z = begin[0]; z < end[0]; z++)                                                                \
+        for (int64_t y = begin[1]; y < end[1]; y++)                                                              \
+          for (int64_t x = begin[2]; x < end[2]; x++) {                                                          \
+            const int64_t at = (z * w->size[1] + y) * w->size[2] + x;                                            \
+            const T v = plane[at];                                                                               \
+            if (where < 0 || v > best || (v != v && best == best)) best = v, where = at;                         \
+          }                                                                                                      \
+      ((T *)j->y)[i] = best;                                                                                     \
+      j->index[i] = (int32_t)where;                                                                              \
+    })                                                                                                           \
+  }
+ADAPTIVE_MAX(float, adaptive_max_f32)
+ADAPTIVE_MAX(double, adaptive_max_f64)
+
+static pool_job pool_of(const ck_window *w, int64_t planes, const void *x, void *y) {
+  return (pool_job){.w = w, .planes = planes, .outs = product(w->out), .plane = product(w->size), .x = x, .y = y};
+}
+
+int32_t ck_max_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, void *y, int32_t *index,
+                    const void *x) {
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  pool_job j = pool_of(w, planes, x, y);
+  j.index = index;
+  if (adaptive) {
+    ck_parallel(planes * j.outs, ck_grain_for(j.plane / ck_max64(j.outs, 1) + 1), &j,
+                dtype == CK_F64 ? adaptive_max_f64 : adaptive_max_f32);
+  } else {
+    ck_parallel(planes * w->out[0] * w->out[1], ck_grain_for(w->out[2] * product(w->kernel)), &j,
+                dtype == CK_F64 ? max_pool_f64 : max_pool_f32);
+  }
+  return CK_OK;
+}
+
+// How many places of the window count: those inside, or those inside the padded input.
+static int64_t counted(const pool_job *j, int a, int64_t o) {
+  const ck_window *w = j->w;
+  const int64_t start = o * w->stride[a] - w->low[a];
+  int64_t n = 0;
+  for (int64_t k = 0; k < w->kernel[a]; k++) {
+    const int64_t at = start + k * w->dilation[a];
+    n += j->count_padding ? at < w->size[a] + w->high[a] : at >= 0 && at < w->size[a];
+  }
+  return n;
+}
+
+// Average pooling and its adjoint share the walk; FORWARD adds inputs to outputs, else outputs to inputs.
+#define AVERAGE(T, NAME, FORWARD)                                                                               \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    const pool_job *j = context;                                                                                \
+    const ck_window *w = j->w;                                                                                  \
+    const int64_t width = w->out[2];                                                                            \
+    T inverse[LINE];                                                                                            \
+    for (int64_t p = first; p < last; p++) {                                                                    \
+      T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                \
+      T *outs = (T *)(FORWARD ? j->y : (void *)(uintptr_t)j->x) + p * j->outs;                                  \
+      if (!FORWARD) memset(plane, 0, (size_t)j->plane * sizeof(T));                                             \
+      for (int64_t d = 0; d < w->out[0]; d++)                                                                   \
+        for (int64_t h = 0; h < w->out[1]; h++)                                                                 \
+          for (int64_t at = 0; at < width; at += LINE) {                                                        \
+            const int64_t n = ck_min64(LINE, width - at), both = counted(j, 0, d) * counted(j, 1, h);           \
+            for (int64_t o = 0; o < n; o++) inverse[o] = (T)(both * counted(j, 2, at + o));                     \
+            T *restrict out = outs + (d * w->out[1] + h) * width + at;                                          \
+            T line[LINE];                                                                                       \
+            if (FORWARD) memset(line, 0, (size_t)n * sizeof(T));                                                \
+            else for (int64_t o = 0; o < n; o++) line[o] = out[o] / inverse[o];                                 \
+            for (int64_t a = 0; a < w->kernel[0]; a++) {                                                        \
+              const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                              \
+              if (z < 0 || z >= w->size[0]) continue;                                                           \
+              for (int64_t b = 0; b < w->kernel[1]; b++) {                                                      \
+                const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                            \
+                if (y < 0 || y >= w->size[1]) continue;                                                         \
+                T *from = plane + (z * w->size[1] + y) * w->size[2];                                            \
+                for (int64_t c = 0; c < w->kernel[2]; c++) {                                                    \
+                  const int64_t shift = at * w->stride[2] + c * w->dilation[2] - w->low[2], stride = w->stride[2]; \
+                  int64_t begin, end;                                                                           \
+                  reach(n, w->size[2], stride, shift, &begin, &end);                                            \
+                  for (int64_t o = begin; o < end; o++) {                                                       \
+                    if (FORWARD) line[o] += from[o * stride + shift];                                           \
+                    else from[o * stride + shift] += line[o];                                                   \
+                  }                                                                                             \
+                }                                                                                               \
+              }                                                                                                 \
+            }                                                                                                   \
+            if (FORWARD) for (int64_t o = 0; o < n; o++) out[o] = line[o] / inverse[o];                         \
+          }                                                                                                     \
+    }                                                                                                           \
+  }
+AVERAGE(float, average_f32, true)
+AVERAGE(double, average_f64, true)
+AVERAGE(float, average_back_f32, false)
+AVERAGE(double, average_back_f64, false)
+
+#define ADAPTIVE_AVERAGE(T, NAME, FORWARD)                                                                       \
+  static void NAME(void *context, int64_t first_plane, int64_t last_plane) {                                     \
+    const pool_job *j = context;                                                                                 \
+    const ck_window *w = j->w;                                                                                   \
+    if (!FORWARD) memset((T *)j->y + first_plane * j->plane, 0, (size_t)((last_plane - first_plane) * j->plane) * sizeof(T)); \
+    const int64_t first = first_plane * j->outs, last = last_plane * j->outs;                                    \
+    ADAPTIVE_LOOP({                                                                                              \
+      T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                 \
+      const T n = (T)((end[0] - begin[0]) * (end[1] - begin[1]) * (end[2] - begin[2]));                          \
+      T sum = 0;                                                                                                 \
+      const T share = FORWARD ? 0 : ((const T *)j->x)[i] / n;                                                    \
+      for (int64_t z = begin[0]; z < end[0]; z++)                                                                \
+        for (int64_t y = begin[1]; y < end[1]; y++)                                                              \
+          for (int64_t x = begin[2]; x < end[2]; x++) {                                                          \
+            T *at = plane + (z * w->size[1] + y) * w->size[2] + x;                                               \
+            if (FORWARD) sum += *at;                                                                             \
+            else *at += share;                                                                                   \
+          }                                                                                                      \
+      if (FORWARD) ((T *)j->y)[i] = sum / n;                                                                     \
+    })                                                                                                           \
+  }
+ADAPTIVE_AVERAGE(float, adaptive_average_f32, true)
+ADAPTIVE_AVERAGE(double, adaptive_average_f64, true)
+ADAPTIVE_AVERAGE(float, adaptive_average_back_f32, false)
+ADAPTIVE_AVERAGE(double, adaptive_average_back_f64, false)
+
+static int32_t average(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, bool count_padding, void *y,
+                       const void *x, bool forward) {
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  pool_job j = pool_of(w, planes, x, y);
+  j.count_padding = count_padding;
+  static const ck_body bodies[2][2][2] = {
+    {{average_back_f32, average_back_f64}, {adaptive_average_back_f32, adaptive_average_back_f64}},
+    {{average_f32, average_f64}, {adaptive_average_f32, adaptive_average_f64}}};
+  ck_parallel(planes, ck_grain_for(adaptive ? j.plane : j.outs * product(w->kernel)), &j,
+              bodies[forward][adaptive][dtype == CK_F64]);
+  return CK_OK;
+}
+
+int32_t ck_average_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, bool count_padding, void *y,
+                        const void *x) {
+  return average(dtype, w, planes, adaptive, count_padding, y, x, true);
+}
+int32_t ck_average_pool_grad(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, bool count_padding,
+                             void *dx, const void *dy) {
+  return average(dtype, w, planes, adaptive, count_padding, dx, dy, false);
+}
+
+typedef struct {
+  int64_t plane, outs;
+  void *x;
+  const void *values;
+  const int32_t *index;
+  int64_t bad;
+} unpool_job;
+
+#define UNPOOL(T, NAME)                                                                                          \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                 \
+    unpool_job *j = context;                                                                                     \
+    for (int64_t p = first; p < last; p++) {                                                                     \
+      T *restrict plane = (T *)j->x + p * j->plane;                                                              \
+      const T *restrict values = (const T *)j->values + p * j->outs;                                             \
+      const int32_t *restrict index = j->index + p * j->outs;                                                    \
+      memset(plane, 0, (size_t)j->plane * sizeof(T));                                                            \
+      for (int64_t o = 0; o < j->outs; o++) {                                                                    \
+        if ((uint32_t)index[o] >= (uint64_t)j->plane) __atomic_store_n(&j->bad, p * j->outs + o, __ATOMIC_RELAXED); \
+        else plane[index[o]] += values[o];                                                                       \
+      }                                                                                                          \
+    }                                                                                                            \
+  }
+UNPOOL(float, unpool_f32)
+UNPOOL(double, unpool_f64)
+
+ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
+                    const int32_t *index) {
+  if (dtype != CK_F32 && dtype != CK_F64) return (ck_status){CK_UNSUPPORTED, 0};
+  unpool_job j = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1};
+  ck_parallel(planes, ck_grain_for(plane + outs), &j, dtype == CK_F64 ? unpool_f64 : unpool_f32);
+  return j.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[j.bad]} : (ck_status){CK_OK, 0};
+}

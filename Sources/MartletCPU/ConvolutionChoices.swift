@@ -1,0 +1,176 @@
+import CKernels
+import COneDNN
+import MartletCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Which algorithm was found the fastest for a convolution, and how long each took.
+public struct ConvolutionChoice: Sendable, CustomStringConvertible {
+  /// Direction, dtype, shapes, window and thread count.
+  public let convolution: String
+  /// plain, blocked, winograd or columns.
+  public let algorithm: String
+  /// Milliseconds of each algorithm that applies; empty when the choice was remembered from an earlier process.
+  public let milliseconds: [String: Double]
+
+  public var description: String {
+    let times = milliseconds.sorted { $0.value < $1.value }.map { "\($0.key) \(rounded($0.value)) ms" }
+    return "\(convolution): \(algorithm)" + (times.isEmpty ? "" : " (\(times.joined(separator: ", ")))")
+  }
+  private func rounded(_ x: Double) -> Double { (x * 1000).rounded() / 1000 }
+}
+
+/// The algorithms that convolutions run by. Each convolution is timed once with each, and the choice is kept: in the
+/// process, and in a file for the next one, so that equal programs give equal bits.
+///
+/// The file lies in `MARTLET_CACHE`, else in `$XDG_CACHE_HOME/martlet`, else in `~/.cache/martlet`; `MARTLET_CACHE=off`
+/// keeps nothing. Removing it is harmless.
+public enum ConvolutionChoices {
+  private struct State {
+    var choices: [String: ConvolutionChoice] = [:]
+    var remembered: [String: ConvolutionAlgorithm]?
+  }
+  private static let lock = Lock()
+  nonisolated(unsafe) private static var state = State()
+
+  /// What was chosen in this process so far, sorted.
+  public static var all: [ConvolutionChoice] {
+    lock.holding { state.choices.values.sorted { $0.convolution < $1.convolution } }
+  }
+
+  /// The fastest routine for a convolution; it has run last, so that its result is that of the next call too.
+  static func choose(_ sizes: ConvolutionSizes, _ operands: ConvolutionOperands) -> (ConvolutionRoutine, KernelStatus)?
+  {
+    lock.holding {
+      let key = sizes.key
+      if state.remembered == nil { state.remembered = ChoiceFile.load() }
+      let known = state.choices[key].flatMap { choice in
+        ConvolutionAlgorithm.allCases.first { $0.name == choice.algorithm }
+      }
+      if let algorithm = known ?? state.remembered?[key], let routine = ConvolutionRoutine(algorithm, sizes) {
+        if known == nil {
+          state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
+        }
+        return (routine, routine.run(operands))
+      }
+      guard let (algorithm, routine, times) = fastest(sizes, operands) else { return nil }
+      state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: times)
+      ChoiceFile.add(key, algorithm)
+      return (routine, routine.run(operands))
+    }
+  }
+
+  private static func fastest(
+    _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
+  ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double])? {
+    var best: (algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine, time: Double)?
+    var times: [String: Double] = [:]
+    for algorithm in ConvolutionAlgorithm.allCases where algorithm != .winograd || !sizes.window.isPrecise {
+      guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
+      // The first run touches fresh memory and makes what is made once.
+      guard routine.run(operands).code == 0 else {
+        routine.destroy()
+        continue
+      }
+      var time = Double.infinity
+      for _ in 0..<3 {
+        let start = now()
+        _ = routine.run(operands)
+        time = min(time, now() - start)
+        if let best, time > best.time * 2 { break }
+      }
+      times[algorithm.name] = time * 1e3
+      if let other = best, other.time <= time {
+        routine.destroy()
+      } else {
+        best?.routine.destroy()
+        best = (algorithm, routine, time)
+      }
+    }
+    return best.map { ($0.algorithm, $0.routine, times) }
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}
+
+/// The choices of earlier processes: lines of a key, a tab and an algorithm. Nothing in it is trusted: lines that mean
+/// nothing are skipped, and what does not apply is chosen anew.
+private enum ChoiceFile {
+  private static let path: String? = {
+    let folder: String
+    switch Environment["MARTLET_CACHE"] {
+    case "off": return nil
+    case let given? where !given.isEmpty: folder = given
+    default:
+      if let cache = Environment["XDG_CACHE_HOME"], !cache.isEmpty {
+        folder = cache + "/martlet"
+      } else if let home = Environment["HOME"], !home.isEmpty {
+        mkdir(home + "/.cache", 0o755)
+        folder = home + "/.cache/martlet"
+      } else {
+        return nil
+      }
+    }
+    mkdir(folder, 0o755)
+    let version = dn_version()
+    return "\(folder)/convolutions-\(processor)-onednn-\(version.major).\(version.minor).\(version.patch).txt"
+  }()
+
+  /// A short mark of the processor's model and the instruction sets in use.
+  private static var processor: String {
+    let lines = contents(of: "/proc/cpuinfo", limit: 1 << 16).split(separator: "\n")
+    let model = lines.first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") } ?? ""
+    let hash = "\(model) \(ck_cpu_level())".utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+      ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+    }
+    return String(hash, radix: 16)
+  }
+
+  static func load() -> [String: ConvolutionAlgorithm] {
+    guard let path else { return [:] }
+    var known: [String: ConvolutionAlgorithm] = [:]
+    for line in contents(of: path, limit: 4 << 20).split(separator: "\n") {
+      let parts = line.split(separator: "\t")
+      guard parts.count == 2, let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == parts[1] }) else {
+        continue
+      }
+      // The first wins, so that two processes that chose at once agree afterwards.
+      if known[String(parts[0])] == nil { known[String(parts[0])] = algorithm }
+    }
+    return known
+  }
+
+  static func add(_ key: String, _ algorithm: ConvolutionAlgorithm) {
+    guard let path else { return }
+    let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+    guard file >= 0 else { return }
+    defer { close(file) }
+    let line = "\(key)\t\(algorithm.name)\n"
+    // One write: lines of several processes do not mix.
+    _ = line.utf8CString.withUnsafeBytes { write(file, $0.baseAddress, $0.count - 1) }
+  }
+
+  private static func contents(of path: String, limit: Int) -> String {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var filled = 0
+    while filled < limit {
+      let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + filled, limit - filled) }
+      guard count > 0 else { break }
+      filled += count
+    }
+    return String(decoding: bytes[..<filled], as: UTF8.self)
+  }
+}

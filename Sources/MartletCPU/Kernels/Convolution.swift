@@ -1,0 +1,88 @@
+import CKernels
+import COneDNN
+import MartletCore
+import MartletOps
+
+func registerConvolution() {
+  Kernels.register(Convolution.self, .cpu) { op, arguments in
+    convolve(DN_FORWARD, op.window, arguments, result: .y)
+  }
+  Kernels.register(ConvolutionInputGradient.self, .cpu) { op, arguments in
+    convolve(DN_INPUT_GRADIENT, op.window, arguments, result: .x)
+  }
+  Kernels.register(ConvolutionWeightGradient.self, .cpu) { op, arguments in
+    convolve(DN_WEIGHT_GRADIENT, op.window, arguments, result: .w)
+  }
+}
+
+private enum Operand { case x, w, y }
+
+private func convolve(
+  _ direction: Int, _ window: ConvolutionWindow, _ arguments: borrowing KernelArguments, result: Operand
+) -> KernelStatus {
+  let output = arguments.outputSpec()
+  guard let first = Dense(arguments, 0), let second = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+  var bias: Dense?
+  if arguments.inputCount == 3 {
+    guard let dense = Dense(arguments, 2) else { return .library(Int64(CK_NO_MEMORY)) }
+    bias = dense
+  }
+  defer { withExtendedLifetime((first, second, bias)) {} }
+  let (a, b, c) = (arguments.shape(0), arguments.shape(1), output.shape)
+  let out = arguments.outputPointer()
+  let sizes: ConvolutionSizes
+  let operands: ConvolutionOperands
+  switch result {
+  case .y:
+    sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: b, y: c, hasBias: bias != nil)
+    operands = ConvolutionOperands(x: first.pointer, w: second.pointer, y: out, bias: bias?.pointer)
+  case .x:
+    sizes = ConvolutionSizes(direction, output.dtype, window, x: c, w: b, y: a, hasBias: false)
+    operands = ConvolutionOperands(x: out, w: second.pointer, y: first.pointer)
+  case .w:
+    sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: c, y: b, hasBias: false)
+    operands = ConvolutionOperands(x: first.pointer, w: out, y: second.pointer)
+  }
+  if c.elementCount == 0 { return .ok }
+  if a.elementCount == 0 || b.elementCount == 0 {
+    out.initializeMemory(as: UInt8.self, repeating: 0, count: output.byteCount)
+    return bias == nil || sizes.direction != DN_FORWARD ? .ok : ConvolutionColumns(sizes).run(operands)
+  }
+  guard let spec = sizes.spec else { return ConvolutionColumns(sizes).run(operands) }
+  let here = ThreadPrimitives.here
+  if let routine = here.convolution.entry(for: spec) { return routine.run(operands) }
+  guard let (routine, status) = ConvolutionChoices.choose(sizes, operands) else {
+    return ConvolutionColumns(sizes).run(operands)
+  }
+  here.convolution.insert(routine, for: spec)
+  return status
+}
+
+/// Runs a convolution by a named algorithm, for tests; nil where it does not apply.
+package func runConvolution(_ algorithm: ConvolutionAlgorithm, _ op: any Op, _ inputs: [Tensor]) -> Tensor? {
+  guard let output = try? op.outputs(for: inputs.map { $0.spec })[0],
+    let result = try? Tensor.uninitialized(output)
+  else { return nil }
+  let (first, second) = (inputs[0], inputs[1])
+  precondition((inputs + [result]).allSatisfy { $0.isContiguous && $0.isPlain })
+  let sizes: ConvolutionSizes
+  var operands = ConvolutionOperands(x: first.node.pointer, w: second.node.pointer, y: result.node.pointer)
+  switch op {
+  case let op as Convolution:
+    sizes = ConvolutionSizes(
+      DN_FORWARD, output.dtype, op.window, x: first.shape, w: second.shape, y: output.shape, hasBias: inputs.count == 3)
+    if inputs.count == 3 { operands.bias = inputs[2].node.pointer }
+  case let op as ConvolutionInputGradient:
+    sizes = ConvolutionSizes(
+      DN_INPUT_GRADIENT, output.dtype, op.window, x: output.shape, w: second.shape, y: first.shape, hasBias: false)
+    operands = ConvolutionOperands(x: result.node.pointer, w: second.node.pointer, y: first.node.pointer)
+  case let op as ConvolutionWeightGradient:
+    sizes = ConvolutionSizes(
+      DN_WEIGHT_GRADIENT, output.dtype, op.window, x: first.shape, w: output.shape, y: second.shape, hasBias: false)
+    operands = ConvolutionOperands(x: first.node.pointer, w: result.node.pointer, y: second.node.pointer)
+  default: return nil
+  }
+  guard let routine = ConvolutionRoutine(algorithm, sizes) else { return nil }
+  defer { routine.destroy() }
+  return withExtendedLifetime((inputs, result)) { routine.run(operands).code == 0 ? result : nil }
+}

@@ -1,0 +1,79 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+func registerPooling() {
+  Kernels.register(MaxPool.self, .cpu) { op, arguments in
+    pooling(arguments, arguments.shape(0), arguments.outputSpec().shape, op.window) { dtype, window, planes, y, x in
+      KernelStatus(
+        ck_max_pool(
+          dtype, &window, planes, op.window.isAdaptive, y,
+          arguments.outputPointer(1).assumingMemoryBound(to: Int32.self),
+          x))
+    }
+  }
+  Kernels.register(AveragePool.self, .cpu) { op, arguments in
+    pooling(arguments, arguments.shape(0), arguments.outputSpec().shape, op.window) { dtype, window, planes, y, x in
+      KernelStatus(ck_average_pool(dtype, &window, planes, op.window.isAdaptive, op.countsPadding, y, x))
+    }
+  }
+  Kernels.register(AveragePoolGradient.self, .cpu) { op, arguments in
+    pooling(arguments, arguments.outputSpec().shape, arguments.shape(0), op.window) { dtype, window, planes, dx, dy in
+      KernelStatus(ck_average_pool_grad(dtype, &window, planes, op.window.isAdaptive, op.countsPadding, dx, dy))
+    }
+  }
+  Kernels.register(Unpool.self, .cpu) { op, arguments in
+    guard let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(indices) {} }
+    let shape = arguments.shape(0)
+    return widened(arguments) { dtype, x, values in
+      KernelStatus(
+        ck_unpool(
+          dtype, Int64(shape[0] * shape[1]), Int64(op.size.elementCount), Int64(shape[2...].reduce(1, *)), x, values,
+          indices.pointer.assumingMemoryBound(to: Int32.self)))
+    }
+  }
+}
+
+/// Calls a pooling kernel with the window over three axes; `input` and `out` are the shapes of the unpooled and the pooled
+/// tensor, of which either may be the result.
+private func pooling(
+  _ arguments: borrowing KernelArguments, _ input: Shape, _ out: Shape, _ window: PoolingWindow,
+  _ body: (Int32, inout ck_window, Int64, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
+) -> KernelStatus {
+  if out.elementCount == 0 { return .ok }
+  var geometry = ck_window()
+  fill(&geometry, \.size, Shape(input[2...]), missing: 1)
+  fill(&geometry, \.out, Shape(out[2...]), missing: 1)
+  fill(&geometry, \.kernel, window.kernel, missing: 1)
+  fill(&geometry, \.stride, window.stride, missing: 1)
+  fill(&geometry, \.dilation, window.dilation, missing: 1)
+  fill(&geometry, \.low, window.low, missing: 0)
+  fill(&geometry, \.high, window.high, missing: 0)
+  return widened(arguments) { dtype, result, x in
+    body(dtype, &geometry, Int64(input[0] * input[1]), result, x)
+  }
+}
+
+/// Calls a kernel of float32 and float64 from the first input to the first output; 16-bit floats pass through float32.
+private func widened(
+  _ arguments: borrowing KernelArguments,
+  _ body: (Int32, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
+) -> KernelStatus {
+  guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+  defer { withExtendedLifetime(x) {} }
+  let dtype = arguments.dtype(0)
+  if dtype == .float32 || dtype == .float64 { return body(dtype.code, arguments.outputPointer(), x.pointer) }
+  let (inputs, outputs) = (arguments.elementCount(0), arguments.outputElementCount())
+  guard let wideX = Storage(bytes: inputs * 4), let wideY = Storage(bytes: outputs * 4) else {
+    return .library(Int64(CK_NO_MEMORY))
+  }
+  defer { withExtendedLifetime((wideX, wideY)) {} }
+  let code = DType.float32.code
+  _ = ck_cast_flat(dtype.code, code, Int64(inputs), wideX.pointer, x.pointer)
+  let status = body(code, wideY.pointer, wideX.pointer)
+  if status.code == 0 {
+    _ = ck_cast_flat(code, dtype.code, Int64(outputs), arguments.outputPointer(), wideY.pointer)
+  }
+  return status
+}

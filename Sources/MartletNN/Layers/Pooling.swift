@@ -1,0 +1,64 @@
+public import MartletCore
+public import MartletOps
+
+/// The largest element of each window: `[N, C, H, W]` → `[N, C, H', W']`. Source: PyTorch `MaxPool2d`.
+public final class MaxPool2d: Module {
+  public let kernelSize: Extent
+  public let stride: Extent?
+  public let padding: Extent
+  public let dilation: Extent
+  public let ceilMode: Bool
+
+  /// - Parameter stride: that of the window when nil.
+  public init(
+    _ kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, dilation: Extent = 1, ceilMode: Bool = false
+  ) {
+    self.kernelSize = kernelSize
+    self.stride = stride
+    self.padding = padding
+    self.dilation = dilation
+    self.ceilMode = ceilMode
+  }
+  public func forward(_ x: Tensor) -> Tensor {
+    maxPool2d(x, kernelSize: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
+  }
+}
+
+/// The mean of each window: `[N, C, H, W]` → `[N, C, H', W']`. Source: PyTorch `AvgPool2d`.
+public final class AveragePool2d: Module {
+  public let kernelSize: Extent
+  public let stride: Extent?
+  public let padding: Extent
+  public let ceilMode: Bool
+  public let countsPadding: Bool
+
+  /// - Parameter stride: that of the window when nil.
+  public init(
+    _ kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, ceilMode: Bool = false, countsPadding: Bool = true
+  ) {
+    self.kernelSize = kernelSize
+    self.stride = stride
+    self.padding = padding
+    self.ceilMode = ceilMode
+    self.countsPadding = countsPadding
+  }
+  public func forward(_ x: Tensor) -> Tensor {
+    averagePool2d(
+      x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countsPadding: countsPadding)
+  }
+}
+
+/// The means of windows that cover the input in `outputSize` parts: `[N, C, H, W]` → `[N, C, outputSize…]`.
+/// Source: PyTorch `AdaptiveAvgPool2d`.
+public final class AdaptiveAveragePool2d: Module {
+  public let outputSize: Extent
+  public init(_ outputSize: Extent) { self.outputSize = outputSize }
+  public func forward(_ x: Tensor) -> Tensor { adaptiveAveragePool2d(x, outputSize: outputSize) }
+}
+
+/// The largest elements of windows that cover the input in `outputSize` parts. Source: PyTorch `AdaptiveMaxPool2d`.
+public final class AdaptiveMaxPool2d: Module {
+  public let outputSize: Extent
+  public init(_ outputSize: Extent) { self.outputSize = outputSize }
+  public func forward(_ x: Tensor) -> Tensor { adaptiveMaxPool2d(x, outputSize: outputSize) }
+}

@@ -1,0 +1,69 @@
+public import MartletCore
+
+private func pool(
+  _ name: String, _ axes: Int, _ x: Tensor, _ f: (Tensor) -> [Tensor]
+) -> [Tensor] {
+  guard x.rank == axes + 1 else { return f(x) }
+  return f(x.expandedDims(axis: 0)).map { $0.squeezed(axis: 0) }
+}
+
+private func sliding(
+  _ axes: Int, _ kernelSize: Extent, _ stride: Extent?, _ padding: Extent, _ dilation: Extent = 1, _ ceilMode: Bool
+) -> PoolingWindow {
+  let padding = padding.over(axes)
+  return PoolingWindow(
+    kernel: kernelSize.over(axes), stride: (stride ?? kernelSize).over(axes), dilation: dilation.over(axes),
+    low: padding,
+    high: padding, ceilMode: ceilMode)
+}
+
+/// The largest element of each window: `[N, C, H, W]` → `[N, C, H', W']`, or without `N`.
+///
+/// - Parameters:
+///   - kernelSize: the sizes of the window.
+///   - stride: from one window to the next; that of the window by default.
+///   - padding: how far windows reach beyond the border, at most half of their size; nothing is seen there.
+///   - ceilMode: keeps a last window that begins inside and reaches beyond the end.
+///
+/// Source: PyTorch `max_pool2d`.
+public func maxPool2d(
+  _ x: Tensor, kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, dilation: Extent = 1,
+  ceilMode: Bool = false
+) -> Tensor {
+  maxPool2dWithIndices(
+    x, kernelSize: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode
+  ).values
+}
+
+/// Like `maxPool2d`, with the places (`int32`) of the largest elements in their planes, in row-major order.
+public func maxPool2dWithIndices(
+  _ x: Tensor, kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, dilation: Extent = 1,
+  ceilMode: Bool = false
+) -> (values: Tensor, indices: Tensor) {
+  let window = sliding(2, kernelSize, stride, padding, dilation, ceilMode)
+  let results = pool("maxPool2d", 2, x) { apply(MaxPool(window), [$0]) }
+  return (results[0], results[1])
+}
+
+/// The mean of each window: `[N, C, H, W]` → `[N, C, H', W']`, or without `N`. `countsPadding`: padding counts as zeros.
+/// Source: PyTorch `avg_pool2d`.
+public func averagePool2d(
+  _ x: Tensor, kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, ceilMode: Bool = false,
+  countsPadding: Bool = true
+) -> Tensor {
+  let window = sliding(2, kernelSize, stride, padding, 1, ceilMode)
+  return pool("averagePool2d", 2, x) { apply(AveragePool(window, countsPadding: countsPadding), [$0]) }[0]
+}
+
+/// The means of windows that cover the input in `outputSize` parts: `[N, C, H, W]` → `[N, C, outputSize…]`.
+/// Source: PyTorch `adaptive_avg_pool2d`.
+public func adaptiveAveragePool2d(_ x: Tensor, outputSize: Extent) -> Tensor {
+  let window = PoolingWindow(adaptiveTo: outputSize.over(2))
+  return pool("adaptiveAveragePool2d", 2, x) { apply(AveragePool(window, countsPadding: false), [$0]) }[0]
+}
+
+/// The largest elements of windows that cover the input in `outputSize` parts. Source: PyTorch `adaptive_max_pool2d`.
+public func adaptiveMaxPool2d(_ x: Tensor, outputSize: Extent) -> Tensor {
+  let window = PoolingWindow(adaptiveTo: outputSize.over(2))
+  return pool("adaptiveMaxPool2d", 2, x) { apply(MaxPool(window), [$0]) }[0]
+}

@@ -1,0 +1,58 @@
+import Martlet
+import MartletCPU
+import MartletCore
+import MartletOps
+import Testing
+
+/// What is chosen depends on the machine, so each algorithm is put to the test by itself.
+@Suite struct LawsConvolutions {
+  private static let rows = [OpTable.convolution, .convolutionInputGradient, .convolutionWeightGradient]
+
+  @Test(arguments: rows, ConvolutionAlgorithm.allCases)
+  func algorithmsAgree(_ row: OpTable, _ algorithm: ConvolutionAlgorithm) {
+    var runs = 0
+    for c in row.cases
+    where Laws.picks("algorithms \(c.name)")
+      && c.inputs.allSatisfy({ $0.layout == .dense && $0.shape.elementCount > 0 })
+    {
+      expect("algorithms agree", c, .cpu) {
+        let inputs = c.tensors(on: .cpu)
+        guard let found = runConvolution(algorithm, c.op, inputs) else { return nil }
+        runs += 1
+        return difference(found, results(c, on: .reference)[0], loose: c.loose)
+      }
+    }
+    if algorithm == .columns { #expect(runs > 0) }
+  }
+
+  /// Where Winograd's method applies: 3×3 kernels with stride 1 over enough channels. Its errors are of another kind.
+  @Test func winogradAgrees() {
+    let window = ConvolutionWindow(stride: [1, 1], dilation: [1, 1], low: [1, 1], high: [1, 1], groups: 1)
+    let x = Input([2, 32, 16, 16], .float32, .between(-1, 1)).tensor("x", on: .cpu)
+    let w = Input([32, 32, 3, 3], .float32, .between(-1, 1)).tensor("w", on: .cpu)
+    let y = Input([2, 32, 16, 16], .float32, .between(-1, 1)).tensor("y", on: .cpu)
+    for (op, inputs) in [
+      (Convolution(window), [x, w]), (ConvolutionInputGradient(window, size: [16, 16]), [y, w]),
+      (ConvolutionWeightGradient(window, kernel: [3, 3]), [x, y]),
+    ] as [(any Op, [Tensor])] {
+      let wide = apply(any: op, inputs.map { $0.cast(to: .float64) })[0]
+      let scale = wide.doubles.map { $0.magnitude }.max()!
+      for algorithm in ConvolutionAlgorithm.allCases {
+        guard let found = runConvolution(algorithm, op, inputs) else { continue }
+        let worst = zip(found.doubles, wide.doubles).map { ($0 - $1).magnitude }.max()!
+        #expect(worst < 1e-5 * scale, "\(type(of: op).name) by \(algorithm)")
+      }
+    }
+  }
+
+  @Test func choicesAreKept() {
+    let x = Tensor.ones([1, 3, 11, 13])
+    let w = Tensor.ones([2, 3, 5, 3])
+    let y = conv2d(x, w)
+    #expect(y.shape == [1, 2, 7, 11])
+    #expect(y.floats.allSatisfy { $0 == 45 })
+    let choice = ConvolutionChoices.all.first { $0.convolution.contains("[1, 3, 11, 13]*[2, 3, 5, 3]") }
+    #expect(choice != nil)
+    #expect(choice.map { c in ConvolutionAlgorithm.allCases.contains { $0.name == c.algorithm } } == true)
+  }
+}
