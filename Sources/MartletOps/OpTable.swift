@@ -14,7 +14,7 @@ package enum OpTable: Int, CaseIterable {
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case maxPool, unpool, averagePool, averagePoolGradient
   case randomBits, randomUniform, randomNormal
-  case topK, adamUpdate
+  case topK, adamUpdate, sgdUpdate
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -78,6 +78,7 @@ package enum OpTable: Int, CaseIterable {
     case .randomNormal: RandomNormal.self
     case .topK: TopK.self
     case .adamUpdate: AdamUpdate.self
+    case .sgdUpdate: SGDUpdate.self
     }
   }
 

@@ -115,9 +115,11 @@ private func find(_ op: String) -> (Golden, GoldenCase)? {
           nesterov: c.bool("nesterov"))
       } else {
         let betas = (c.attributes["betas"] as? [Double]) ?? [0.9, 0.999]
-        optimizer = Adam(
-          [w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: c.double("weight_decay"),
-          decoupled: c.op == "adamw")
+        let decay = c.double("weight_decay")
+        optimizer =
+          c.op == "adamw"
+          ? AdamW([w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: decay)
+          : Adam([w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: decay)
       }
       func step() -> Tensor {
         optimizer.zeroGrad()
@@ -135,5 +137,48 @@ private func find(_ op: String) -> (Golden, GoldenCase)? {
       }
       expectClose(stack(trajectory), try golden.tensor(c.outputs[0]), c, compiled ? "compiled" : "now")
     }
+  }
+}
+
+@Suite struct GoldenSchedules {
+  private static let cases = (Golden.shared?.cases ?? []).filter { $0.kind == "schedule" }
+
+  private static func schedule(_ c: GoldenCase) -> Schedule? {
+    let rate = c.double("base_lr")
+    return switch c.op {
+    case "step": .step(rate, size: c.int("step_size"), factor: c.double("gamma"))
+    case "multistep": .multiStep(rate, milestones: c.ints("milestones"), factor: c.double("gamma"))
+    case "exponential": .exponential(rate, factor: c.double("gamma"))
+    case "cosine": .cosine(rate, to: c.double("eta_min"), steps: c.int("T_max"))
+    case "linear": .linear(rate, from: c.double("start_factor"), steps: c.int("total_iters"))
+    case "one_cycle": .oneCycle(highest: c.double("max_lr"), steps: c.int("total_steps"))
+    case "polynomial": .polynomial(rate, steps: c.int("total_iters"), power: c.double("power"))
+    case "warm_restarts": .warmRestarts(rate, first: c.int("T_0"), factor: c.int("T_mult"))
+    default: nil
+    }
+  }
+
+  @Test(arguments: cases) func followsPyTorch(_ c: GoldenCase) throws {
+    let schedule = try #require(GoldenSchedules.schedule(c))
+    let expected = try Golden.shared!.tensor(c.outputs[0])
+    expectClose(Tensor((0..<expected.count).map { Float(schedule.rate(at: $0)) }), expected, c, "rates")
+  }
+
+  @Test func warmUpLeadsToTheSchedule() {
+    let schedule = Schedule.constant(0.5).warmedUp(over: 4)
+    #expect((0..<6).map { schedule.rate(at: $0) } == [0, 0.125, 0.25, 0.375, 0.5, 0.5])
+  }
+
+  @Test(arguments: (Golden.shared?.cases ?? []).filter { $0.op == "clip_grad_norm" })
+  func clippingFollowsPyTorch(_ c: GoldenCase) throws {
+    let gradients = try c.inputs.map(Golden.shared!.tensor)
+    let parameters = gradients.map { Parameter(Tensor(repeating: 0, $0.spec)) }
+    for (parameter, g) in zip(parameters, gradients) { parameter.grad = g }
+    clipGradients(parameters, toNorm: c.double("max_norm"))
+    for (parameter, key) in zip(parameters, c.outputs) {
+      expectClose(parameter.grad!, try Golden.shared!.tensor(key), c, key)
+    }
+    clipGradients(parameters, toValue: 0.1)
+    #expect(parameters.allSatisfy { $0.grad!.floats.allSatisfy { abs($0) <= 0.1 } })
   }
 }

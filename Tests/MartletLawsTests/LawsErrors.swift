@@ -97,6 +97,12 @@ extension OpTable {
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
     case .topK: return [WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)])]
+    case .sgdUpdate:
+      let (p, s) = (f([2]), f([]))
+      return [
+        WrongCase(op, [p, f([3]), s]), WrongCase(op, [p, p, p]), WrongCase(op, [p, p]), WrongCase(op, [p, p, s, p]),
+        WrongCase(op, [f([2], .int32), f([2], .int32), s]), WrongCase(op, [p, p, f([], .int64)]),
+      ]
     case .adamUpdate:
       let (p, s) = (f([2]), f([]))
       return [

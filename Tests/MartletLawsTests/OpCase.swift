@@ -96,7 +96,7 @@ extension OpTable {
     case .matmul, .softmax, .crossEntropy, .topK: rowCases
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
-    case .randomBits, .randomUniform, .randomNormal, .adamUpdate: otherCases
+    case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     }
   }
 }

@@ -25,6 +25,24 @@ func registerUpdates() {
         arguments.outputPointer(2), p.pointer, g.pointer, m.pointer, v.pointer, scalar(arguments, 5), op.beta1,
         op.beta2, op.epsilon, op.weightDecay, op.decoupled, 1 - pow(op.beta1, step), 1 - pow(op.beta2, step)))
   }
+  Kernels.register(SGDUpdate.self, .cpu) { op, arguments in
+    let dtype = arguments.dtype(0)
+    guard dtype == .float32 || dtype == .float64 else { return .unsupported }
+    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    var b: Dense?
+    if arguments.inputCount == 4 {
+      guard let dense = Dense(arguments, 3) else { return .library(Int64(CK_NO_MEMORY)) }
+      b = dense
+    }
+    defer { withExtendedLifetime((p, g, b)) {} }
+    let hasMomentum = op.momentum != 0
+    return KernelStatus(
+      ck_sgd(
+        dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(0),
+        hasMomentum ? arguments.outputPointer(1) : nil, p.pointer, g.pointer,
+        hasMomentum ? b?.pointer ?? g.pointer : nil, scalar(arguments, 2), op.momentum, op.dampening, op.weightDecay,
+        op.nesterov, b == nil))
+  }
 }
 
 /// The value of a scalar argument.

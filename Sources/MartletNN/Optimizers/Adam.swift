@@ -1,10 +1,10 @@
 public import MartletCore
 import MartletOps
 
-/// Adam, and AdamW when `decoupled`. Source: Kingma and Ba 2015; Loshchilov and Hutter 2019; PyTorch `Adam`, `AdamW`.
-public final class Adam: Optimizer {
-  public let parameters: [Parameter]
-  public let rate: StateTensor
+/// Adam, with an L2 penalty, or with decoupled weight decay (see `AdamW`). Source: Kingma and Ba 2015; Loshchilov and Hutter 2019; PyTorch `Adam`, `AdamW`.
+public class Adam: Optimizer {
+  public final let parameters: [Parameter]
+  public final let rate: StateTensor
   private let update: AdamUpdate
   private let moments: [Moments]
 
@@ -34,14 +34,14 @@ public final class Adam: Optimizer {
     rate.name = "adam.rate"
   }
 
-  public var cells: [(name: String, cell: Cell)] {
+  public final var cells: [(name: String, cell: Cell)] {
     [("rate", rate)]
       + moments.enumerated().flatMap { index, cells -> [(name: String, cell: Cell)] in
         [("m.\(index)", cells.m), ("v.\(index)", cells.v), ("step.\(index)", cells.step)]
       }
   }
 
-  public func step() {
+  public final func step() {
     withoutGradient {
       for (parameter, cells) in zip(parameters, moments) {
         guard let g = parameter.grad else { continue }
@@ -55,5 +55,17 @@ public final class Adam: Optimizer {
         cells.v.write(outputs[2])
       }
     }
+  }
+}
+
+/// Adam with decoupled weight decay: the parameter shrinks by `rate · weightDecay`, whatever its gradient.
+/// Source: Loshchilov and Hutter 2019; PyTorch `AdamW`, with its defaults.
+public final class AdamW: Adam {
+  public init(
+    _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
+    epsilon: Double = 1e-8, weightDecay: Double = 0.01
+  ) {
+    super.init(
+      parameters, learningRate: learningRate, betas: betas, epsilon: epsilon, weightDecay: weightDecay, decoupled: true)
   }
 }

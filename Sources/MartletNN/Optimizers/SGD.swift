@@ -8,10 +8,8 @@ import MartletOps
 public final class SGD: Optimizer {
   public let parameters: [Parameter]
   public let rate: StateTensor
-  public let momentum: Double
-  public let dampening: Double
-  public let weightDecay: Double
-  public let nesterov: Bool
+  private let update: SGDUpdate
+  private var momentum: Double { update.momentum }
   /// The momentum of each parameter; empty before its first step.
   private let buffers: [Cell]
 
@@ -21,10 +19,7 @@ public final class SGD: Optimizer {
   ) {
     self.parameters = parameters
     rate = .scalar(learningRate)
-    self.momentum = momentum
-    self.dampening = dampening
-    self.weightDecay = weightDecay
-    self.nesterov = nesterov
+    update = SGDUpdate(momentum: momentum, dampening: dampening, weightDecay: weightDecay, nesterov: nesterov)
     buffers = parameters.indices.map { Cell(nil, name: "momentum.\($0)") }
   }
 
@@ -35,14 +30,13 @@ public final class SGD: Optimizer {
   public func step() {
     withoutGradient {
       for (parameter, buffer) in zip(parameters, buffers) {
-        guard var g = parameter.grad else { continue }
-        if weightDecay != 0 { g = g + parameter.value * weightDecay }
-        if momentum != 0 {
-          let b = buffer.read().map { $0 * momentum + g * (1 - dampening) } ?? g
-          buffer.write(b)
-          g = nesterov ? g + b * momentum : b
-        }
-        parameter.value -= g * rate.value.cast(to: g.dtype)
+        guard let g = parameter.grad else { continue }
+        // The cells give their tensors away, so that the update writes over them.
+        var inputs = [parameter.take()!, g, rate.value]
+        if momentum != 0, let b = buffer.take() { inputs.append(b) }
+        let outputs = apply(update, taking: &inputs)
+        parameter.write(outputs[0])
+        if momentum != 0 { buffer.write(outputs[1]) }
       }
     }
   }

@@ -124,6 +124,7 @@ extension OpTable {
 
   var otherCases: [OpCase] {
     if self == .adamUpdate { return adamUpdates }
+    if self == .sgdUpdate { return sgdUpdates }
     var cases: [OpCase] = []
     let shapes: [Shape] = [[], [0], [1], [63], [64], [65], [3, 4], [1000]]
     let keys: [(Shape, Layout)] = [
@@ -162,6 +163,24 @@ extension OpTable {
                   Input(shape, dtype, .between(-1, 1), layout), Input(shape, dtype, .between(0.5, 2)),
                   Input([], scalar, .list([3])), Input([], scalar, .list([0.01])),
                 ], loose: 8))
+          }
+        }
+      }
+    }
+    return cases
+  }
+
+  private var sgdUpdates: [OpCase] {
+    var cases: [OpCase] = []
+    for dtype in floatingTypes {
+      for shape in [[], [5], [65], [0], [3, 40]] as [Shape] {
+        for layout in [Layout.dense, .strided] {
+          for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+            let op = SGDUpdate(momentum: momentum, dampening: nesterov ? 0 : 0.1, weightDecay: 0.01, nesterov: nesterov)
+            let tensor = Input(shape, dtype, .between(-1, 1), layout)
+            let inputs = [tensor, tensor, Input([], dtype == .float64 ? .float64 : .float32, .list([0.1]))]
+            cases.append(OpCase(op, inputs, loose: 8))
+            if momentum != 0 { cases.append(OpCase(op, inputs + [tensor], loose: 8)) }
           }
         }
       }

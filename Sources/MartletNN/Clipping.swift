@@ -1,0 +1,33 @@
+public import MartletCore
+import MartletOps
+
+/// Scales the gradients of parameters so that their norm, taken together, is at most `maxNorm`, and returns the norm before.
+///
+/// Source: PyTorch `clip_grad_norm_`, with its 1e-6 against a division by zero.
+@discardableResult
+public func clipGradients(_ parameters: [Parameter], toNorm maxNorm: Double) -> Tensor {
+  withoutGradient {
+    let gradients = parameters.compactMap { $0.grad }
+    guard let first = gradients.first else { return Tensor(0) }
+    let norm = sqrt(
+      gradients.dropFirst().reduce((first * first).sum().cast(to: .float32)) { sum, g in
+        sum + (g * g).sum().cast(to: .float32)
+      })
+    let scale = minimum(maxNorm / (norm + 1e-6), 1)
+    for parameter in parameters {
+      guard let g = parameter.grad else { continue }
+      parameter.grad = g * scale.cast(to: g.dtype)
+    }
+    return norm
+  }
+}
+
+/// Cuts each element of the gradients of parameters to -`limit` … `limit`. Source: PyTorch `clip_grad_value_`.
+public func clipGradients(_ parameters: [Parameter], toValue limit: Double) {
+  withoutGradient {
+    for parameter in parameters {
+      guard let g = parameter.grad else { continue }
+      parameter.grad = maximum(minimum(g, limit), -limit)
+    }
+  }
+}
