@@ -9,7 +9,8 @@ let package = Package(
   name: "martlet",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Martlet", targets: ["Martlet"])
+    .library(name: "Martlet", targets: ["Martlet"]),
+    .executable(name: "martlet", targets: ["martlet-cli"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -17,6 +18,7 @@ let package = Package(
   targets: [
     .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(name: "COneDNN", cSettings: c, linkerSettings: [.linkedLibrary("dnnl", .when(platforms: [.linux]))]),
+    .target(name: "CPNG", cSettings: c, linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CZlib", cSettings: c, linkerSettings: [.linkedLibrary("z")]),
     .target(name: "MartletCore", dependencies: ["CKernels"], swiftSettings: swift),
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
@@ -29,13 +31,19 @@ let package = Package(
       dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
       swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
-    .target(name: "MartletData", dependencies: ["MartletFormats"], swiftSettings: swift),
+    .target(name: "MartletData", dependencies: ["CPNG", "MartletCore", "MartletOps", "MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
     .target(name: "MartletNN", dependencies: ["MartletCore", "MartletOps"], swiftSettings: swift),
     .target(
+      name: "MartletTrain",
+      dependencies: ["MartletCore", "MartletOps", "MartletNN", "MartletFormats", "MartletData"], swiftSettings: swift),
+    .target(
       name: "Martlet",
-      dependencies: ["MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData"],
+      dependencies: [
+        "MartletCore", "MartletOps", "MartletCPU", "MartletNN", "MartletFormats", "MartletData", "MartletTrain",
+        "CKernels", "COneDNN",
+      ],
       swiftSettings: swift),
     .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
     .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
@@ -54,6 +62,10 @@ let package = Package(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Examples/ThreeMoments", exclude: ["check.arguments"], swiftSettings: swift),
+    .executableTarget(
+      name: "martlet-cli",
+      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: swift),
     .executableTarget(
       name: "martlet-bench",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],

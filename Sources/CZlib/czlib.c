@@ -81,3 +81,7 @@ void cz_free(cz_stream *s) {
   else inflateEnd(&s->z);
   free(s);
 }
+
+uint32_t cz_crc32(uint32_t before, const void *bytes, size_t count) {
+  return (uint32_t)crc32_z(before, bytes, count);
+}

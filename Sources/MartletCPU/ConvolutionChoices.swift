@@ -44,16 +44,47 @@ public enum ConvolutionChoices {
     lock.holding { state.choices.values.sorted { $0.convolution < $1.convolution } }
   }
 
+  /// What this process and earlier ones found, as lines; sorted.
+  public static var remembered: [String] {
+    lock.holding {
+      var lines = load().mapValues { $0.name }
+      for (key, choice) in state.choices { lines[key] = choice.algorithm }
+      return lines.map { "\($0.key): \($0.value)" }.sorted()
+    }
+  }
+
+  /// The file in which choices are kept; nil when they are not.
+  public static var file: String? { ChoiceFile.path }
+
+  /// Lets convolutions that have not run yet in this process take these algorithms, by `convolution` and `algorithm` of
+  /// what `all` gave in another process: a resumed run then repeats the bits of the interrupted one.
+  public static func remember(_ choices: [String: String]) {
+    lock.holding {
+      _ = load()
+      for (key, name) in choices {
+        if let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == name }) {
+          state.remembered![key] = algorithm
+        }
+      }
+    }
+  }
+
+  /// Under the lock.
+  private static func load() -> [String: ConvolutionAlgorithm] {
+    if state.remembered == nil { state.remembered = ChoiceFile.load() }
+    return state.remembered!
+  }
+
   /// The fastest routine for a convolution; it has run last, so that its result is that of the next call too.
   static func choose(_ sizes: ConvolutionSizes, _ operands: ConvolutionOperands) -> (ConvolutionRoutine, KernelStatus)?
   {
     lock.holding {
       let key = sizes.key
-      if state.remembered == nil { state.remembered = ChoiceFile.load() }
+      let remembered = load()
       let known = state.choices[key].flatMap { choice in
         ConvolutionAlgorithm.allCases.first { $0.name == choice.algorithm }
       }
-      if let algorithm = known ?? state.remembered?[key], let routine = ConvolutionRoutine(algorithm, sizes) {
+      if let algorithm = known ?? remembered[key], let routine = ConvolutionRoutine(algorithm, sizes) {
         if known == nil {
           state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
         }
@@ -106,7 +137,7 @@ public enum ConvolutionChoices {
 /// The choices of earlier processes: lines of a key, a tab and an algorithm. Nothing in it is trusted: lines that mean
 /// nothing are skipped, and what does not apply is chosen anew.
 private enum ChoiceFile {
-  private static let path: String? = {
+  static let path: String? = {
     let folder: String
     switch Environment["MARTLET_CACHE"] {
     case "off": return nil

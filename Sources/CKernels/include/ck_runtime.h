@@ -20,8 +20,9 @@ enum {
 };
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
-// CK_PRECISE: convolutions are made that do not use Winograd's method.
-enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8 };
+// CK_PRECISE: convolutions are made that do not use Winograd's method. CK_ANOMALY: results are searched for NaN.
+enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16 };
+enum { CK_SLOW = CK_LAZY | CK_ORIGINS | CK_ANOMALY };  // operations take the path that looks at scopes
 
 // What scopes change for the calling thread. The pointers belong to the scope functions, which outlive their use.
 typedef struct ck_context {

@@ -37,4 +37,7 @@ const char *cz_message(const cz_stream *s);
 
 void cz_free(cz_stream *s);
 
+/// CRC-32 of bytes, going on from that of the bytes before them; 0 at first.
+uint32_t cz_crc32(uint32_t before, const void *bytes, size_t count);
+
 #endif

@@ -5,14 +5,14 @@ internal import CKernels
 
 /// Runs or records an operation with one input.
 public func apply<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
-  if x.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 { return runUnary(op, x) }
+  if x.node.trace == nil, ck_flags() & UInt32(CK_SLOW) == 0 { return runUnary(op, x) }
   if let recorded = recordUnary(op, x) { return recorded }
   return applyTraced(op, [x])[0]
 }
 
 /// Runs or records an operation with two inputs.
 public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
-  if a.node.trace == nil, b.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 {
+  if a.node.trace == nil, b.node.trace == nil, ck_flags() & UInt32(CK_SLOW) == 0 {
     return runBinary(op, a, b)
   }
   if let recorded = recordBinary(op, a, b) { return recorded }
@@ -21,14 +21,14 @@ public func apply<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
 
 /// Runs or records an operation whose result may share its input's memory.
 public func apply<O: ViewOp>(view op: O, _ x: Tensor) -> Tensor {
-  if x.node.trace == nil, ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0 { return runView(op, x) }
+  if x.node.trace == nil, ck_flags() & UInt32(CK_SLOW) == 0 { return runView(op, x) }
   if let recorded = recordView(op, x) { return recorded }
   return applyTraced(op, [x])[0]
 }
 
 /// Runs or records an operation with any number of inputs and outputs.
 public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-  if ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+  if ck_flags() & UInt32(CK_SLOW) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
     do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
   }
   return applyTraced(op, inputs)
@@ -38,7 +38,7 @@ public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 ///
 /// The caller gives its references away, so that an input held nowhere else is seen to be free.
 package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
-  if ck_flags() & UInt32(CK_LAZY | CK_ORIGINS) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
+  if ck_flags() & UInt32(CK_SLOW) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
     var reusable = Positions()
     for position in inputs.indices where inputs[position].isSoleOwner { reusable[position] = true }
     do throws(OpError) { return try op.evaluate(inputs, reusable: reusable) } catch {
@@ -101,9 +101,10 @@ private func runSlowly<O: Op>(_ op: O, _ inputs: [Tensor]) -> Tensor {
 /// The trace of the highest level handles the operation.
 @inline(never)
 package func applyTraced<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-  guard Origins.areOn else { return applyHighest(op, inputs) }
+  guard ck_flags() & UInt32(CK_ORIGINS | CK_ANOMALY) != 0 else { return applyHighest(op, inputs) }
   let results = applyHighest(op, inputs)
-  for result in results { Origins.note(result, O.name) }
+  if Origins.areOn { for result in results { Origins.note(result, O.name) } }
+  Anomalies.inspect(O.name, inputs, results)
   return results
 }
 

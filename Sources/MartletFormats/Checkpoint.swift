@@ -1,0 +1,243 @@
+import CZlib
+import MartletCore
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A saved moment of a run: tensors by part (`model`, `optimizer`, …), and a description that can be encoded.
+///
+/// A run's folder holds checkpoints, each a folder of its own, and a file `latest` that names the newest whole one. Each file
+/// is written under a temporary name, brought to the disk and renamed, and `latest` is replaced last: a run that is killed at
+/// any moment leaves a checkpoint from which it can go on. A checksum of each file is checked when it is read.
+public struct Checkpoint: Sendable {
+  /// The checkpoint's own folder.
+  public let folder: String
+  private let manifest: Manifest
+
+  private struct Manifest: Codable, Sendable {
+    struct File: Codable, Sendable {
+      let bytes: Int
+      let crc32: UInt32
+    }
+    var format = 1
+    /// By the name of the file.
+    let files: [String: File]
+  }
+
+  private static let manifestName = "manifest.json"
+  private static let descriptionName = "description.json"
+  private static let latestName = "latest"
+
+  // MARK: reading
+
+  /// The newest whole checkpoint of a run.
+  public static func latest(in run: String) throws(FileError) -> Checkpoint {
+    let pointer = joined(run, latestName)
+    guard fileExists(run) else { throw FileError(run, "does not exist; the folder of a run is needed") }
+    guard fileExists(pointer) else { throw FileError(run, "holds no checkpoint: there is no file \(latestName) in it") }
+    let text = try FileBytes(path: pointer)
+    let name = text.withBytes { String(decoding: $0.prefix(256), as: UTF8.self) }
+      .split(separator: "\n").first.map(String.init) ?? ""
+    guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else {
+      throw FileError(pointer, "does not name a checkpoint")
+    }
+    return try Checkpoint(folder: joined(run, name))
+  }
+
+  /// Opens a checkpoint's own folder.
+  public init(folder: String) throws(FileError) {
+    self.folder = folder
+    manifest = try Checkpoint.decode(Manifest.self, joined(folder, Checkpoint.manifestName))
+    guard manifest.format == 1 else {
+      throw FileError(joined(folder, Checkpoint.manifestName), "is of format \(manifest.format); this version reads 1")
+    }
+  }
+
+  /// The tensors of one part.
+  public func state(_ part: String) throws(FileError) -> State {
+    let name = part + ".safetensors"
+    return try State(safetensors: try verified(name))
+  }
+
+  /// The description.
+  public func description<D: Decodable>(_ type: D.Type = D.self) throws(FileError) -> D {
+    try Checkpoint.decode(type, try verified(Checkpoint.descriptionName))
+  }
+
+  /// The path of a file whose bytes are those that were written.
+  private func verified(_ name: String) throws(FileError) -> String {
+    let path = joined(folder, name)
+    guard let expected = manifest.files[name] else { throw FileError(folder, "holds no \(name)") }
+    let found = try Checkpoint.measure(path)
+    guard found.bytes == expected.bytes else {
+      throw FileError(path, "has \(found.bytes) bytes, but \(expected.bytes) were written")
+    }
+    guard found.crc32 == expected.crc32 else { throw FileError(path, "is damaged: its checksum is not the one written") }
+    return path
+  }
+
+  private static func measure(_ path: String) throws(FileError) -> Manifest.File {
+    let file = try FileBytes(path: path)
+    return file.withBytes { Manifest.File(bytes: $0.count, crc32: cz_crc32(0, $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count)) }
+  }
+
+  private static func decode<D: Decodable>(_ type: D.Type, _ path: String) throws(FileError) -> D {
+    let file = try FileBytes(path: path)
+    guard file.count <= 64 << 20 else { throw FileError(path, "has \(file.count) bytes; at most 64 MiB are read") }
+    let data = file.withBytes { Data($0) }
+    do { return try JSONDecoder().decode(type, from: data) } catch {
+      throw FileError(path, "cannot be read: \(reason(error))")
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    func at(_ path: [any CodingKey]) -> String {
+      path.isEmpty ? "" : " at \(path.map { $0.stringValue }.joined(separator: "."))"
+    }
+    switch error {
+    case DecodingError.keyNotFound(let key, let context): return "\(key.stringValue) is missing\(at(context.codingPath))"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+      return "a value of another kind\(at(context.codingPath))"
+    case DecodingError.dataCorrupted(let context): return "it is no valid JSON\(at(context.codingPath))"
+    default: return "\(error)"
+    }
+  }
+
+  // MARK: writing
+
+  /// Writes a checkpoint into a run's folder, which is made if need be, and removes older ones but for `keeping`.
+  ///
+  /// - Parameters:
+  ///   - name: of the checkpoint's folder, such as `step-00001000`; another one is found when it is taken.
+  ///   - keeping: how many checkpoints stay, this one included; 1 or more.
+  @discardableResult
+  public static func write(
+    _ parts: [(name: String, state: State)], description: some Encodable, to run: String, name: String, keeping: Int = 2
+  ) throws(FileError) -> Checkpoint {
+    try makeFolder(run)
+    let folder = try makeFresh(run, name)
+    var files: [String: Manifest.File] = [:]
+    do throws(FileError) {
+      for part in parts {
+        let file = part.name + ".safetensors"
+        try part.state.write(safetensors: joined(folder, file))
+        files[file] = try measure(joined(folder, file))
+      }
+      try encode(description, joined(folder, descriptionName))
+      files[descriptionName] = try measure(joined(folder, descriptionName))
+      try encode(Manifest(files: files), joined(folder, manifestName))
+      try syncFolder(run)
+      let own = folder.split(separator: "/").last.map(String.init) ?? name
+      try text("\(own)\n", to: joined(run, latestName))
+      removeOld(run, except: own, keeping: keeping)
+      return try Checkpoint(folder: folder)
+    } catch {
+      // What is not whole is of no use to anybody; the older checkpoints stay.
+      removeFolder(folder)
+      throw error
+    }
+  }
+
+  private static func encode(_ value: some Encodable, _ path: String) throws(FileError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    let data: Data
+    do { data = try encoder.encode(value) } catch { throw FileError(path, "cannot be encoded: \(error)") }
+    try text(String(decoding: data, as: UTF8.self) + "\n", to: path)
+  }
+
+  private static func text(_ text: String, to path: String) throws(FileError) {
+    let file = try AtomicFile(path: path)
+    try Array(text.utf8).withBytes { bytes throws(FileError) in try file.write(bytes) }
+    try file.commit()
+  }
+
+  /// Makes a folder and those above it.
+  private static func makeFolder(_ path: String) throws(FileError) {
+    var made = path.hasPrefix("/") ? "/" : ""
+    for part in path.split(separator: "/") {
+      made = joined(made, String(part))
+      if mkdir(made, 0o777) != 0, errno != EEXIST {
+        throw FileError(path, "cannot be made: \(systemReason(errno))")
+      }
+    }
+    var info = stat()
+    guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else {
+      throw FileError(path, "is not a folder")
+    }
+  }
+
+  private static func makeFresh(_ run: String, _ name: String) throws(FileError) -> String {
+    for attempt in 1...1000 {
+      let folder = joined(run, attempt == 1 ? name : "\(name)-\(attempt)")
+      if mkdir(folder, 0o777) == 0 { return folder }
+      guard errno == EEXIST else { throw FileError(folder, "cannot be made: \(systemReason(errno))") }
+    }
+    throw FileError(joined(run, name), "exists, and so do 999 others of that name")
+  }
+
+  private static func syncFolder(_ path: String) throws(FileError) {
+    let opened = open(path, O_RDONLY | O_CLOEXEC)
+    guard opened >= 0 else { throw FileError(path, systemReason(errno)) }
+    fsync(opened)
+    close(opened)
+  }
+
+  /// Removes the checkpoints beyond those to keep, and what killed runs have left.
+  private static func removeOld(_ run: String, except newest: String, keeping: Int) {
+    var found: [(name: String, time: Int, order: Int)] = []
+    for name in entries(run) {
+      let folder = joined(run, name)
+      var info = stat()
+      guard stat(folder, &info) == 0, info.st_mode & S_IFMT == S_IFDIR, name != newest else { continue }
+      // Only what a checkpoint is made of is ever removed.
+      let files = entries(folder)
+      guard files.allSatisfy({ isOurs($0) }) else { continue }
+      if files.contains(manifestName) {
+        #if canImport(Darwin)
+          found.append((name, info.st_mtimespec.tv_sec, info.st_mtimespec.tv_nsec))
+        #else
+          found.append((name, info.st_mtim.tv_sec, info.st_mtim.tv_nsec))
+        #endif
+      } else if name.hasPrefix("step-") {
+        removeFolder(folder)
+      }
+    }
+    found.sort { ($0.time, $0.order, $0.name) > ($1.time, $1.order, $1.name) }
+    for old in found.dropFirst(max(0, keeping - 1)) { removeFolder(joined(run, old.name)) }
+  }
+
+  private static func isOurs(_ file: String) -> Bool {
+    file.hasSuffix(".safetensors") || file == manifestName || file == descriptionName || file.hasSuffix(".tmp")
+  }
+
+  private static func removeFolder(_ folder: String) {
+    // The manifest first: without it nothing takes the rest for a checkpoint.
+    unlink(joined(folder, manifestName))
+    for name in entries(folder) where isOurs(name) { unlink(joined(folder, name)) }
+    rmdir(folder)
+  }
+
+  private static func entries(_ folder: String) -> [String] {
+    guard let directory = opendir(folder) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+}

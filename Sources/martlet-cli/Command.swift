@@ -1,0 +1,73 @@
+import ArgumentParser
+import Martlet
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The command line: trains, checks and uses models.
+@main
+struct Command: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martlet",
+    abstract: "Trains, checks and uses neural networks.",
+    discussion: """
+      martlet train mnist --data DIR --model lenet --epochs 3 --output runs/lenet
+      martlet evaluate runs/lenet --data DIR
+      martlet predict runs/lenet digit.png
+      """,
+    version: "martlet 0.1",
+    subcommands: [Train.self, Evaluate.self, Predict.self, Demo.self, Doctor.self])
+}
+
+/// Runs a command's body; what goes wrong with files and data becomes one line and exit code 1.
+func reportingErrors(_ body: () throws -> Void) throws {
+  do { try body() } catch let error where error is ExitCode || error is ValidationError || error is CleanExit {
+    throw error
+  } catch {
+    printError("martlet: \(error)")
+    throw ExitCode(1)
+  }
+}
+
+/// A line on standard error, after what was printed so far.
+func printError(_ text: String) {
+  writeError(text + "\n")
+}
+
+/// Text on standard error, unbuffered.
+func writeError(_ text: String) {
+  fflush(nil)
+  let bytes = Array(text.utf8)
+  _ = write(STDERR_FILENO, bytes, bytes.count)
+}
+
+/// A line on standard output, seen at once also by a program at the other end of a pipe.
+func printNow(_ text: String) {
+  print(text)
+  fflush(nil)
+}
+
+extension Double {
+  /// With a number of decimals.
+  func text(_ decimals: Int) -> String {
+    guard isFinite else { return "\(self)" }
+    var scale = 1.0
+    for _ in 0..<decimals { scale *= 10 }
+    guard magnitude * scale < 1e18 else { return "\(self)" }
+    let digits = String(Int((magnitude * scale).rounded()))
+    let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
+    return (self < 0 ? "-" : "") + padded.dropLast(decimals) + (decimals > 0 ? "." : "") + padded.suffix(decimals)
+  }
+}
+
+extension String {
+  /// To the left of a width.
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: Swift.max(0, width - count)) }
+  /// To the right of a width.
+  func flushed(to width: Int) -> String { String(repeating: " ", count: Swift.max(0, width - count)) + self }
+}

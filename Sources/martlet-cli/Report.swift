@@ -1,0 +1,130 @@
+import Martlet
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// How a run tells what it does: lines and a bar for people, or one JSON object a line.
+final class Report {
+  private let json: Bool
+  private let quiet: Bool
+  private let drawsBar: Bool
+  private let clock = ContinuousClock()
+  private var lastBar: ContinuousClock.Instant?
+  private var barIsDrawn = false
+
+  init(json: Bool, quiet: Bool) {
+    self.json = json
+    self.quiet = quiet
+    drawsBar = !json && !quiet && isatty(STDERR_FILENO) == 1
+  }
+
+  /// One line for people.
+  func say(_ text: String) {
+    guard !json, !quiet else { return }
+    clearBar()
+    printNow(text)
+  }
+
+  /// One line for people, also with `--quiet`.
+  func conclude(_ text: String) {
+    guard !json else { return }
+    clearBar()
+    printNow(text)
+  }
+
+  /// One object for programs.
+  func event(_ name: String, _ fields: [(String, JSONValue)]) {
+    guard json else { return }
+    let members = [("event", JSONValue.text(name))] + fields
+    printNow("{" + members.map { "\(JSONValue.text($0.0)):\($0.1)" }.joined(separator: ",") + "}")
+  }
+
+  /// The bar of an epoch, at most ten times a second.
+  func progress(_ progress: TrainingProgress, epochs: Int, rate: Double, remaining: Double) {
+    guard drawsBar else { return }
+    let now = clock.now
+    let isLast = progress.position.batch == progress.batchCount
+    if let lastBar, now - lastBar < .milliseconds(100), !isLast { return }
+    lastBar = now
+    let part = Double(progress.position.batch) / Double(max(1, progress.batchCount))
+    let head = "epoch \(progress.position.epoch + 1)/\(epochs) "
+    let tail =
+      " \(String(Int(part * 100)).flushed(to: 3)) %  loss \(progress.score.loss.text(4))  "
+      + "accuracy \((progress.score.accuracy * 100).text(2)) %  \(Int(rate)) samples/s  \(Report.time(remaining)) left"
+    let room = max(0, min(30, Report.width - head.count - tail.count - 1))
+    let done = Int(part * Double(room))
+    let bar = String(repeating: "━", count: done) + String(repeating: "╌", count: room - done)
+    writeError("\r\u{1b}[K" + head + bar + tail)
+    barIsDrawn = true
+  }
+
+  func clearBar() {
+    guard barIsDrawn else { return }
+    writeError("\r\u{1b}[K")
+    barIsDrawn = false
+  }
+
+  private static var width: Int {
+    var size = winsize()
+    return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+  }
+
+  /// Minutes and seconds.
+  static func time(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 360_000 else { return "?" }
+    let whole = Int(seconds.rounded())
+    let text = "\(whole / 60 % 60):\(whole % 60 < 10 ? "0" : "")\(whole % 60)"
+    return whole < 3600 ? text : "\(whole / 3600):\(text.count < 5 ? "0" : "")\(text)"
+  }
+}
+
+/// A value of a JSON line.
+enum JSONValue: CustomStringConvertible {
+  case text(String)
+  case number(Double)
+  case integer(Int)
+  case list([JSONValue])
+
+  var description: String {
+    switch self {
+    case .integer(let number): return "\(number)"
+    // JSON has no NaN.
+    case .number(let number): return number.isFinite ? "\(number)" : "null"
+    case .list(let values): return "[" + values.map { "\($0)" }.joined(separator: ",") + "]"
+    case .text(let text):
+      var result = "\""
+      for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case "\n": result += "\\n"
+        case _ where scalar.value < 0x20:
+          let hex = String(scalar.value, radix: 16)
+          result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+        default: result.unicodeScalars.append(scalar)
+        }
+      }
+      return result + "\""
+    }
+  }
+}
+
+/// The most memory that the process has held, in MiB.
+var peakMemory: Double {
+  var usage = rusage()
+  #if canImport(Glibc)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+  #else
+    getrusage(RUSAGE_SELF, &usage)
+  #endif
+  #if canImport(Darwin)
+    return Double(usage.ru_maxrss) / 1_048_576
+  #else
+    return Double(usage.ru_maxrss) / 1024
+  #endif
+}
