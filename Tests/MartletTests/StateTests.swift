@@ -105,7 +105,7 @@ private final class Tied: Module {
     let wrong = State([("weigth", .ones([3, 2])), ("bias", .ones([2]))])
     let error = #expect(throws: OpError.self) { try model.load(wrong) }
     #expect(
-      error?.description == """
+      error.map { withoutDevice($0.description) } == """
         load: missing: weight. unexpected: weigth. misshapen: bias: float32[3] here, float32[2] given
           rule: names, shapes and dtypes are the model's
           try: did you mean weigth → weight?
@@ -140,7 +140,7 @@ private final class Tied: Module {
         ---------------------------------------
         56 parameters, 224 bytes of state
         """)
-    #expect(try model.check(.zeros([5, 4])) == [TensorSpec([5, 2])])
+    #expect(try model.check(.zeros([5, 4])) == [TensorSpec([5, 2], device: .current)])
     let error = #expect(throws: OpError.self) { try model.check(.zeros([5, 3])) }
     #expect(error?.description.contains("the inner sizes differ: 3 ≠ 4") == true)
     #expect(error?.description.contains("in layer Sequential › 1 (Linear)") == true)

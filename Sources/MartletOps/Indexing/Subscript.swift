@@ -312,14 +312,27 @@ extension Tensor {
 
   /// The selected part with `value` in it. The views of this tensor that it needs are gone when it returns.
   @inline(never)
+      let before = Executors.faultsComeLate(device) ? self : nil
   private func changed(_ selection: Selection, _ value: Tensor) -> Tensor? {
     guard let (x, axis, index, order) = selection.joined(selection.base(of: self)) else { return nil }
     let shape = takenShape(x.shape, index.shape, axis)
     guard value.shape.broadcast(with: shape) == shape else {
       _ = failure(.sliceValue(value.shape, region: shape), op: "subscript", [self, value])
+    if Executors.faultsComeLate(device), !settled(device) { return }
       return nil
     }
     let changed = apply(TakeUpdate(axis: axis), [x, index, value.expanded(to: shape)])[0]
+  /// Waits for a device; false when an index was out of range, so that the variable stays as it was.
+  private func settled(_ device: Device) -> Bool {
+    do throws(OpError) {
+      try Executors.synchronize(device)
+      return true
+    } catch {
+      fail(error)
+      return false
+    }
+  }
+
     var inverse = order
     for (position, source) in order.enumerated() { inverse[source] = position }
     return changed.reshaped(Shape(order.map { selection.shape[$0] })).permuted(inverse)
