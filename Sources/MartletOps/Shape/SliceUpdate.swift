@@ -19,10 +19,7 @@ public struct SliceUpdate: BinaryOp {
     guard needs[0] else { return [nil, .dense(apply(view: Slice(region: region), ct[0]!))] }
     // The cotangent is passed on in its own memory, so that T writes cost no T copies of it.
     guard needs[1] else { return [.outside(region), nil] }
-    let part = apply(view: Slice(region: region), ct[0]!)
-    return [
-      .outside(region), .dense(apply(Embed(shape: region.sizes, region: Region(whole: region.sizes)), part)),
-    ]
+    return [.outside(region), .dense(apply(Contiguous(), apply(view: Slice(region: region), ct[0]!)))]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
     guard t[0] != nil || t[1] != nil else { return [nil] }
