@@ -34,6 +34,7 @@ static char *chunk, *chunk_end;       // what is left of the chunk that small bl
 static int64_t ended_live, ended_allocations;  // of threads that are gone
 static int64_t small_out;             // small bytes in use or in thread caches
 static int64_t large_live, large_allocations, pool_bytes, peak;
+static _Thread_local int64_t large_of_thread;
 
 static inline int class_of(size_t bytes) {
   if (bytes <= 512) return bytes == 0 ? 0 : (int)((bytes - 1) >> 6);
@@ -207,11 +208,14 @@ static __attribute__((noinline)) void *alloc_slowly(size_t bytes) {
   if (p) {
     large_live += (int64_t)size;
     large_allocations++;
+    large_of_thread += (int64_t)size;
     note_peak();
   }
   pthread_mutex_unlock(&lock);
   return p;
 }
+
+int64_t ck_large_bytes(void) { return large_of_thread; }
 
 void *ck_alloc(size_t bytes) {
   cache *own = mine;

@@ -63,14 +63,17 @@ extension ElementwiseBinary {
 /// An operation whose second input is a tensor of indices into an axis of the first.
 public protocol IndexingOp: Op {
   var axis: Int { get }
+  /// What a bad index says in place of itself.
+  func fact(of code: Int) -> Fact?
 }
 
 extension IndexingOp {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
   public var canFault: Bool { true }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
-    .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
+    fact(of: Int(status.value)) ?? .index(Int(status.value), size: inputs[0].shape[axis], axis: axis)
   }
+  public func fact(of code: Int) -> Fact? { nil }
 }
 
 extension TensorSpec {
@@ -92,9 +95,12 @@ package func aligned(_ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
 /// Inputs that all have the axis of the examples, of one size.
 package func allMapped(_ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
   let size = zip(inputs, mapped).first { $0.1 }!.0.shape[0]
-  return zip(inputs, mapped).map { input, mapped in
-    mapped ? input : input.expanded(to: input.shape.inserting(size, at: 0))
-  }
+  return zip(inputs, mapped).map { allMapped($0, $1, size) }
+}
+
+/// An input with the axis of the examples.
+package func allMapped(_ input: Tensor, _ mapped: Bool, _ size: Int) -> Tensor {
+  mapped ? input : input.expanded(to: input.shape.inserting(size, at: 0))
 }
 
 /// The sum of two tangents, of which either may be zero.

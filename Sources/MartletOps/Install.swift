@@ -10,6 +10,10 @@ package import MartletCore
       accumulateRegion: { target, value, region in
         target = taking(SliceAdd(region: region), &target, [value])
       },
+      clearRegion: { target, region in
+        let zeros = Tensor(repeating: 0, target.spec.with(shape: region.sizes))
+        target = taking(SliceUpdate(region: region), &target, [zeros])
+      },
       accumulateRows: { target, values, indices, axis in
         target = taking(TakeAdd(axis: axis), &target, [indices, values])
       },

@@ -13,7 +13,7 @@ import MartletOps
 /// The CPU behind a queue, a stand-in for a GPU: an operation returns at once, and runs later on another thread.
 ///
 /// The queue holds the memory that its operations use, so freed memory comes back in the order of the operations. A
-/// fault is kept until somebody waits. `MARTLET_DELAY` is the longest of the delays, in microseconds, that are put
+/// fault goes to the error scope of its operation, or is kept until somebody waits. `MARTLET_DELAY` is the longest of the delays, in microseconds, that are put
 /// before some operations; 0 means none.
 final class DelayedExecutor: Executor, @unchecked Sendable {
   // Sendable: the fields below are guarded by `mutex`.
@@ -26,6 +26,7 @@ final class DelayedExecutor: Executor, @unchecked Sendable {
   /// One operation: its kernel on the CPU, and what it reports.
   private struct Work {
     let threads: Int32
+    let receiver: FaultReceiver
     let run: () -> OpError?
   }
 
@@ -75,7 +76,9 @@ final class DelayedExecutor: Executor, @unchecked Sendable {
     // Inputs may be overwritten by this operation only if it took them over, so that holding them is enough.
     let inputs = (0..<arguments.inputCount).map { arguments.tensor($0) }
     let outputs = (0..<arguments.outputCount).map { arguments.outputTensor($0) }
-    let work = Work(threads: ck_here().pointee.threads) { runOnCPU(op, inputs, outputs) }
+    let work = Work(threads: ck_here().pointee.threads, receiver: FaultReceiver()) {
+      runOnCPU(op, inputs, outputs)
+    }
     locked {
       while waiting.count >= DelayedExecutor.longestQueue { pthread_cond_wait(changed, mutex) }
       waiting.append(work)
@@ -119,7 +122,7 @@ final class DelayedExecutor: Executor, @unchecked Sendable {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         if longest > 0, state >> 60 == 0 { usleep(UInt32(truncatingIfNeeded: state >> 32) % longest) }
         ck_here().pointee.threads = work.threads
-        if let error = work.run() {
+        if let error = work.run(), !work.receiver.receive(error) {
           locked { if fault == nil { fault = error } }
         }
       }
@@ -146,7 +149,9 @@ private func runOnCPU<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -
   for node in nodes { ck_let_go(node.toOpaque()) }
   guard let status, status.code != 0 else { return nil }
   if status.code == KernelStatus.unsupported.code { return runDecomposition(op, inputs, outputs) }
-  return OpError(op.fault(status, inputs.map { $0.spec }), op: O.name, arguments: inputs.map { $0.spec })
+  var error = OpError(op.fault(status, inputs.map { $0.spec }), op: O.name, arguments: inputs.map { $0.spec })
+  error.argumentNames = O.argumentNames
+  return error
 }
 
 /// For dtypes that the kernel does not take: the decomposition on the CPU, over the same memory.
@@ -158,7 +163,7 @@ private func runDecomposition<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Te
         offset: input.node.offset, storage: input.node.storage!))
   }
   do {
-    let results = try withErrors { op.decomposed(onCPU) }
+    let results = try catchingErrors { op.decomposed(onCPU) }
     guard let results else { return OpError(.noKernel(.delayed), op: O.name, arguments: inputs.map { $0.spec }) }
     for (result, output) in zip(results, outputs) {
       result.withUnsafeBytes { bytes in

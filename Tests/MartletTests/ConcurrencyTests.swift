@@ -80,6 +80,54 @@ import Testing
     }
   }
 
+  /// Graphs of eight tasks meet in one leaf, and in operations that were recorded before.
+  @Test func backwardOverSharedGraphs() async {
+    let leaf = (count([64]) * 0.125).requiringGradient()
+    let shared = tanh(leaf * leaf)
+    let inside = leaf.detached()
+    let slope = grad { (x: Tensor) in tanh(x * x).sum() }(inside)
+    await withTaskGroup(of: Void.self) { group in
+      for task in 1...8 {
+        group.addTask {
+          for _ in 0..<100 {
+            (shared * Double(task) + leaf).sum().backward(retainGraph: true)
+            // At the same time a gradient of its own, in which the leaf is a constant.
+            expectSame(grad { (x: Tensor) in (x * leaf).sum() }(inside), inside)
+          }
+        }
+      }
+    }
+    expectSame(leaf.grad!, slope * 3600 + 800, within: 0.05)
+  }
+
+  /// One task frees what another walks: each has the whole gradient or the error, and nothing is read that is gone.
+  @Test func sharedGraphsAreFreedByTheLast() async {
+    for _ in 0..<200 {
+      let leaf = count([4]).requiringGradient()
+      var shared = leaf * leaf
+      for _ in 0..<20 { shared = shared * 1 }
+      let last = shared
+      let done = await withTaskGroup(of: Bool.self) { group in
+        for _ in 0..<4 {
+          group.addTask {
+            do {
+              try withErrors { (last * 2).sum().backward() }
+              return true
+            } catch {
+              #expect((error as? OpError)?.fact == .freedGraph)
+              return false
+            }
+          }
+        }
+        var done = 0
+        for await succeeded in group where succeeded { done += 1 }
+        return done
+      }
+      #expect(done >= 1)
+      expectSame(leaf.grad!, count([4]) * Double(4 * done))
+    }
+  }
+
   /// A pending tensor forced by several tasks has one value.
   @Test func pendingTensorsCrossTasks() async {
     let pending = lazy { exp(count([10]) * 0.1) * 2 }

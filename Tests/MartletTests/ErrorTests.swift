@@ -30,7 +30,7 @@ struct Wrong: CustomTestStringConvertible, Sendable {
       }
     }
     #expect(error?.fact == .innerSizes(3, 2))
-    #expect(error?.op == "matmul" && error?.arguments == [TensorSpec([2, 3]), TensorSpec([2, 3])])
+    #expect(error?.op == "matmul" && error?.arguments.map { $0.shape } == [[2, 3], [2, 3]])
     // The process goes on.
     expectValues(try withErrors { Tensor([1, 2] as [Float]) + 1 }, [2], [2, 3])
   }
@@ -114,9 +114,9 @@ struct Wrong: CustomTestStringConvertible, Sendable {
 
   @Test func indices() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-      _ = crossEntropy(Tensor.ones([2, 3]), Tensor([0, 3]))
+      _ = crossEntropy(Tensor.ones([2, 3]), Tensor([0, 3])).item()
     }
-    expectText(result, "Martlet: crossEntropy: label 3 is out of range for 3 classes")
+    expectText(result, "Martlet: " + labelError(3, classes: 3))
   }
 
   @Test func captures() async {

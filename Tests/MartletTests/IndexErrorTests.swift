@@ -82,12 +82,51 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "second of two indices out of range",
       """
-      take: index -1 is out of range for axis 0 of size 6
+      take: index 7 is out of range for axis 1 of size 3
         with x: float32[6], indices: int64[1]
-        rule: 0 ≤ index < 6
+        rule: 0 ≤ index < 3
         try: check what the indices were made for
       """
     ) { _ = a[Tensor([0]), Tensor([7])] },
+    Wrong(
+      "first of two indices out of range, negative",
+      """
+      take: index -5 is out of range for axis 0 of size 2
+        with x: float32[6], indices: int64[2]
+        rule: 0 ≤ index < 2
+        try: check what the indices were made for
+      """
+    ) { _ = a[Tensor([1, -5]), Tensor([0, 9])] },
+    Wrong(
+      "index far out of range, behind a new axis",
+      """
+      take: index -1099511627776 is out of range for axis 1 of size 3
+        with x: float32[1, 6], indices: int64[1]
+        rule: 0 ≤ index < 3
+        try: check what the indices were made for
+      """
+    ) { _ = a[.newAxis, Tensor([1]), Tensor([Int.min])] },
+    Wrong(
+      "index out of range in a vmap over both",
+      """
+      take: index 2 is out of range for axis 0 of size 2
+        with x: float32[6], indices: int64[3, 1]
+        rule: 0 ≤ index < 2
+        try: check what the indices were made for
+      """
+    ) { _ = vmap { (x: Tensor, i: Tensor) in x[i] }(Tensor.ones([3, 2]), Tensor([[0], [2], [1]])) },
+    Wrong(
+      "write at two indices out of range",
+      """
+      takeUpdate: index 4 is out of range for axis 1 of size 3
+        with x: float32[6], indices: int64[1], values: float32[1]
+        rule: 0 ≤ index < 3
+        try: check what the indices were made for
+      """
+    ) {
+      var b = a
+      b[Tensor([-1]), Tensor([4])] = Tensor([1] as [Float])
+    },
     Wrong(
       "indices that do not broadcast",
       """

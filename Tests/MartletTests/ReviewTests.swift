@@ -164,9 +164,56 @@ private final class Noisy: Module {
     }([1, 2])
     expectSame(gradient, k)
   }
+
+  /// What is pending hides its traces; they are looked for when it runs.
+  @Test func customGradientInLazyRefusesWhatItClosesOver() {
+    let text = errorText {
+      _ = grad { (w: Tensor) in
+        lazy { customGradient({ (h: Tensor) in (h * w).sum() }, gradient: { h, _, g in h * g })(w * 2) }
+      }([1, 2])
+    }
+    #expect(text.contains("not part of its argument"), "\(text)")
+    let k: Tensor = [5, 6]
+    let double = customGradient({ (h: Tensor) in (h * k).sum() }, gradient: { _, _, g in k * g * 10 })
+    expectSame(grad { (w: Tensor) in lazy { double(w * 2) } }([1, 2]), k * 20)
+    expectValues(lazy { double(k * 2) }, [], [122])
+    expectValues(vmap { (x: Tensor) in lazy { double(x * 2) } }([[1, 0], [0, 1]]), [2], [10, 12])
+  }
 }
 
 @Suite struct CaptureInVmapTests {
+  /// Values, derivatives and cells are those of the function itself.
+  @Test func checkpointedWritesCells() {
+    func make() -> (cell: StateTensor, f: (Tensor) -> Tensor) {
+      let cell = StateTensor([2])
+      return (
+        cell,
+        { x in
+          cell.value = cell.value + 1
+          return (x * x * cell.value).sum()
+        }
+      )
+    }
+    let x = count([4, 3])
+    let (plain, kept) = (make(), make())
+    let checkpoint = checkpointed(kept.f)
+    for _ in 0..<2 {
+      expectSame(vmap(checkpoint)(x), vmap(plain.f)(x))
+      expectSame(kept.cell.value, plain.cell.value)
+      expectSame(vmap(grad(checkpoint))(x), vmap(grad(plain.f))(x))
+      expectSame(grad { vmap(checkpoint)($0).sum() }(x), grad { vmap(plain.f)($0).sum() }(x))
+      expectSame(grad(checkpoint)(x[1]), grad(plain.f)(x[1]))
+      expectSame(kept.cell.value, plain.cell.value)
+    }
+    expectValues(kept.cell.value, [1], [10])
+    let wrong = checkpointed { (x: Tensor) -> Tensor in
+      kept.cell.value = x
+      return x
+    }
+    #expect(errorText { _ = vmap(wrong)(x[.all, 0..<1]) }.contains("a mapped tensor cannot be written into"))
+    expectValues(kept.cell.value, [1], [10])
+  }
+
   private func noisy(_ generator: Generator) -> (Tensor) -> Tensor {
     { x in x + Tensor.uniform([3], generator: generator) }
   }

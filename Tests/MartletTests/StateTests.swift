@@ -105,7 +105,7 @@ private final class Tied: Module {
     let wrong = State([("weigth", .ones([3, 2])), ("bias", .ones([2]))])
     let error = #expect(throws: OpError.self) { try model.load(wrong) }
     #expect(
-      error?.description == """
+      error.map { withoutDevice($0.description) } == """
         load: missing: weight. unexpected: weigth. misshapen: bias: float32[3] here, float32[2] given
           rule: names, shapes and dtypes are the model's
           try: did you mean weigth → weight?
@@ -140,7 +140,7 @@ private final class Tied: Module {
         ---------------------------------------
         56 parameters, 224 bytes of state
         """)
-    #expect(try model.check(.zeros([5, 4])) == [TensorSpec([5, 2])])
+    #expect(try model.check(.zeros([5, 4])) == [TensorSpec([5, 2], device: .current)])
     let error = #expect(throws: OpError.self) { try model.check(.zeros([5, 3])) }
     #expect(error?.description.contains("the inner sizes differ: 3 ≠ 4") == true)
     #expect(error?.description.contains("in layer Sequential › 1 (Linear)") == true)
@@ -374,5 +374,78 @@ private final class Tied: Module {
     let d = Generator(seed: 3)
     for _ in 0..<2 { expectSame(lazy { f(c, .zeros([4])) }, f(d, .zeros([4]))) }
     expectSame(c.next(), d.next())
+  }
+}
+
+/// Written values in functional calls keep their traces, until the call is over.
+@Suite struct SubstitutedWriteTests {
+  private final class Tracker: Module {
+    let weight = Parameter([1, 1])
+    let average = Buffer([0, 0])
+    func forward(_ x: Tensor) -> Tensor {
+      average.value = average.value * 0.5 + x * weight.value
+      return (average.value * average.value).sum()
+    }
+  }
+
+  @Test func gradientsPassThroughWrites() throws {
+    let model = Tracker()
+    let x: Tensor = [1, 2]
+    // L = Σ (a/2 + x w)²: dL/dw = 2 (a/2 + x w) x, dL/da = a/2 + x w.
+    let state = State([("weight", [3, 4]), ("average", [2, 4])])
+    let gradient = grad { (state: State) in try! model.with(state) { model(x) } }(state)
+    expectValues(gradient["weight"]!, [2], [8, 40])
+    expectValues(gradient["average"]!, [2], [4, 10])
+    // Fast weights: one step of descent inside, differentiated by where it started.
+    let meta = grad { (start: Tensor) -> Tensor in
+      try! model.with(State([("weight", start)])) {
+        let inner = grad { (w: Tensor) in (w * w * w).sum() }(model.weight.value)
+        model.weight.value = model.weight.value - 0.1 * inner
+        return model.weight.value.sum()
+      }
+    }([1, 2])
+    expectValues(meta, [2], [0.4, -0.2], within: 1e-6)  // 1 - 0.6 w
+    expectValues(model.weight.value, [2], [1, 1])
+    expectValues(model.average.value, [2], [0, 0])
+    #expect(model.average.value.isPlain)
+  }
+
+  @Test func backwardForwardModeAndMaps() throws {
+    let model = Tracker()
+    let weight = Tensor([3, 4] as [Float]).requiringGradient()
+    let state = State([("weight", weight), ("average", [2, 4])])
+    try model.with(state) { model([1, 2]).backward() }
+    expectValues(weight.grad!, [2], [8, 40])
+    let tangent = jvp(
+      { (a: Tensor) in try! model.with(State([("average", a), ("weight", [3, 4])])) { model([1, 2]) } }, [2, 4], [1, 1])
+    expectValues(tangent.tangent, [], [14])
+    // Each example has a state of its own.
+    let losses = vmap { (a: Tensor) in
+      try! model.with(State([("average", a), ("weight", [3, 4])])) { model([1, 2]) }
+    }([[2, 4], [0, 0]])
+    expectValues(losses, [2], [116, 73])
+    // A vmap inside of the call would leave one example's value behind.
+    let text = errorText {
+      try model.with(state) {
+        _ = vmap { (x: Tensor) -> Tensor in
+          model.average.value = x
+          return x
+        }([[1, 2], [3, 4]])
+      }
+    }
+    #expect(text.contains("a mapped tensor cannot be written into"))
+  }
+
+  /// A trace of a transform that ends inside of the call is taken off.
+  @Test func innerTracesEnd() throws {
+    let model = Tracker()
+    try model.with(State([("average", [2, 4])])) {
+      _ = grad { (x: Tensor) -> Tensor in
+        model.average.value = x * 2
+        return (x * x).sum()
+      }([1, 2])
+      #expect(model.average.value.isPlain)
+      expectValues(model.average.value, [2], [2, 4])
+    }
   }
 }

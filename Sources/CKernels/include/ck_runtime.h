@@ -69,6 +69,7 @@ typedef struct { int64_t live_bytes, cached_bytes, peak_bytes, allocations; } ck
 void *_Nullable ck_alloc(size_t bytes);  // null: out of memory
 void ck_free(void *pointer, size_t bytes);
 ck_pool_stats ck_pool_statistics(void);
+int64_t ck_large_bytes(void);  // what the calling thread has been given so far in blocks above 64 KiB
 void ck_pool_reset_peak(void);
 void ck_pool_empty(void);                // gives cached memory back to the system
 

@@ -212,6 +212,12 @@ package enum ErrorText {
         "a mapped tensor cannot be written into \(cell): it holds one value, not one for each example", nil,
         "return the tensor from vmap and reduce it before writing"
       )
+    case .cellOfSymbolic(let cell):
+      return (
+        "\(cell) cannot be made of a symbolic tensor: the function is being captured by compile",
+        "a cell holds a value from its making on; random numbers are symbolic while a function is captured",
+        "make the cell, or its layer, outside of the compiled function"
+      )
     case .errorIntoCell(let cell): return ("an error tensor cannot be written into \(cell)", nil, nil)
     case .cellSpec(let cell, let expected):
       return (

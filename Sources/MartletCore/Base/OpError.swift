@@ -42,6 +42,7 @@ public indirect enum Fact: Sendable, Equatable {
   case mapWithoutAxis
   case mappedIntoCell(String)
   case errorIntoCell(String)
+  case cellOfSymbolic(String)
   case cellSpec(String, expected: TensorSpec)
   case stateNames(missing: [String], unexpected: [String], misshapen: [String], near: [String])
   case escapedFrame(String)

@@ -137,7 +137,10 @@ final class Capture {
         here.pointee.lazy = nil
         here.pointee.maps = nil
       }) {
-        frame.run { f(symbolic).map { $0.resolved().lowered(below: depth + 2) } }
+        frame.run {
+          defer { Executors.synchronizeAll() }  // what ran at once: constants, cells
+          return f(symbolic).map { $0.resolved().lowered(below: depth + 2) }
+        }
       }
     }
     if let error = slot.first.withLock({ $0 }) { throw error }

@@ -54,7 +54,7 @@ package struct Interpreter: Sendable {
   /// A device that queues its work reports faults late: before anything of the state changes they must be known.
   private func settle() throws(OpError) {
     guard firstSafe > 0, let device = program.values.first?.device else { return }
-    try Executors.executor(for: device)?.synchronize()
+    try Executors.synchronize(device)
   }
 
   private func isDead(_ id: Program.ValueID, _ line: Int) -> Bool { dead[line].contains(id) }

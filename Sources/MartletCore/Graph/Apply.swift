@@ -45,7 +45,20 @@ package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
       return failed(op, error, inputs)
     }
   }
+  // With no scope that changes how operations are handled, the highest trace decides. One that is over is the other way.
+  if ck_flags() == 0, op.takeover(output: 0) != nil, inputs.allSatisfy({ $0.node.trace?.isOver != true }) {
+    return highest(inputs)!.apply(op, taking: &inputs)
+  }
   return applyTraced(op, inputs)
+}
+
+/// The trace of the highest level.
+private func highest(_ inputs: [Tensor]) -> Trace? {
+  var top: Trace?
+  for input in inputs {
+    if let trace = input.node.trace, top == nil || trace.level > top!.level { top = trace }
+  }
+  return top
 }
 
 extension Tensor {
@@ -110,7 +123,6 @@ package func applyTraced<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 
 private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
   var inputs = inputs
-  var top: Trace?
   for position in inputs.indices {
     while let trace = inputs[position].node.trace, trace.isOver {
       guard trace.hasValue, let inner = inputs[position].node.inner else {
@@ -118,8 +130,8 @@ private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
       }
       inputs[position] = inner
     }
-    if let trace = inputs[position].node.trace, top == nil || trace.level > top!.level { top = trace }
   }
+  let top = highest(inputs)
   let here = ck_here()
   if here.pointee.flags & UInt32(CK_LAZY) != 0, top == nil || here.pointee.lazy_level >= top!.level {
     return Pending.apply(op, inputs, level: here.pointee.lazy_level)

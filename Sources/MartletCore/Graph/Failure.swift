@@ -8,10 +8,30 @@ import Synchronization
   import Darwin
 #endif
 
-/// The first error of a `withErrors` scope.
+/// The errors of a `withErrors` scope.
 final class ErrorSlot: Sendable {
+  /// The first error.
   let first = Mutex<OpError?>(nil)
+  /// The first fault that a device found when the operation had returned: whoever waits in the scope fails by it.
+  let late = Mutex<OpError?>(nil)
   func keep(_ error: OpError) { first.withLock { if $0 == nil { $0 = error } } }
+  func keepLate(_ error: OpError) {
+    late.withLock { if $0 == nil { $0 = error } }
+    keep(error)
+  }
+}
+
+/// Who is told of a fault that a device finds when the operation has long returned: the `withErrors` in which it was asked
+/// for. A device that queues its work takes one along with each operation that can fault.
+package struct FaultReceiver: Sendable {
+  private let slot: ErrorSlot?
+  /// That of the current scope.
+  package init() { slot = ErrorScope.slot }
+  /// Tells the scope of the fault; false when there was none around the operation, and whoever waits next is to fail by it.
+  package func receive(_ fault: OpError) -> Bool {
+    slot?.keepLate(fault)
+    return slot != nil
+  }
 }
 
 enum ErrorScope {
@@ -23,7 +43,17 @@ enum ErrorScope {
 ///
 /// After the error the operations of `body` go on with error tensors: `item()` of one is NaN (0 for integers), and nothing
 /// can be written into a cell or a file. So loops in `body` that wait for a value must end on NaN.
+///
+/// At its end the scope waits for devices that queue their work, whose faults (an index out of range in a tensor) come late.
 public func withErrors<R>(_ body: () throws -> R) throws -> R {
+  try catchingErrors {
+    defer { Executors.synchronizeAll() }
+    return try body()
+  }
+}
+
+/// `withErrors` without waiting for devices at its end.
+package func catchingErrors<R>(_ body: () throws -> R) throws -> R {
   let slot = ErrorSlot()
   let result: R
   do { result = try ErrorScope.$slot.withValue(slot) { try body() } } catch {
@@ -39,7 +69,12 @@ public func withErrors<R>(
 ) async throws -> R {
   let slot = ErrorSlot()
   let result: R
-  do { result = try await ErrorScope.$slot.withValue(slot) { try await body() } } catch {
+  do {
+    result = try await ErrorScope.$slot.withValue(slot) {
+      defer { Executors.synchronizeAll() }
+      return try await body()
+    }
+  } catch {
     throw slot.first.withLock { $0 } ?? error
   }
   if let error = slot.first.withLock({ $0 }) { throw error }

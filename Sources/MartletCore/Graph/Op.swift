@@ -72,6 +72,9 @@ public enum Cotangent {
   case dense(Tensor)
   /// Zero but for a region.
   case region(Tensor, Region)
+  /// The cotangent of output 0, but for a region, where it is zero: without a copy when nobody else holds it. What the
+  /// rule yields for other inputs must not share its memory.
+  case outside(Region)
   /// Zero but for rows: `values[i]` is added at index `indices[i]` of `axis`.
   case rows(Tensor, indices: Tensor, axis: Int)
 }
@@ -99,6 +102,8 @@ public protocol Op: Hashable, Sendable {
   func jvp(_ tangents: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?]
   /// The operation over one more axis 0, which mapped inputs and all results have.
   func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor]
+  /// The same, where inputs that nobody else holds may be written over; after an error input 0 is as before.
+  func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor]
   /// The input whose storage an output may take over, when nobody else holds it.
   func takeover(output: Int) -> Int?
   /// How many results it has: what a failed call yields as many error tensors of.
@@ -153,6 +158,7 @@ extension Op {
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     fatalError("Martlet: \(Self.name) has neither a batching rule nor a decomposition")
   }
+  public func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor] { batched(inputs, mapped: mapped) }
   public func takeover(output: Int) -> Int? { nil }
   public var outputCount: Int { 1 }
   public var canFault: Bool { false }

@@ -29,6 +29,8 @@ package final class TransformOps: Sendable {
   package let accumulate: @Sendable (_ target: inout Tensor, _ value: Tensor) -> Void
   /// `target[region] += value`, in place when nobody else holds the target.
   package let accumulateRegion: @Sendable (_ target: inout Tensor, _ value: Tensor, _ region: Region) -> Void
+  /// `target[region] = 0`, in place when nobody else holds the target.
+  package let clearRegion: @Sendable (_ target: inout Tensor, _ region: Region) -> Void
   /// `target[.., indices[i], ..] += values[.., i, ..]`.
   package let accumulateRows:
     @Sendable (_ target: inout Tensor, _ values: Tensor, _ indices: Tensor, _ axis: Int) -> Void
@@ -48,6 +50,7 @@ package final class TransformOps: Sendable {
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
     accumulateRegion: @escaping @Sendable (inout Tensor, Tensor, Region) -> Void,
+    clearRegion: @escaping @Sendable (inout Tensor, Region) -> Void,
     accumulateRows: @escaping @Sendable (inout Tensor, Tensor, Tensor, Int) -> Void,
     sum: @escaping @Sendable (Tensor, Shape) -> Tensor,
     fill: @escaping @Sendable (Double, TensorSpec) -> Tensor,
@@ -59,6 +62,7 @@ package final class TransformOps: Sendable {
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
+    self.clearRegion = clearRegion
     self.accumulateRows = accumulateRows
     self.sum = sum
     self.fill = fill

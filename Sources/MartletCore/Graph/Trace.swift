@@ -15,6 +15,9 @@
   /// Handles an operation of which this trace has the highest level.
   package func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { fatalError("abstract") }
 
+  /// The same, where the operation may write over inputs that nobody else holds. After an error input 0 is as before.
+  package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] { apply(op, inputs) }
+
   /// The transform has returned; the tensor has escaped from it.
   package var isOver: Bool { false }
   /// The traced tensor has a value of its own, which stays valid when the transform has returned.

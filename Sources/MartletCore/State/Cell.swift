@@ -12,9 +12,30 @@ open class Cell {
   /// Holds the state of a generator: what is written depends on the calls of `vmap` around a draw.
   package final var isGenerator = false
 
+  /// A cell that holds a value from its making on, also when it is made inside of `compile` or `lazy`. A symbolic or mapped
+  /// value is an error.
   public init(_ value: Tensor?, name: String = "cell") {
-    content = value
     self.name = name
+    content = value
+    if let value, value.node.trace != nil { content = initial(value) }
+  }
+
+  /// The plain tensor of which a cell is made.
+  private func initial(_ value: Tensor) -> Tensor {
+    var tensor = value.resolved()
+    while let trace = tensor.node.trace {
+      switch trace {
+      case is Mapped:
+        return fail(OpError(.mappedIntoCell(name), op: "\(type(of: self))", arguments: [tensor.spec]), [tensor])[0]
+      case let symbolic as Symbolic:
+        return fail(
+          OpError(symbolic.isOver ? symbolic.escape : .cellOfSymbolic(name), op: "\(type(of: self))"), [tensor])[0]
+      default:
+        guard let inner = tensor.node.inner else { return tensor }
+        tensor = inner.resolved()
+      }
+    }
+    return tensor
   }
 
   /// The value in the current frame.
@@ -27,7 +48,7 @@ open class Cell {
   public final func write(_ value: Tensor?) {
     var value = value
     if let tensor = value {
-      guard let accepted = admitted(tensor) else { return }
+      guard let accepted = admitted(tensor, StateFrame.current?.keptLevel(self) ?? -1) else { return }
       value = accepted
     }
     if let frame = StateFrame.current {
@@ -62,10 +83,11 @@ open class Cell {
   /// Called before the content changes outside of a frame.
   package func contentWillChange() {}
 
-  /// What may be stored: values without the traces of a transform that will be over.
-  private func admitted(_ tensor: Tensor) -> Tensor? {
+  /// What may be stored: values without the traces of a transform that will be over. Traces up to level `kept` stay.
+  private func admitted(_ tensor: Tensor, _ kept: Int32) -> Tensor? {
     var tensor = tensor
     while let trace = tensor.node.trace {
+      if kept >= 0, trace.level <= kept || trace is Pending { return tensor }
       switch trace {
       case is Mapped:
         fail(OpError(.mappedIntoCell(name), op: "write", arguments: [tensor.spec]))
@@ -133,10 +155,9 @@ public final class Parameter: Cell {
 
   public init(_ value: Tensor) {
     gradient = Cell(nil, name: "grad")
-    let plain = value.detached()
-    leaf = Recorded(leaf: plain.spec, level: 0, scope: nil)
-    super.init(plain, name: "parameter")
-    if !plain.dtype.isFloating { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [plain.spec])) }
+    leaf = Recorded(leaf: value.spec, level: 0, scope: nil)
+    super.init(value, name: "parameter")
+    if !value.dtype.isFloating { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [value.spec])) }
     watch(leaf)
   }
 

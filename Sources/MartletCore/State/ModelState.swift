@@ -87,7 +87,9 @@ extension Module {
 
   /// Runs `body` with other tensors in the place of the model's: a functional call.
   ///
-  /// The model itself does not change. The tensors may be traced, so `grad` by a state, and `vmap` over stacked states, work.
+  /// The model itself does not change. The tensors may be traced, so `grad` by a state, and `vmap` over stacked states, work;
+  /// what `body` writes into the cells that the state names is forgotten at its end, and until then keeps its traces, so
+  /// that gradients pass through it.
   /// Names that are not the model's are an error; cells that the state does not name keep their value.
   public func with<R>(_ state: State, _ body: () throws -> R) throws -> R {
     let cells = ModuleTree(self).cells

@@ -28,6 +28,8 @@ package class StateFrame {
 
   package func read(_ cell: Cell) -> Tensor? { outside { cell.read() } }
   package func write(_ value: Tensor?, to cell: Cell) { outside { cell.write(value) } }
+  /// The level up to which a value that is written to the cell keeps its traces; nil when it keeps none.
+  package func keptLevel(_ cell: Cell) -> Int32? { nil }
   /// A parameter's value as its reader sees it.
   package func value(of parameter: Parameter) -> Tensor { read(parameter)! }
   package func willRead(_ mode: Mode, _ isTraining: Bool) { outer?.willRead(mode, isTraining) }
@@ -51,6 +53,8 @@ func withoutWrites<R>(_ body: () -> R) -> R { ScratchFrame().run { body() } }
 /// Other values stand in for cells: functional calls.
 package final class SubstitutionFrame: StateFrame {
   private var values: [ObjectIdentifier: Tensor]
+  /// The transforms that are around the frame, and so outlive what is written in it.
+  private let depth = ck_here().pointee.depth
 
   init(_ values: [ObjectIdentifier: Tensor]) {
     self.values = values
@@ -60,6 +64,9 @@ package final class SubstitutionFrame: StateFrame {
   package override func write(_ value: Tensor?, to cell: Cell) {
     guard values[ObjectIdentifier(cell)] != nil else { return super.write(value, to: cell) }
     values[ObjectIdentifier(cell)] = value
+  }
+  package override func keptLevel(_ cell: Cell) -> Int32? {
+    values[ObjectIdentifier(cell)] != nil ? depth : outer?.keptLevel(cell)
   }
   package override func value(of parameter: Parameter) -> Tensor {
     values[ObjectIdentifier(parameter)] ?? outside { parameter.value }

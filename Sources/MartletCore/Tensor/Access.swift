@@ -73,7 +73,7 @@ extension Tensor {
     let plain: Tensor
     do throws(OpError) {
       plain = try concrete()
-      try Executors.executor(for: plain.device)?.synchronize()
+      try Executors.synchronize(plain.device)
     } catch {
       fail(error.op.isEmpty ? OpError(error.fact, op: "value", arguments: [spec]) : error, [self])
       return nil

@@ -55,6 +55,9 @@ public struct MemoryStatistics: Sendable {
       live: Int(s.live_bytes), cached: Int(s.cached_bytes), peak: Int(s.peak_bytes), allocations: Int(s.allocations))
   }
 
+  /// Bytes that the calling thread has been given so far in blocks above 64 KiB: copies show in it.
+  package static var largeBytesOfThread: Int { Int(ck_large_bytes()) }
+
   /// Starts a new peak from what is live now.
   public static func resetPeak() { ck_pool_reset_peak() }
   /// Gives the cached memory back to the system.

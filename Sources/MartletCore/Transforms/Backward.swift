@@ -19,6 +19,7 @@ enum Accumulator {
       self = .dense(value)
     case .region(let value, let region):
       update(spec) { ops.accumulateRegion(&$0, value, region) }
+    case .outside: fatalError("Martlet: the cotangent of the output is not known here")
     case .rows(let values, let indices, let axis):
       switch self {
       case .none: self = .rows([(values, indices, axis)])
@@ -54,96 +55,199 @@ enum Accumulator {
   }
 }
 
+/// The walks that are in a record, in one word: which one owns its fields, how many others are in it, and whether what it
+/// saved is to be freed.
+struct WalkState {
+  var bits: UInt64
+  static let freed: UInt64 = 1 << 63
+  static let guest: UInt64 = 1 << 44
+  var owner: UInt64 { bits & (WalkState.guest - 1) }
+  var isFreed: Bool { bits & WalkState.freed != 0 }
+  /// No walk is left that reads what was saved.
+  var isLeft: Bool { bits & ~WalkState.freed == 0 }
+}
+
 /// One walk from outputs back to leaves.
-struct BackwardPass {
-  private static let walks = Atomic<Int>(0)
+///
+/// Walks of several tasks, or of a hook inside of another walk, may meet in a record. The first owns the record's fields;
+/// the others keep what they know of it in a table of their own. What the record saved is freed by the last that leaves.
+final class BackwardPass {
+  private static let walks = Atomic<UInt64>(0)
 
   /// Keep what was saved, so that the graph can be walked again.
-  var retainsGraph: Bool
+  private let retainsGraph: Bool
   /// Called with each leaf and its complete gradient, once no other use of the leaf is left.
-  var onLeaf: (Recorded, Tensor) -> Void
+  private let onLeaf: (Recorded, Tensor) -> Void
+  private let walk = BackwardPass.walks.wrappingAdd(1, ordering: .relaxed).newValue & (WalkState.guest - 1)
+  /// What is known of records that another walk owns.
+  private var guests: [ObjectIdentifier: Guest] = [:]
+  private var stack: [Recorded] = []
+  private var visited: [Recorded] = []
+  private var ready: [Recorded] = []
+
+  private struct Guest {
+    var pending: Int32 = 0
+    var cotangents: [Accumulator]
+  }
+
+  init(retainsGraph: Bool, onLeaf: @escaping (Recorded, Tensor) -> Void) {
+    self.retainsGraph = retainsGraph
+    self.onLeaf = onLeaf
+  }
 
   /// Walks without recursion: first the uses of each record are counted, then records whose uses have all been seen are
   /// handled, last made first, so that equal programs are walked in equal order.
   func run(from seeds: [(record: Recorded, output: Int, cotangent: Tensor)]) {
-    let walk = BackwardPass.walks.wrappingAdd(1, ordering: .relaxed).newValue
-    var stack: [Recorded] = []
-    var visited: [Recorded] = []
-    var fault: Fact?
-    func visit(_ record: Recorded) {
-      if record.walk == walk { return }
-      if record.isFreed { fault = .freedGraph }
-      if record.walk != 0 { fault = .message("another backward pass, or this one by a hook, is walking this graph") }
-      record.walk = walk
-      visited.append(record)
-      record.pending = 0
-      record.cotangent = .none
-      record.moreCotangents =
-        record.outputCount > 1 ? [Accumulator](repeating: .none, count: record.outputCount - 1) : []
-      stack.append(record)
-    }
-    for seed in seeds { visit(seed.record) }
-    while fault == nil, let record = stack.popLast() {
+    var isFreed = false
+    for seed in seeds { isFreed = isFreed || !visit(seed.record) }
+    while !isFreed, let record = stack.popLast() {
       for position in 0..<Int(record.inputCount) {
         guard let edge = record.edge(position) else { continue }
-        visit(edge.record)
-        edge.record.pending += 1
+        guard visit(edge.record) else {
+          isFreed = true
+          break
+        }
+        count(edge.record, 1)
       }
     }
-    if let fault {
+    if isFreed {
       // Nothing has been written yet: the gradients are as they were.
-      for record in visited where record.walk == walk { record.walk = 0 }
-      fail(OpError(fault, op: "backward"))
+      stack = []
+      for record in visited { leave(record, frees: false) }
+      fail(OpError(.freedGraph, op: "backward"))
       return
     }
-    visited.removeAll()
-    var ready: [Recorded] = []
-    for seed in seeds {
-      receive(.dense(seed.cotangent), seed.record, seed.output)
-    }
-    for seed in seeds where seed.record.pending == 0 {
-      seed.record.pending = -1  // once, when an output is seeded twice
+    visited = []
+    for seed in seeds { receive(.dense(seed.cotangent), seed.record, seed.output) }
+    // Uses are counted below zero for a record that is ready: once, when an output is seeded twice.
+    for seed in seeds where count(seed.record, 0) == 0 {
+      count(seed.record, -1)
       ready.append(seed.record)
     }
-    while let record = ready.popLast() { handle(record, &ready) }
+    while let record = ready.popLast() { handle(record) }
+  }
+
+  /// Enters a record, if this walk has not; false when what it saved is gone.
+  private func visit(_ record: Recorded) -> Bool {
+    var state = WalkState(bits: record.walks.load(ordering: .relaxed))
+    if state.owner == walk { return true }
+    if !guests.isEmpty, guests[ObjectIdentifier(record)] != nil { return true }
+    while true {
+      if state.isFreed { return false }
+      let owns = state.owner == 0
+      let (done, found) = record.walks.weakCompareExchange(
+        expected: state.bits, desired: state.bits + (owns ? walk : WalkState.guest), ordering: .acquiringAndReleasing)
+      if !done {
+        state.bits = found
+        continue
+      }
+      if owns {
+        record.pending = 0
+        record.cotangent = .none
+        if record.outputCount > 1 {
+          record.moreCotangents = [Accumulator](repeating: .none, count: record.outputCount - 1)
+        }
+      } else {
+        guests[ObjectIdentifier(record)] = Guest(
+          cotangents: [Accumulator](repeating: .none, count: record.outputCount))
+      }
+      visited.append(record)
+      stack.append(record)
+      return true
+    }
+  }
+
+  /// Leaves a record, whose fields another walk may then own. `frees`: lets go of what it saved.
+  private func leave(_ record: Recorded, frees: Bool) {
+    let share = owns(record) ? walk : WalkState.guest
+    var state = WalkState(bits: record.walks.load(ordering: .relaxed))
+    while true {
+      let left = WalkState(bits: (state.bits - share) | (frees ? WalkState.freed : 0))
+      let (done, found) = record.walks.weakCompareExchange(
+        expected: state.bits, desired: left.bits, ordering: .acquiringAndReleasing)
+      if done {
+        if left.isFreed, left.isLeft { record.release() }
+        return
+      }
+      state.bits = found
+    }
+  }
+
+  @inline(__always)
+  private func owns(_ record: Recorded) -> Bool {
+    WalkState(bits: record.walks.load(ordering: .relaxed)).owner == walk
+  }
+
+  /// Adds to the uses of a record that have not been seen; the sum.
+  @discardableResult
+  private func count(_ record: Recorded, _ change: Int32) -> Int32 {
+    if owns(record) {
+      record.pending += change
+      return record.pending
+    }
+    guests[ObjectIdentifier(record)]!.pending += change
+    return guests[ObjectIdentifier(record)]!.pending
   }
 
   private func receive(_ cotangent: Cotangent, _ record: Recorded, _ output: Int) {
-    if output == 0 {
-      record.cotangent.add(cotangent, spec: record.spec)
+    let spec = record.outputSpec(output)
+    if !owns(record) {
+      guests[ObjectIdentifier(record)]!.cotangents[output].add(cotangent, spec: spec)
+    } else if output == 0 {
+      record.cotangent.add(cotangent, spec: spec)
     } else {
-      record.moreCotangents[output - 1].add(cotangent, spec: record.outputSpec(output))
+      record.moreCotangents[output - 1].add(cotangent, spec: spec)
     }
   }
 
-  private func handle(_ record: Recorded, _ ready: inout [Recorded]) {
-    record.walk = 0
-    var cotangents = [record.cotangent.taken(record.spec)]
-    for position in record.moreCotangents.indices {
-      cotangents.append(record.moreCotangents[position].taken(record.outputSpec(position + 1)))
+  /// The cotangents that the outputs have received.
+  private func taken(_ record: Recorded) -> [Tensor?] {
+    guard owns(record) else {
+      return guests[ObjectIdentifier(record)]!.cotangents.indices.map {
+        guests[ObjectIdentifier(record)]!.cotangents[$0].taken(record.outputSpec($0))
+      }
     }
-    record.moreCotangents = []
+    var cotangents = [record.cotangent.taken(record.spec)]
+    if !record.moreCotangents.isEmpty {
+      for position in record.moreCotangents.indices {
+        cotangents.append(record.moreCotangents[position].taken(record.outputSpec(position + 1)))
+      }
+      record.moreCotangents = []
+    }
+    return cotangents
+  }
+
+  private func handle(_ record: Recorded) {
+    var cotangents = taken(record)
     if let watch = record.watch { observe(watch, &cotangents) }
     guard record.op != nil else {
+      leave(record, frees: false)
       if let cotangent = cotangents[0] { onLeaf(record, cotangent) }
       return
     }
-    let inputs: [Cotangent?]
+    var inputs: [Cotangent?]
     if cotangents.allSatisfy({ $0 == nil }) {
       inputs = [Cotangent?](repeating: nil, count: Int(record.inputCount))
     } else {
       inputs = record.pullback(cotangents)
     }
+    for position in inputs.indices {
+      guard case .outside(let region) = inputs[position] else { continue }
+      var rest = cotangents[0]!
+      cotangents.removeAll()  // so that it is cleared in place
+      TransformOps.current.clearRegion(&rest, region)
+      inputs[position] = .dense(rest)
+    }
     cotangents.removeAll()
     for position in 0..<Int(record.inputCount) {
       guard let edge = record.edge(position) else { continue }
       if position < inputs.count, let cotangent = inputs[position] {
+        inputs[position] = nil  // so that the sum that it starts is held nowhere else
         receive(cotangent, edge.record, Int(edge.output))
       }
-      edge.record.pending -= 1
-      if edge.record.pending == 0 { ready.append(edge.record) }
+      if count(edge.record, -1) == 0 { ready.append(edge.record) }
     }
-    if !retainsGraph { record.free() }
+    leave(record, frees: !retainsGraph)
   }
 
   /// Runs hooks, which may replace the gradient, and keeps gradients that were asked for.
@@ -154,8 +258,18 @@ struct BackwardPass {
       }
     }
     for (output, cell) in watch.gradients {
-      if let cotangent = cotangents[output] { cell.accumulate(cotangent) }
+      if let cotangent = cotangents[output] { GradientLocks.accumulate(cotangent, into: cell) }
     }
+  }
+}
+
+/// Lets one task at a time add to a gradient: tasks whose graphs share a leaf may run backward at once.
+private enum GradientLocks {
+  private static let locks = (0..<64).map { _ in Lock() }
+
+  static func accumulate(_ gradient: Tensor, into cell: Cell) {
+    let address = UInt(bitPattern: Unmanaged.passUnretained(cell).toOpaque())
+    locks[Int(address >> 6 & 63)].holding { cell.accumulate(gradient) }
   }
 }
 
@@ -167,6 +281,9 @@ extension Tensor {
   }
 
   /// Computes the gradient of this scalar with respect to every leaf it depends on, and adds it to the leaves' `grad`.
+  ///
+  /// Several tasks may do so at once, also when their graphs share tensors: each adds its part. `grad` is to be read when
+  /// all have returned. A graph that several walk is freed by the first, unless all retain it.
   ///
   /// - Parameters:
   ///   - gradient: the cotangent of this tensor, of its shape; needed unless the tensor has one element.
@@ -203,7 +320,7 @@ extension Tensor {
       seed = TransformOps.current.fill(1, spec)
     }
     let pass = BackwardPass(retainsGraph: retainGraph) { leaf, gradient in
-      leaf.gradientCell(0).accumulate(gradient)
+      GradientLocks.accumulate(gradient, into: leaf.gradientCell(0))
       if let onReady, let parameter = leaf.watch?.parameter { onReady(parameter, parameter.grad!) }
     }
     pass.run(from: [(record, Int(tensor.node.output), seed)])

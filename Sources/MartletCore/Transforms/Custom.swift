@@ -53,6 +53,11 @@ extension Program {
   }
 }
 
+/// The levels at which derivatives are taken of any of the tensors.
+private func differentiatedLevels(_ tensors: [Tensor]) -> Set<Int32> {
+  tensors.reduce(into: []) { $0.formUnion($1.differentiatedLevels) }
+}
+
 extension Tensor {
   /// The levels at which derivatives are taken of the tensor.
   fileprivate var differentiatedLevels: Set<Int32> {
@@ -99,8 +104,10 @@ public func customGradient<T: TensorTree, R: TensorTree>(
           return inputs.map { _ in error }
         }
         return result
-      }, levels: inputs.reduce(into: []) { $0.formUnion($1.differentiatedLevels) })
-    let outputs = apply(call, inputs)
+      }, levels: differentiatedLevels(inputs))
+    // What is pending hides its traces until it has run.
+    let isPending = inputs.contains { $0.node.trace is Pending }
+    let outputs = isPending ? apply(PendingCall(call: call), inputs) : apply(call, inputs)
     guard let template else { return f(x.replacing(outputs)) }
     return template.replacing(outputs)
   }
@@ -174,8 +181,8 @@ private struct CustomCall: Op, @unchecked Sendable {
   static var id: OpID { .custom }
   static var name: String { "customGradient" }
   static var rules: Rules { [.vjp, .jvp, .batched] }
-  private let functions: Functions
-  private final class Functions {
+  fileprivate let functions: Functions
+  fileprivate final class Functions {
     let f: ([Tensor]) -> [Tensor]
     let gradient: ([Tensor], [Tensor], [Tensor]) -> [Tensor]
     /// At which the call is differentiated.
@@ -245,5 +252,22 @@ private struct CustomCall: Op, @unchecked Sendable {
       }, levels: functions.levels)
     return apply(call, inputs)
   }
+  var attributes: String { "" }
+}
+
+/// A call of a function with a gradient of its own on tensors that have not run: without rules, it becomes the call itself
+/// when they have.
+private struct PendingCall: Op {
+  static var id: OpID { .custom }
+  static var name: String { CustomCall.name }
+  let call: CustomCall
+
+  func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] { try call.outputs(for: inputs) }
+  func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    apply(
+      CustomCall(f: call.functions.f, gradient: call.functions.gradient, levels: differentiatedLevels(inputs)), inputs)
+  }
+  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { call.functions.f(inputs) }
+  var canFault: Bool { true }
   var attributes: String { "" }
 }

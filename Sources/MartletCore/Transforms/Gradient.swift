@@ -17,8 +17,9 @@ extension Tensor {
           remedy: "grad inside vmap"), op: "requiringGradient", [self])
     }
     let level = Context.here.pointee.record_level
-    return Tensor(
-      node: TensorNode(spec: spec, trace: Recorded(leaf: spec, level: level, scope: nil), inner: plain))
+    let leaf = Recorded(leaf: spec, level: level, scope: nil)
+    _ = leaf.gradientCell(0)  // now, while one task knows it
+    return Tensor(node: TensorNode(spec: spec, trace: leaf, inner: plain))
   }
 
   /// True when operations on this tensor are recorded for gradients.

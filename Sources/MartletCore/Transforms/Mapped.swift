@@ -33,6 +33,28 @@ package final class Mapped: Trace {
     super.init(level: scope.transform.level)
   }
 
+  /// The rules speak of one example: errors are in its shapes.
+  private func check<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor]? {
+    do throws(OpError) {
+      let specs = try op.outputs(for: inputs.map { $0.spec })
+      for spec in specs where spec.rank >= Shape.maxRank { throw OpError(.ranksExceeded(spec.rank + 1)) }
+      return nil
+    } catch { return failed(op, error, inputs) }
+  }
+
+  package override func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
+    guard O.rules.contains(.batched) else { return apply(op, inputs) }
+    if let failed = check(op, inputs) { return failed }
+    let mapped = inputs.map { $0.node.trace?.level == level }
+    for position in inputs.indices { inputs[position] = inputs[position].lowered(below: level) }
+    let outputs = op.batched(taking: &inputs, mapped: mapped)
+    guard outputs.contains(where: { $0.node.trace is Failed }) else { return outputs.map { Mapped.wrap($0, scope) } }
+    for position in inputs.indices where mapped[position] {  // the inputs as they were
+      inputs[position] = Mapped.wrap(inputs[position], scope)
+    }
+    return outputs
+  }
+
   static func wrap(_ tensor: Tensor, _ scope: MapScope) -> Tensor {
     Tensor(
       node: TensorNode(
@@ -40,11 +62,7 @@ package final class Mapped: Trace {
   }
 
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-    // The rules speak of one example: errors are in its shapes.
-    do throws(OpError) {
-      let specs = try op.outputs(for: inputs.map { $0.spec })
-      for spec in specs where spec.rank >= Shape.maxRank { throw OpError(.ranksExceeded(spec.rank + 1)) }
-    } catch { return failed(op, error, inputs) }
+    if let failed = check(op, inputs) { return failed }
     guard O.rules.contains(.batched) else {
       if let outputs = op.decomposed(inputs) { return outputs }
       return failed(op, OpError(.message("it has no batching rule")), inputs)

@@ -1,4 +1,5 @@
 internal import CKernels
+import Synchronization
 
 /// An input of a recorded operation: the record that made it, and which of its outputs it is.
 package struct Edge {
@@ -16,7 +17,7 @@ package final class Recorded: Trace {
   package let spec: TensorSpec
   let scope: TransformScope?
 
-  // The links change only while the record is built, walked by the one backward pass, or freed.
+  // The links change only while the record is built, or freed when no walk is left in it.
   @exclusivity(unchecked) private final var edgeA: Recorded?
   @exclusivity(unchecked) private final var edgeB: Recorded?
   @exclusivity(unchecked) private final var outputA: Int32 = 0
@@ -28,12 +29,12 @@ package final class Recorded: Trace {
   @exclusivity(unchecked) private final var more: More?
   /// Hooks and kept gradients, rarely there.
   @exclusivity(unchecked) package final var watch: Watch?
-  /// The walk that visits this record, its uses not yet seen in it, and the cotangents so far.
-  @exclusivity(unchecked) final var walk: Int = 0
+  /// The walks that are in this record, as `WalkState` reads it.
+  let walks = Atomic<UInt64>(0)
+  // What the walk that owns the record knows of it: its uses not yet seen, and the cotangents so far.
   @exclusivity(unchecked) final var pending: Int32 = 0
   @exclusivity(unchecked) final var cotangent: Accumulator = .none
   @exclusivity(unchecked) final var moreCotangents: [Accumulator] = []
-  @exclusivity(unchecked) final var isFreed = false
 
   final class More {
     var edges: [Edge?]
@@ -147,12 +148,7 @@ package final class Recorded: Trace {
   }
 
   /// Lets go of what was saved and of the records behind.
-  func free() {
-    isFreed = op != nil
-    release()
-  }
-
-  private func release() {
+  func release() {
     savedA = nil
     savedB = nil
     savedOut = nil
@@ -185,8 +181,30 @@ package final class Recorded: Trace {
       if let outputs = checkedDecomposition(op, inputs) { return outputs }
       return applyDown(op, lowered)
     }
-    let outputs = applyDown(op, lowered)
-    if outputs.contains(where: { $0.node.trace is Failed }) { return outputs }
+    let (edges, needs) = edges(inputs)
+    return record(op, edges, needs, kept(op, lowered, needs), applyDown(op, lowered))
+  }
+
+  /// Writes over an input that nobody else holds, the tape included: what the vjp will read is kept, and so copied.
+  package override func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
+    guard O.rules.contains(.vjp), O.rules.isDisjoint(with: .constant) else { return apply(op, inputs) }
+    let (edges, needs) = edges(inputs)
+    for position in inputs.indices { inputs[position] = inputs[position].lowered(below: level) }
+    let kept = kept(op, inputs, needs)
+    let outputs = MartletCore.apply(op, taking: &inputs)
+    guard outputs.contains(where: { $0.node.trace is Failed }) else {
+      return record(op, edges, needs, kept, outputs)
+    }
+    for (position, edge) in edges.enumerated() {  // the inputs as they were
+      guard let edge else { continue }
+      let input = inputs[position]
+      inputs[position] = Tensor(
+        node: TensorNode(spec: input.spec, trace: edge.record, output: Int(edge.output), inner: input))
+    }
+    return outputs
+  }
+
+  private func edges(_ inputs: [Tensor]) -> (edges: [Edge?], needs: Positions) {
     var needs = Positions()
     var edges: [Edge?] = []
     for (position, input) in inputs.enumerated() {
@@ -197,11 +215,24 @@ package final class Recorded: Trace {
         edges.append(nil)
       }
     }
+    return (edges, needs)
+  }
+
+  /// The inputs that the vjp will read.
+  private func kept<O: Op>(_ op: O, _ lowered: [Tensor], _ needs: Positions) -> [Tensor?] {
+    let saves = op.saves(needs: needs)
+    return lowered.enumerated().map { saves.inputs[$0.offset] ? $0.element : nil }
+  }
+
+  /// The outputs with the record that made them.
+  private func record<O: Op>(
+    _ op: O, _ edges: [Edge?], _ needs: Positions, _ inputs: [Tensor?], _ outputs: [Tensor]
+  ) -> [Tensor] {
+    if outputs.contains(where: { $0.node.trace is Failed }) { return outputs }
     if needs.isEmpty || !outputs.contains(where: { $0.dtype.isFloating }) { return outputs }
     let saves = op.saves(needs: needs)
     let record = Recorded(
-      op: op, needs: needs, edges: edges,
-      inputs: lowered.enumerated().map { saves.inputs[$0.offset] ? $0.element : nil },
+      op: op, needs: needs, edges: edges, inputs: inputs,
       outputs: outputs.enumerated().map { saves.outputs[$0.offset] ? $0.element : nil },
       specs: outputs.map { $0.spec }, level: level, scope: scope)
     return outputs.enumerated().map { position, output in

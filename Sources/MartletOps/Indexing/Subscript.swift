@@ -65,6 +65,8 @@ private struct Selection {
   var shape = Shape()
   /// Tensors of indices and the axis of `shape` that each replaces.
   var indices: [(axis: Int, tensor: Tensor)] = []
+  /// The axes of the tensor itself on which they stand.
+  var sources: [Int] = []
 
   init?(_ items: [SubscriptItem], _ x: Tensor) {
     region = Region(whole: x.shape)
@@ -141,6 +143,7 @@ private struct Selection {
         }
         for positions in tensor.nonzero() {
           indices.append((shape.rank, positions))
+          sources.append(axis)
           shape.append(x.shape[axis])
           axis += 1
         }
@@ -152,6 +155,7 @@ private struct Selection {
         let size = x.shape[axis]
         let wide = tensor.cast(to: .int64)
         indices.append((shape.rank, select((wide .< 0) .& (wide .>= -size), wide + size, wide)))
+        sources.append(axis)
         shape.append(size)
         axis += 1
       }
@@ -165,28 +169,33 @@ private struct Selection {
   }
 
   /// The axes that tensors of indices replace, brought together as one axis `axis`, and the index into it.
-  func joined(_ base: Tensor) -> (x: Tensor, axis: Int, index: Tensor, order: [Int])? {
+  func joined(_ base: Tensor) -> (x: Tensor, axis: Int, index: Tensor, order: [Int], code: IndexCode?)? {
     var index = indices[0].tensor
-    if indices.count == 1 { return (base, indices[0].axis, index, Array(0..<base.rank)) }
+    if indices.count == 1 { return (base, indices[0].axis, index, Array(0..<base.rank), nil) }
     let axes = indices.map { $0.axis }
     let adjacent = zip(axes, axes.dropFirst()).allSatisfy { $0 + 1 == $1 }
     let place = adjacent ? axes[0] : 0
     var order = (0..<base.rank).filter { !axes.contains($0) }
     order.insert(contentsOf: axes, at: place)
-    var inside = (index .>= 0) .& (index .< base.shape[axes[0]])
+    let code = IndexCode(axes: sources, sizes: axes.map { base.shape[$0] })
+    func outside(_ position: Int) -> Tensor {
+      let tensor = indices[position].tensor
+      return (tensor .< 0) .| (tensor .>= base.shape[axes[position]])
+    }
     for (axis, tensor) in indices.dropFirst() {
       guard index.shape.broadcast(with: tensor.shape) != nil else {
         _ = failure(.broadcast, op: "subscript", [index, tensor])
         return nil
       }
       index = index * base.shape[axis] + tensor
-      inside = inside .& (tensor .>= 0) .& (tensor .< base.shape[axis])
+    }
+    for position in indices.indices.reversed() {
+      index = select(outside(position), code.code(position, indices[position].tensor), index)
     }
     let moved = base.permuted(order)
     let size = axes.reduce(1) { $0 * base.shape[$1] }
     let shape = Array(moved.shape[..<place]) + [size] + Array(moved.shape[(place + axes.count)...])
-    let checked = select(inside, index, Tensor(-1).to(index.device))
-    return (moved.reshaped(Shape(shape)), place, checked, order)
+    return (moved.reshaped(Shape(shape)), place, index, order, code)
   }
 }
 
@@ -275,8 +284,8 @@ extension Tensor {
     guard let selection = Selection(items, self) else { return afterFailure }
     let base = selection.base(of: self)
     guard !selection.indices.isEmpty else { return base }
-    guard let (x, axis, index, _) = selection.joined(base) else { return afterFailure }
-    return apply(Take(axis: axis), [x, index])[0]
+    guard let (x, axis, index, _, code) = selection.joined(base) else { return afterFailure }
+    return apply(Take(axis: axis, code: code), [x, index])[0]
   }
 
   private mutating func write(_ items: [SubscriptItem], _ value: Tensor) {
@@ -303,23 +312,37 @@ extension Tensor {
         _ = failure(.sliceValue(value.shape, region: taken), op: "subscript", [self, value])
         return
       }
+      let before = Executors.faultsComeLate(device) ? self : nil
       self = taking(TakeUpdate(axis: axis), &self, [index, value.expanded(to: taken)])
+      if let before, !settled(before.device) { self = before }
       return
     }
     guard let part = changed(selection, value) else { return }
+    if Executors.faultsComeLate(device), !settled(device) { return }
     self = taking(SliceUpdate(region: selection.region), &self, [part])
+  }
+
+  /// Waits for a device; false when an index was out of range, so that the variable stays as it was.
+  private func settled(_ device: Device) -> Bool {
+    do throws(OpError) {
+      try Executors.synchronize(device)
+      return true
+    } catch {
+      fail(error)
+      return false
+    }
   }
 
   /// The selected part with `value` in it. The views of this tensor that it needs are gone when it returns.
   @inline(never)
   private func changed(_ selection: Selection, _ value: Tensor) -> Tensor? {
-    guard let (x, axis, index, order) = selection.joined(selection.base(of: self)) else { return nil }
+    guard let (x, axis, index, order, code) = selection.joined(selection.base(of: self)) else { return nil }
     let shape = takenShape(x.shape, index.shape, axis)
     guard value.shape.broadcast(with: shape) == shape else {
       _ = failure(.sliceValue(value.shape, region: shape), op: "subscript", [self, value])
       return nil
     }
-    let changed = apply(TakeUpdate(axis: axis), [x, index, value.expanded(to: shape)])[0]
+    let changed = apply(TakeUpdate(axis: axis, code: code), [x, index, value.expanded(to: shape)])[0]
     var inverse = order
     for (position, source) in order.enumerated() { inverse[source] = position }
     return changed.reshaped(Shape(order.map { selection.shape[$0] })).permuted(inverse)

@@ -6,7 +6,14 @@ public struct Take: IndexingOp {
   public static var name: String { "take" }
   public static var argumentNames: [String] { ["x", "indices"] }
   public let axis: Int
-  public init(axis: Int) { self.axis = axis }
+  private let code: IndexCode?
+  public init(axis: Int) { self.init(axis: axis, code: nil) }
+  package init(axis: Int, code: IndexCode?) {
+    self.axis = axis
+    self.code = code
+  }
+  public func fact(of code: Int) -> Fact? { self.code?.fact(code) }
+  public var attributes: String { "axis=\(axis)" }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == 2 else { throw OpError(.numberOfInputs(inputs.count, expected: "2")) }
     try Indexing.checkAxis(axis, inputs[0])
@@ -25,28 +32,31 @@ public struct Take: IndexingOp {
   }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     let (x, indices) = (inputs[0], inputs[1])
-    if !mapped[1] { return apply(Take(axis: axis + 1), inputs) }
+    if !mapped[1] { return apply(Take(axis: axis + 1, code: code), inputs) }
     if !mapped[0] {
-      return [apply(Take(axis: axis), inputs)[0].movingAxis(axis, to: 0)]
+      return [apply(self, inputs)[0].movingAxis(axis, to: 0)]
     }
     // Each example takes from its own x: the examples become part of the index.
     let size = x.shape[axis + 1]
     let examples = x.shape[0]
     let front = x.movingAxis(axis + 1, to: 1)
     let merged = front.reshaped(Shape([examples * size] + Array(front.shape[2...])))
-    let taken = apply(Take(axis: 0), [merged, flatIndices(indices, examples: examples, size: size)])[0]
+    let (flat, code) = flatIndices(indices, examples: examples, size: size, axis: axis, code)
+    let taken = apply(Take(axis: 0, code: code), [merged, flat])[0]
     return [movingBlock(taken, from: 1, count: indices.rank - 1, to: axis + 1)]
   }
 }
 
-/// Indices into examples laid one behind the other. An index out of range stays out of range of the whole.
-func flatIndices(_ indices: Tensor, examples: Int, size: Int) -> Tensor {
+/// Indices into examples laid one behind the other. An index out of range becomes a code, if it is none yet.
+func flatIndices(_ indices: Tensor, examples: Int, size: Int, axis: Int, _ code: IndexCode?) -> (Tensor, IndexCode) {
   var shape = Shape(repeating: 1, count: indices.rank)
   shape[0] = examples
   let starts = (Tensor(Array(0..<examples)) * size).to(indices.device).reshaped(shape)
   let wide = indices.cast(to: .int64)
   let inside = (wide .>= 0) .& (wide .< size)
-  return select(inside, wide + starts, Tensor(-1).to(indices.device))
+  if let code { return (select(inside, wide + starts, wide), code) }
+  let code = IndexCode(axes: [axis], sizes: [size])
+  return (select(inside, wide + starts, code.code(0, wide)), code)
 }
 
 /// `count` axes from `from` moved as a block to `to`.

@@ -6,7 +6,14 @@ public struct TakeAdd: IndexingOp {
   public static var name: String { "takeAdd" }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
   public let axis: Int
-  public init(axis: Int) { self.axis = axis }
+  private let code: IndexCode?
+  public init(axis: Int) { self.init(axis: axis, code: nil) }
+  package init(axis: Int, code: IndexCode?) {
+    self.axis = axis
+    self.code = code
+  }
+  public func fact(of code: Int) -> Fact? { self.code?.fact(code) }
+  public var attributes: String { "axis=\(axis)" }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     try checkTakeWrite(axis, inputs)
@@ -24,7 +31,7 @@ public struct TakeAdd: IndexingOp {
     return apply(self, [t[0] ?? Tensor(repeating: 0, inputs[0].spec), inputs[1], values])
   }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
-    batchedTakeWrite(axis, inputs, mapped) { apply(TakeAdd(axis: 0), $0)[0] }
+    batchedTakeWrite(axis, code, inputs, mapped) { apply(TakeAdd(axis: 0, code: $1), $0)[0] }
   }
 }
 
@@ -41,7 +48,9 @@ func checkTakeWrite(_ axis: Int, _ inputs: [TensorSpec]) throws(OpError) {
 }
 
 /// Each example writes into its own x: the examples become part of the index.
-func batchedTakeWrite(_ axis: Int, _ inputs: [Tensor], _ mapped: [Bool], _ write: ([Tensor]) -> Tensor) -> [Tensor] {
+func batchedTakeWrite(
+  _ axis: Int, _ code: IndexCode?, _ inputs: [Tensor], _ mapped: [Bool], _ write: ([Tensor], IndexCode) -> Tensor
+) -> [Tensor] {
   let inputs = allMapped(inputs, mapped)
   let (x, indices, values) = (inputs[0], inputs[1], inputs[2])
   let examples = x.shape[0]
@@ -49,6 +58,7 @@ func batchedTakeWrite(_ axis: Int, _ inputs: [Tensor], _ mapped: [Bool], _ write
   let front = x.movingAxis(axis + 1, to: 1)
   let merged = front.reshaped(Shape([examples * size] + Array(front.shape[2...])))
   let moved = movingBlock(values, from: axis + 1, count: indices.rank - 1, to: 1)
-  let written = write([merged, flatIndices(indices, examples: examples, size: size), moved])
+  let (flat, code) = flatIndices(indices, examples: examples, size: size, axis: axis, code)
+  let written = write([merged, flat, moved], code)
   return [written.reshaped(front.shape).movingAxis(1, to: axis + 1)]
 }

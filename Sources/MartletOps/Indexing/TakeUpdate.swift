@@ -6,7 +6,14 @@ public struct TakeUpdate: IndexingOp {
   public static var name: String { "takeUpdate" }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
   public let axis: Int
-  public init(axis: Int) { self.axis = axis }
+  private let code: IndexCode?
+  public init(axis: Int) { self.init(axis: axis, code: nil) }
+  package init(axis: Int, code: IndexCode?) {
+    self.axis = axis
+    self.code = code
+  }
+  public func fact(of code: Int) -> Fact? { self.code?.fact(code) }
+  public var attributes: String { "axis=\(axis)" }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     try checkTakeWrite(axis, inputs)
@@ -40,6 +47,6 @@ public struct TakeUpdate: IndexingOp {
       [t[0] ?? Tensor(repeating: 0, inputs[0].spec), inputs[1], t[2] ?? Tensor(repeating: 0, inputs[2].spec)])
   }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
-    batchedTakeWrite(axis, inputs, mapped) { apply(TakeUpdate(axis: 0), $0)[0] }
+    batchedTakeWrite(axis, code, inputs, mapped) { apply(TakeUpdate(axis: 0, code: $1), $0)[0] }
   }
 }

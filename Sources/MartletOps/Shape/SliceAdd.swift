@@ -30,4 +30,9 @@ public struct SliceAdd: BinaryOp {
     let inputs = allMapped(inputs, mapped)
     return [apply(SliceAdd(region: region.mapped(inputs[0].shape[0])), inputs[0], inputs[1])]
   }
+  public func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor] {
+    guard mapped[0] else { return batched(inputs, mapped: mapped) }
+    inputs[1] = allMapped(inputs[1], mapped[1], inputs[0].shape[0])
+    return apply(SliceAdd(region: region.mapped(inputs[0].shape[0])), taking: &inputs)
+  }
 }

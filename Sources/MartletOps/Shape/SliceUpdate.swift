@@ -16,12 +16,10 @@ public struct SliceUpdate: BinaryOp {
   }
   public func takeover(output: Int) -> Int? { 0 }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    [
-      needs[0]
-        ? .dense(
-          apply(self, ct[0]!, Tensor(repeating: 0, ct[0]!.spec.with(shape: region.sizes)))) : nil,
-      needs[1] ? .dense(apply(view: Slice(region: region), ct[0]!)) : nil,
-    ]
+    guard needs[0] else { return [nil, .dense(apply(view: Slice(region: region), ct[0]!))] }
+    // The cotangent is passed on in its own memory, so that T writes cost no T copies of it.
+    guard needs[1] else { return [.outside(region), nil] }
+    return [.outside(region), .dense(apply(Contiguous(), apply(view: Slice(region: region), ct[0]!)))]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
     guard t[0] != nil || t[1] != nil else { return [nil] }
@@ -31,5 +29,10 @@ public struct SliceUpdate: BinaryOp {
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     let inputs = allMapped(inputs, mapped)
     return [apply(SliceUpdate(region: region.mapped(inputs[0].shape[0])), inputs[0], inputs[1])]
+  }
+  public func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor] {
+    guard mapped[0] else { return batched(inputs, mapped: mapped) }
+    inputs[1] = allMapped(inputs[1], mapped[1], inputs[0].shape[0])
+    return apply(SliceUpdate(region: region.mapped(inputs[0].shape[0])), taking: &inputs)
   }
 }
