@@ -31,9 +31,11 @@ let package = Package(
       dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
       swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
-    .target(name: "MartletData", dependencies: ["CPNG", "MartletCore", "MartletOps", "MartletFormats"], swiftSettings: swift),
+    .target(
+      name: "MartletData", dependencies: ["CPNG", "MartletCore", "MartletOps", "MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
-    .testTarget(name: "MartletDataTests", dependencies: ["MartletData", "MartletFormats"], swiftSettings: swift),
+    .testTarget(
+      name: "MartletDataTests", dependencies: ["Martlet", "MartletData", "MartletFormats"], swiftSettings: swift),
     .target(name: "MartletNN", dependencies: ["MartletCore", "MartletOps"], swiftSettings: swift),
     .target(
       name: "MartletTrain",
@@ -62,9 +64,10 @@ let package = Package(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Examples/ThreeMoments", exclude: ["check.arguments"], swiftSettings: swift),
+    .testTarget(name: "MartletTrainTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
       name: "martlet-cli",
-      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["Martlet", "MartletFormats", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: swift),
     .executableTarget(
       name: "martlet-bench",

@@ -25,7 +25,9 @@ public enum Machine {
     let memory = field("MemTotal", in: "/proc/meminfo"), free = field("MemAvailable", in: "/proc/meminfo")
     return [
       ("processor", field("model name", in: "/proc/cpuinfo") ?? "unknown"),
-      ("instructions", instructions + (special.isEmpty ? "" : "; the processor has \(special.joined(separator: ", "))")),
+      (
+        "instructions", instructions + (special.isEmpty ? "" : "; the processor has \(special.joined(separator: ", "))")
+      ),
       ("threads", "\(ck_max_threads()) of \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors"),
       ("memory", memory.map { "\(gibibytes($0)) GiB, \(free.map(gibibytes) ?? "?") GiB available" } ?? "unknown"),
       ("huge pages", hugePages),

@@ -75,18 +75,26 @@ public struct GrayImage: Sendable, Hashable {
         count += 1
       }
     }
-    if border > 127 * max(1, count) { source = source.map { 255 - $0 } } else if rows == 28, columns == 28 { return self }
+    if border > 127 * max(1, count) {
+      source = source.map { 255 - $0 }
+    } else if rows == 28, columns == 28 {
+      return self
+    }
 
     let strongest = source.max() ?? 0
     let threshold = max(16, strongest / 4)
     let drawn = source.indices.filter { source[$0] >= threshold }
-    guard let first = drawn.first else { return GrayImage(rows: 28, columns: 28, pixels: .init(repeating: 0, count: 784)) }
+    guard let first = drawn.first else {
+      return GrayImage(rows: 28, columns: 28, pixels: .init(repeating: 0, count: 784))
+    }
     let (top, bottom) = (first / columns, drawn.last! / columns)
     let left = drawn.map { $0 % columns }.min()!
     let right = drawn.map { $0 % columns }.max()!
     let (height, width) = (bottom - top + 1, right - left + 1)
     let scale = 20 / Double(max(height, width))
-    let (small, narrow) = (max(1, Int((Double(height) * scale).rounded())), max(1, Int((Double(width) * scale).rounded())))
+    let (small, narrow) = (
+      max(1, Int((Double(height) * scale).rounded())), max(1, Int((Double(width) * scale).rounded()))
+    )
     let box = resampled(source, top, left, height, width, small, narrow)
 
     var (mass, massY, massX) = (0.0, 0.0, 0.0)

@@ -46,7 +46,8 @@ public struct Checkpoint: Sendable {
     guard fileExists(run) else { throw FileError(run, "does not exist; the folder of a run is needed") }
     guard fileExists(pointer) else { throw FileError(run, "holds no checkpoint: there is no file \(latestName) in it") }
     let text = try FileBytes(path: pointer)
-    let name = text.withBytes { String(decoding: $0.prefix(256), as: UTF8.self) }
+    let name =
+      text.withBytes { String(decoding: $0.prefix(256), as: UTF8.self) }
       .split(separator: "\n").first.map(String.init) ?? ""
     guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else {
       throw FileError(pointer, "does not name a checkpoint")
@@ -82,13 +83,17 @@ public struct Checkpoint: Sendable {
     guard found.bytes == expected.bytes else {
       throw FileError(path, "has \(found.bytes) bytes, but \(expected.bytes) were written")
     }
-    guard found.crc32 == expected.crc32 else { throw FileError(path, "is damaged: its checksum is not the one written") }
+    guard found.crc32 == expected.crc32 else {
+      throw FileError(path, "is damaged: its checksum is not the one written")
+    }
     return path
   }
 
   private static func measure(_ path: String) throws(FileError) -> Manifest.File {
     let file = try FileBytes(path: path)
-    return file.withBytes { Manifest.File(bytes: $0.count, crc32: cz_crc32(0, $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count)) }
+    return file.withBytes {
+      Manifest.File(bytes: $0.count, crc32: cz_crc32(0, $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count))
+    }
   }
 
   private static func decode<D: Decodable>(_ type: D.Type, _ path: String) throws(FileError) -> D {
@@ -105,7 +110,8 @@ public struct Checkpoint: Sendable {
       path.isEmpty ? "" : " at \(path.map { $0.stringValue }.joined(separator: "."))"
     }
     switch error {
-    case DecodingError.keyNotFound(let key, let context): return "\(key.stringValue) is missing\(at(context.codingPath))"
+    case DecodingError.keyNotFound(let key, let context):
+      return "\(key.stringValue) is missing\(at(context.codingPath))"
     case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
       return "a value of another kind\(at(context.codingPath))"
     case DecodingError.dataCorrupted(let context): return "it is no valid JSON\(at(context.codingPath))"
@@ -168,7 +174,7 @@ public struct Checkpoint: Sendable {
     for part in path.split(separator: "/") {
       made = joined(made, String(part))
       if mkdir(made, 0o777) != 0, errno != EEXIST {
-        throw FileError(path, "cannot be made: \(systemReason(errno))")
+        throw FileError(path, "cannot be made: \(String(cString: strerror(errno)))")
       }
     }
     var info = stat()

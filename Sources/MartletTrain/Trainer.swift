@@ -117,7 +117,8 @@ public final class Trainer {
       let (loss, correct) = try run(batch)
       guard loss.isFinite else {
         throw TrainingError(
-          description: "the loss is \(loss) at step \(position.step + 1) (epoch \(position.epoch + 1), batch \(position.batch + 1))"
+          description:
+            "the loss is \(loss) at step \(position.step + 1) (epoch \(position.epoch + 1), batch \(position.batch + 1))"
         )
       }
       position.batch += 1

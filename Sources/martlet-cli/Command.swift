@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 #if canImport(Glibc)
   import Glibc
@@ -22,6 +23,18 @@ struct Command: ParsableCommand {
       """,
     version: "martlet 0.1",
     subcommands: [Train.self, Evaluate.self, Predict.self, Demo.self, Doctor.self])
+
+  static func main() {
+    let names = configuration.subcommands.map { $0._commandName } + ["help"]
+    if let first = CommandLine.arguments.dropFirst().first, !first.hasPrefix("-"), !names.contains(first) {
+      let near = nearest(to: first, in: names)
+      printError(
+        "Error: Unknown command '\(first)'. "
+          + (near.map { "Did you mean '\($0)'?" } ?? "The commands are \(names.joined(separator: ", "))."))
+      exit(withError: ExitCode(64))
+    }
+    main(nil)
+  }
 }
 
 /// Runs a command's body; what goes wrong with files and data becomes one line and exit code 1.

@@ -49,7 +49,8 @@ struct Train: ParsableCommand {
   @Flag(help: "Prints one JSON object a line; the last is the result.")
   var json = false
 
-  func validate() throws {
+  // Called by run(): what validate() throws would hide the names of unknown options.
+  private func check() throws {
     for (name, value) in [("--epochs", epochs), ("--batch-size", batchSize), ("--images", images)] {
       if let value, value < 1 { throw ValidationError("\(name) is \(value), but must be 1 or more") }
     }
@@ -65,17 +66,20 @@ struct Train: ParsableCommand {
     if dataset == .mnist, images != nil { throw ValidationError("--images is for digits; mnist takes all images") }
     guard resume != nil else { return }
     let given: [(String, Bool)] = [
-      ("--model", model != nil), ("--epochs", epochs != nil), ("--batch-size", batchSize != nil), ("--seed", seed != nil),
+      ("--model", model != nil), ("--epochs", epochs != nil), ("--batch-size", batchSize != nil),
+      ("--seed", seed != nil),
       ("--optimizer", optimizer != nil), ("--learning-rate", learningRate != nil), ("--schedule", schedule != nil),
       ("--moment", moment != nil), ("--output", output != nil), ("--images", images != nil), ("--overwrite", overwrite),
     ]
     let named = given.filter(\.1).map(\.0)
     if !named.isEmpty {
-      throw ValidationError("--resume goes on with the options of the run; without it: \(named.joined(separator: ", "))")
+      throw ValidationError(
+        "--resume goes on with the options of the run; without it: \(named.joined(separator: ", "))")
     }
   }
 
   func run() throws {
+    try check()
     try reportingErrors {
       let report = Report(json: json, quiet: quiet)
       try withThreads(threads) {
@@ -105,7 +109,9 @@ struct Train: ParsableCommand {
     let folder = output ?? "runs/\(network.rawValue)"
     if !overwrite, (try? Checkpoint.latest(in: folder)) != nil {
       throw FileError(
-        folder, "holds a run already; --resume \(folder) goes on with it, --overwrite begins anew, --output names another folder")
+        folder,
+        "holds a run already; --resume \(folder) goes on with it, --overwrite begins anew, --output names another folder"
+      )
     }
     let options = RunOptions(
       data: dataset, model: network, epochs: epochs ?? 3, batchSize: batchSize ?? 128, seed: seed ?? 1,

@@ -96,7 +96,8 @@ final class Training {
         examples += progress.examples
         let seconds = (clock.now - epochStart).inSeconds - saving
         let rate = Double(examples) / max(1e-9, seconds)
-        let left = (options.epochs - progress.position.epoch) * order.count - progress.position.batch * options.batchSize
+        let left =
+          (options.epochs - progress.position.epoch) * order.count - progress.position.batch * options.batchSize
         report.progress(progress, epochs: options.epochs, rate: rate, remaining: Double(max(0, left)) / rate)
         if interrupts.signalNumber != nil { return false }
         let isDue = checkpointBatches > 0 && progress.position.batch % checkpointBatches == 0

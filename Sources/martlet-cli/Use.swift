@@ -46,7 +46,8 @@ struct Evaluate: ParsableCommand {
 struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tells which digits PNG images show.",
-    discussion: "The drawing is made bright on black, scaled and centred as MNIST's were; what the network sees is shown.")
+    discussion:
+      "The drawing is made bright on black, scaled and centred as MNIST's were; what the network sees is shown.")
 
   @Argument(help: ArgumentHelp("The folder of a run.", valueName: "run"))
   var folder: String
@@ -101,11 +102,8 @@ struct Demo: ParsableCommand {
   @Option(help: "Passes over the training images.")
   var epochs = 3
 
-  func validate() throws {
-    guard epochs >= 1 else { throw ValidationError("--epochs is \(epochs), but must be 1 or more") }
-  }
-
   func run() throws {
+    guard epochs >= 1 else { throw ValidationError("--epochs is \(epochs), but must be 1 or more") }
     try reportingErrors {
       let report = Report(json: false, quiet: false)
       let name: DataName = data == nil ? .digits : .mnist

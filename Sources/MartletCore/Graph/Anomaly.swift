@@ -12,7 +12,10 @@ public struct AnomalyError: Error, Sendable, CustomStringConvertible {
   public let what: String
 
   public var description: String {
-    let place = layers.isEmpty ? "outside of any layer (in the backward pass, the loss or the update)" : "in layer \(layers.joined(separator: " › "))"
+    let place =
+      layers.isEmpty
+      ? "outside of any layer (in the backward pass, the loss or the update)"
+      : "in layer \(layers.joined(separator: " › "))"
     let list = arguments.map { "\($0)" }.joined(separator: ", ")
     return "\(op) made the first \(what), \(place), from finite \(list)"
   }
@@ -29,7 +32,6 @@ public func withAnomalyDetection<R>(_ body: () throws -> R) throws -> R {
   if let first = slot.first.withLock({ $0 }) { throw first }
   return result
 }
-
 
 package enum Anomalies {
   final class Slot: Sendable { let first = Mutex<AnomalyError?>(nil) }
@@ -53,9 +55,10 @@ package enum Anomalies {
     guard tensor.dtype.isFloating else { return nil }
     if tensor.dtype == .float32 {
       // All bits of the exponent are set in what is not finite; the loop has no branch, so that it is vectorised.
-      let worst = tensor.withUnsafeBytes { bytes -> UInt32 in
-        bytes.bindMemory(to: UInt32.self).reduce(0) { max($0, $1 & 0x7fff_ffff) }
-      } ?? 0
+      let worst =
+        tensor.withUnsafeBytes { bytes -> UInt32 in
+          bytes.bindMemory(to: UInt32.self).reduce(0) { max($0, $1 & 0x7fff_ffff) }
+        } ?? 0
       return worst > 0x7f80_0000 ? "NaN" : worst == 0x7f80_0000 ? "infinity" : nil
     }
     let numbers: [Double] = tensor.array()
