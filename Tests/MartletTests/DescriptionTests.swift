@@ -67,17 +67,17 @@ private final class Shrink: Optimizer {
 
   @Test func cells() {
     let parameter = Parameter([1, 2])
-    #expect("\(parameter)" == "Parameter(float32[2])\n[1., 2.]")
+    #expect(withoutDevice("\(parameter)") == "Parameter(float32[2])\n[1., 2.]")
     parameter.requiresGradient = false
-    #expect("\(parameter)" == "Parameter(float32[2], requiresGradient: false)\n[1., 2.]")
-    #expect("\(Buffer(Tensor([1, 2])))" == "Buffer(int64[2])\n[1, 2]")
+    #expect(withoutDevice("\(parameter)") == "Parameter(float32[2], requiresGradient: false)\n[1., 2.]")
+    #expect(withoutDevice("\(Buffer(Tensor([1, 2])))") == "Buffer(int64[2])\n[1, 2]")
     #expect("\(Cell(nil))" == "Cell(empty)")
     var inside = ""
     _ = compile { (x: Tensor) -> Tensor in
       inside = "\(parameter)"
       return x * parameter.value
     }([1, 2])
-    #expect(inside == "Parameter(float32[2], requiresGradient: false, no value here)")
+    #expect(withoutDevice(inside) == "Parameter(float32[2], requiresGradient: false, no value here)")
     #expect("\(Mode())" == "training")
   }
 
@@ -93,6 +93,6 @@ private final class Shrink: Optimizer {
       inside = "\(optimizer)"
       return x
     }([1, 2])
-    #expect(inside.hasPrefix("Adam(learningRate: Tensor(float64[], symbolic"))
+    #expect(withoutDevice(inside).hasPrefix("Adam(learningRate: Tensor(float64[], symbolic"))
   }
 }
