@@ -52,5 +52,11 @@ struct Readme {
     model.eval()                                // no dropout; train() switches it on again
     let predicted = withoutGradient { model(images).argMax(axis: 1) }
     print((predicted .== labels).sum())
+    let digits = DrawnDigits(seed: 1).split(train: 1000, test: 100)
+    let pixels = digits.train.images.tensor()   // uint8[1000, 28, 28], borrowed without a copy
+    let classes = digits.train.labelTensor()    // int64[1000]
+    let batch = (pixels[..<32].cast(to: .float32) / 255).flattened(from: 1)
+    print(step(batch, classes[..<32]).item())
+    try FromPyTorch.run()
   }
 }

@@ -158,8 +158,8 @@ struct Digits {
   var count: Int { labels.count }
 
   init(_ digits: LabeledImages) {
-    images = Tensor(digits.images.pixels, shape: [digits.count, digits.images.rows * digits.images.columns])
-    labels = Tensor(digits.labels.map(Int.init))
+    images = digits.images.tensor().flattened(from: 1)
+    labels = digits.labelTensor()
   }
 
   /// Pixels in 0 … 1 and labels of some images.

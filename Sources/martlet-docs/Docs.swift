@@ -8,16 +8,18 @@ import MartletReference
 struct Docs: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "martlet-docs",
-    abstract: "Writes Documentation/Ops.md from the table of operations, and Examples/Readme from the README.")
+    abstract: "Writes Documentation/Ops.md from the table of operations, and Examples/Readme from what the pages show.")
 
   @Flag(help: "Write nothing; fail when a file differs from its source.")
   var check = false
 
   func run() throws {
     let readme = try String(contentsOfFile: "README.md", encoding: .utf8)
+    let names = try String(contentsOfFile: "Documentation/FromPyTorch.md", encoding: .utf8)
     var differs = false
     for (path, text) in [
       ("Documentation/Ops.md", OpsPage.text), ("Examples/Readme/Readme.swift", ReadmeProgram.text(of: readme)),
+      ("Examples/Readme/FromPyTorch.swift", NamesProgram.text(of: names)),
     ] {
       if !check {
         try text.write(toFile: path, atomically: true, encoding: .utf8)
@@ -33,9 +35,19 @@ struct Docs: ParsableCommand {
 /// The README's Swift as one program, so that what it shows compiles and runs.
 enum ReadmeProgram {
   static func text(of readme: String) -> String {
+    let body = body(of: readme)
+    let head = [
+      "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
+      "@main", "struct Readme {", "  static func main() throws {",
+    ]
+    return (head + body + ["    try FromPyTorch.run()", "  }", "}"]).joined(separator: "\n") + "\n"
+  }
+
+  /// The lines of the Swift blocks of a page, indented.
+  static func body(of page: String) -> [String] {
     var blocks: [[Substring]] = []
     var block: [Substring]?
-    for line in readme.split(separator: "\n", omittingEmptySubsequences: false) {
+    for line in page.split(separator: "\n", omittingEmptySubsequences: false) {
       if line == "```swift" {
         block = []
       } else if line == "```", let lines = block {
@@ -46,12 +58,31 @@ enum ReadmeProgram {
       }
     }
     let code = blocks.filter { $0.first != "// Package.swift" }.joined()
-    let body = code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
+    return code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
+  }
+}
+
+/// The second column of the tables of names as a program: each piece of code in it is a statement.
+enum NamesProgram {
+  static func text(of page: String) -> String {
     let head = [
-      "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
-      "@main", "struct Readme {", "  static func main() throws {",
+      "// Made from Documentation/FromPyTorch.md by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
+      "enum FromPyTorch {", "  /// Takes any value, so that every expression is a statement.",
+      "  private static func use<T>(_ value: T) {}", "", "  static func run() throws {",
     ]
-    return (head + body + ["  }", "}"]).joined(separator: "\n") + "\n"
+    let code = rows(of: page).map { code in
+      if code.contains(" = ") { return "    \(code)" }
+      return code.hasPrefix("try ") ? "    try use(\(code.dropFirst(4)))" : "    use(\(code))"
+    }
+    return (head + ReadmeProgram.body(of: page) + code + ["  }", "}"]).joined(separator: "\n") + "\n"
+  }
+
+  private static func rows(of page: String) -> [String] {
+    page.split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap { line -> [String] in
+      let cells = line.replacing("\\|", with: "\0").split(separator: "|", omittingEmptySubsequences: false)
+      return cells[2].split(separator: "`", omittingEmptySubsequences: false).enumerated()
+        .filter { $0.offset % 2 == 1 }.map { String($0.element.replacing("\0", with: "|")) }
+    }
   }
 }
 

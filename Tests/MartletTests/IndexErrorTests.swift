@@ -13,7 +13,7 @@ private let ints = Tensor([1, 2, 3])
       subscript: index 2 is out of range for axis 0 of size 2
         with x: float32[2, 3]
         rule: -2 ≤ index < 2
-        try: a range, which is cut to the axis
+        try: 0 or -2 for the first, 1 or -1 for the last
       """
     ) { _ = a[2] },
     Wrong(
@@ -22,9 +22,27 @@ private let ints = Tensor([1, 2, 3])
       subscript: index -4 is out of range for axis 1 of size 3
         with x: float32[2, 3]
         rule: -3 ≤ index < 3
-        try: a range, which is cut to the axis
+        try: 0 or -3 for the first, 2 or -1 for the last
       """
     ) { _ = a[0, -4] },
+    Wrong(
+      "index into nothing",
+      """
+      subscript: index 0 is out of range for axis 0 of size 0
+        with x: float32[0]
+        rule: the axis is empty
+        try: an axis with elements, or a range, which may be empty
+      """
+    ) { _ = Tensor.zeros([0])[0] },
+    Wrong(
+      "too many subscripts of a vector",
+      """
+      subscript: 2 subscripts for 1 axis
+        with x: float32[4]
+        rule: at most one for each axis
+        try: .newAxis adds an axis
+      """
+    ) { _ = b[0, 0] },
     Wrong(
       "too many subscripts",
       """
@@ -237,7 +255,7 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "gather rank",
       """
-      gather: indices has 1 axes
+      gather: indices has 1 axis
         with x: float32[2, 3], indices: int64[3]
         rule: its number of axes is 2, as that of x
         try: reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes

@@ -66,7 +66,7 @@ import Testing
     _ = f(.zeros([2]))
     #expect(
       withoutDevice(symbolic).hasPrefix(
-        "Tensor(float32[2], symbolic, in the capture at MartletTests/PrintingTests.swift:"))
+        "Tensor(float32[2], symbolic, in the capture by compile at MartletTests/PrintingTests.swift:"))
     _ = errorText {
       #expect("\(matmul(.zeros([2, 3]), .zeros([2, 3])))".hasSuffix(", without a value after an error)"))
     }

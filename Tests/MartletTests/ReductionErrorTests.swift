@@ -102,14 +102,34 @@ private let ints = Tensor([1, 2, 3])
       """
       crossEntropy: labels is float32
         with logits: float32[2, 3], labels: float32[2]
-        rule: it takes int64 or int32
-        try: cast(to: .int64)
+        rule: labels are class numbers: int64 or int32, of shape [2]
+        try: cast(to: .int64) for class numbers; labels.argMax(axis: -1) turns one-hot vectors into numbers
       """
     ) { _ = crossEntropy(a, Tensor([0, 1] as [Float])) },
     Wrong(
+      "crossEntropy one-hot",
+      """
+      crossEntropy: labels has the shape of logits, as one-hot vectors or probabilities have
+        with logits: float32[2, 3], labels: float32[2, 3]
+        rule: labels are class numbers: int64 or int32, of shape [2]
+        try: labels.argMax(axis: -1) for one-hot labels; for probabilities \
+      -(labels * logSoftmax(logits, axis: -1)).sum(axis: -1).mean()
+      """
+    ) { _ = crossEntropy(a, a) },
+    Wrong(
+      "crossEntropy one-hot integers over more axes",
+      """
+      crossEntropy: labels has the shape of logits, as one-hot vectors or probabilities have
+        with logits: float32[2, 3, 2], labels: int64[2, 3, 2]
+        rule: labels are class numbers: int64 or int32, of shape [2, 2]
+        try: labels.argMax(axis: 1) for one-hot labels; for probabilities \
+      -(labels * logSoftmax(logits, axis: 1)).sum(axis: 1).mean()
+      """
+    ) { _ = crossEntropy(Tensor.ones([2, 3, 2]), Tensor.ones([2, 3, 2], dtype: .int64)) },
+    Wrong(
       "crossEntropy rank",
       """
-      crossEntropy: logits has 1 axes
+      crossEntropy: logits has 1 axis
         with logits: float32[4], labels: int64[1]
         rule: its number of axes is 2 or more: [B, K, …]
         try: reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes

@@ -212,7 +212,7 @@ private let b = Tensor.ones([4])
     Wrong(
       "transpose a vector",
       """
-      transposed: axis -2 is out of range for 1 axes
+      transposed: axis -2 is out of range for 1 axis
         with x: float32[4]
         rule: -1 ≤ axis < 1
         try: axes count from 0, or from -1 at the end
@@ -248,7 +248,7 @@ private let b = Tensor.ones([4])
     Wrong(
       "concat ranks",
       """
-      concat: y has 1 axes
+      concat: y has 1 axis
         with x: float32[2, 3], y: float32[4]
         rule: its number of axes is 2, as the first
         try: reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes

@@ -10,9 +10,10 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "item of a mapped tensor",
       """
-      value: a mapped tensor has no single value: it stands for all examples of a vmap
+      item: a mapped tensor has no single value: it stands for all examples of a vmap
         with x: float32[]
         try: select(condition, a, b) in place of if, or return the tensor and read it outside of vmap
+        called at FILE:LINE
       """
     ) { _ = vmap { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
@@ -26,19 +27,41 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "item of a symbolic tensor",
       """
-      value: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
+      item: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
         with x: float32[]
         try: select(condition, a, b) in place of if, or return the tensor and read it after the call
+        called at FILE:LINE
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
+      "item inside checkpointed",
+      """
+      item: a symbolic tensor has no value: the function is being captured by checkpointed at FILE:LINE
+        with x: float32[]
+        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
+        called at FILE:LINE
+      """
+    ) { _ = checkpointed { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
+    Wrong(
       "mask in a capture",
       """
-      value: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
-        with x: bool[2, 3]
-        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
+      subscript: a bool mask selects as many elements as are true in it, which is not known while the function is being \
+      captured by compile at FILE:LINE
+        with x: float32[2, 3]
+        rule: shapes do not depend on values
+        try: select(mask, a, b), which keeps the shape
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x[x .> 0] }(a) },
+    Wrong(
+      "mask in a vmap",
+      """
+      subscript: a bool mask selects as many elements as are true in it, which is not known for a mapped mask: the examples \
+      of a vmap have one shape
+        with x: float32[3]
+        rule: shapes do not depend on values
+        try: select(mask, a, b), which keeps the shape
+      """
+    ) { _ = vmap { (x: Tensor) -> Tensor in x[x .> 0] }(a) },
     Wrong(
       "escape from vmap",
       """
@@ -59,7 +82,7 @@ private let ints = Tensor([1, 2, 3])
       """
       add: a symbolic tensor has outlived the capture by compile at FILE:LINE
         with a: float32[2, 3], b: float32[]
-        try: return the tensor from the compiled function in place of storing it outside
+        try: return the tensor from the function in place of storing it outside
       """
     ) {
       var kept: Tensor?
@@ -90,7 +113,7 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "vmap of too few axes",
       """
-      vmap: inAxes has 1 entries for 2 tensors
+      vmap: inAxes has 1 entry for 2 tensors
         with input 0: float32[2, 3], input 1: float32[4]
         rule: one for each tensor, in their order
         try: the tree that the function takes, or gives, as its model
@@ -267,7 +290,7 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "jvp structure",
       """
-      jvp: 2 tangents for 1 tensors
+      jvp: 2 tangents for 1 tensor
         with x: float32[4]
         rule: one for each tensor, in their order
         try: the tree that the function takes, or gives, as its model

@@ -172,7 +172,7 @@ import Testing
   @Test func wrongGradients() {
     let few = customGradient({ (x: [Tensor]) in x[0] + x[1] }, gradient: { _, _, c in [c] })
     let text = errorText { _ = grad { (x: [Tensor]) in few(x).sum() }([[1], [2]]) }
-    #expect(text.contains("customGradient: the gradient function gave 1 gradients"))
+    #expect(text.contains("customGradient: the gradient function gave 1 gradient"))
     let shape = customGradient({ (x: Tensor) in x.sum() }, gradient: { _, _, c in c })
     #expect(errorText { _ = grad(shape)([1, 2]) }.contains("shape and dtype are those of float32[2]"))
   }

@@ -37,7 +37,8 @@ package enum ErrorText {
     switch error.fact {
     case .rank(let position, let expected):
       return (
-        "\(name(position, error)) has \(spec(position, error)?.rank ?? 0) axes", "its number of axes is \(expected)",
+        "\(name(position, error)) has \(counted(spec(position, error)?.rank ?? 0, "axis", "axes"))",
+        "its number of axes is \(expected)",
         "reshaped(…), expandedDims(axis:) or squeezed(axis:) change the number of axes"
       )
     case .dtype(let position, let expected):
@@ -69,7 +70,7 @@ package enum ErrorText {
       )
     case .axis(let axis, let rank):
       return (
-        "axis \(axis) is out of range for \(rank) axes",
+        "axis \(axis) is out of range for \(counted(rank, "axis", "axes"))",
         rank == 0 ? "a scalar has no axes" : "-\(rank) ≤ axis < \(rank)",
         rank == 0 ? "reshaped(…) or expandedDims(axis:) first" : "axes count from 0, or from -1 at the end"
       )
@@ -77,7 +78,7 @@ package enum ErrorText {
       return ("axis \(axis) is named twice", "each axis is named once", "leave one out; axis -1 is the last")
     case .permutation(let order, let rank):
       return (
-        "\(order) is not an order of \(rank) axes", "each of 0 ..< \(rank) stands once",
+        "\(order) is not an order of \(counted(rank, "axis", "axes"))", "each of 0 ..< \(rank) stands once",
         "transposed(_:_:) exchanges two axes, movingAxis(_:to:) moves one"
       )
     case .reshape(let shape):
@@ -85,12 +86,12 @@ package enum ErrorText {
       if shape.contains(-1) {
         let known = shape.filter { $0 != -1 }.reduce(1, *)
         return (
-          "\(count) elements cannot be laid out as \(shape)", "\(count) is not a multiple of \(known)",
+          "\(counted(count, "element")) cannot be laid out as \(shape)", "\(count) is not a multiple of \(known)",
           "sizes whose product divides \(count)"
         )
       }
       return (
-        "\(count) elements cannot be laid out as \(shape)",
+        "\(counted(count, "element")) cannot be laid out as \(shape)",
         "\(count) ≠ \(shape.map(String.init).joined(separator: " × "))", "one size may be -1 and is then derived"
       )
     case .unknownSize(let shape):
@@ -113,7 +114,7 @@ package enum ErrorText {
       return (
         "index \(index) is out of range for axis \(axis) of size \(size)",
         size == 0 ? "the axis is empty" : "\(error.op == "subscript" ? -size : 0) ≤ index < \(size)",
-        error.op == "subscript" ? "a range, which is cut to the axis" : "check what the indices were made for"
+        indexRemedy(error.op, size)
       )
     case .sliceStep(let axis):
       return (
@@ -125,7 +126,10 @@ package enum ErrorText {
         "reshaped(…) or expandedDims(axis:) on the value"
       )
     case .tooManySubscripts(let count, let rank):
-      return ("\(count) subscripts for \(rank) axes", "at most one for each axis", ".newAxis adds an axis")
+      return (
+        "\(counted(count, "subscript")) for \(counted(rank, "axis", "axes"))", "at most one for each axis",
+        ".newAxis adds an axis"
+      )
     case .emptyReduction(let axis):
       return ("axis \(axis) is empty", "the largest of no elements does not exist", "leave empty tensors out")
     case .count(let name, let value, let allowed): return ("\(name) is \(value)", "it is \(allowed)", nil)
@@ -136,7 +140,8 @@ package enum ErrorText {
       )
     case .label(let label, let classes):
       return (
-        "label \(label) is out of range for \(classes) classes", "0 ≤ label < \(classes), or ignoreIndex",
+        "label \(label) is out of range for \(counted(classes, "class", "classes"))",
+        "0 ≤ label < \(classes), or ignoreIndex",
         "one output of the model for each class"
       )
     case .ranksExceeded(let rank):
@@ -144,27 +149,37 @@ package enum ErrorText {
         "the result would have \(rank) axes", "at most \(Shape.maxRank) axes (vmap adds one)",
         "reshaped(…) to merge axes"
       )
-    case .numberOfInputs(let count, let expected): return ("it was given \(count) tensors", "it takes \(expected)", nil)
+    case .numberOfInputs(let count, let expected):
+      return ("it was given \(counted(count, "tensor"))", "it takes \(expected)", nil)
 
     case .notScalar:
       return (
-        "the tensor has \(specs.first?.count ?? 0) elements", "item() reads the only element of a tensor",
+        "the tensor has \(counted(specs.first?.count ?? 0, "element"))", "item() reads the only element of a tensor",
         "array(as:) for all elements, or sum() or mean() first"
+      )
+    case .maskWithoutValue(let fact):
+      let reason =
+        if case .valueOfSymbolic(let capture) = fact { "while the function is being captured by \(capture)" } else {
+          "for a mapped mask: the examples of a vmap have one shape"
+        }
+      return (
+        "a bool mask selects as many elements as are true in it, which is not known \(reason)",
+        "shapes do not depend on values", "select(mask, a, b), which keeps the shape"
       )
     case .valueOfMapped:
       return (
         "a mapped tensor has no single value: it stands for all examples of a vmap", nil,
         "select(condition, a, b) in place of if, or return the tensor and read it outside of vmap"
       )
-    case .valueOfSymbolic(let line):
+    case .valueOfSymbolic(let capture):
       return (
-        "a symbolic tensor has no value: the function is being captured by compile at \(line)", nil,
+        "a symbolic tensor has no value: the function is being captured by \(capture)", nil,
         "select(condition, a, b) in place of if, or return the tensor and read it after the call"
       )
-    case .escapedCapture(let line):
+    case .escapedCapture(let capture):
       return (
-        "a symbolic tensor has outlived the capture by compile at \(line)", nil,
-        "return the tensor from the compiled function in place of storing it outside"
+        "a symbolic tensor has outlived the capture by \(capture)", nil,
+        "return the tensor from the function in place of storing it outside"
       )
     case .escapedTransform(let name):
       return (
@@ -236,7 +251,7 @@ package enum ErrorText {
     case .escapedFrame(let name): return ("the state of \(name) is over", nil, nil)
     case .customGradientCount(let count, let expected):
       return (
-        "the gradient function gave \(count) gradients", "one for each input: \(expected)",
+        "the gradient function gave \(counted(count, "gradient"))", "one for each input: \(expected)",
         "zeros for an input without a gradient"
       )
     case .noKernel(let device): return ("there is neither a kernel on \(device) nor a decomposition", nil, nil)
@@ -248,6 +263,22 @@ package enum ErrorText {
       )
     case .device(let text): return (text, nil, nil)
     }
+  }
+
+  /// A number with its noun: `1 axis`, `2 axes`.
+  package static func counted(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    "\(count) \(count == 1 ? one : many ?? one + "s")"
+  }
+
+  /// `2 tangents for 1 tensor`.
+  package static func counts(_ count: Int, _ one: String, _ many: String? = nil, tensors: Int) -> String {
+    "\(counted(count, one, many)) for \(counted(tensors, "tensor"))"
+  }
+
+  private static func indexRemedy(_ op: String, _ size: Int) -> String {
+    guard op == "subscript" else { return "check what the indices were made for" }
+    if size == 0 { return "an axis with elements, or a range, which may be empty" }
+    return "0 or \(-size) for the first, \(size - 1) or -1 for the last"
   }
 
   private static func castRemedy(_ expected: String) -> String? {

@@ -29,8 +29,9 @@ public indirect enum Fact: Sendable, Equatable {
 
   case notScalar
   case valueOfMapped
-  case valueOfSymbolic(line: String)
-  case escapedCapture(line: String)
+  case valueOfSymbolic(capture: String)
+  case escapedCapture(capture: String)
+  case maskWithoutValue(Fact)
   case escapedTransform(String)
   case gradientOfNonScalar
   case gradientOfDType

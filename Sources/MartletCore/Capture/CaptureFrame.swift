@@ -117,11 +117,11 @@ final class Capture {
   /// Unless the caller handles calls `inMaps`, a program that would draw the same random numbers for all examples of a
   /// `vmap` around it is an error.
   init(
-    _ inputs: [Tensor], structure: [TreeStructure], inMaps: Bool = true, line: String,
+    _ inputs: [Tensor], structure: [TreeStructure], inMaps: Bool = true, name: String,
     _ f: ([Tensor]) -> [Tensor]
   ) throws(OpError) {
     let depth = Context.here.pointee.depth
-    let builder = ProgramBuilder(level: depth + 1, line: line)
+    let builder = ProgramBuilder(level: depth + 1, name: name)
     let frame = CaptureFrame(builder: builder, recordLevel: depth + 2)
     self.structure = structure
     specs = inputs.map { $0.spec }

@@ -2,10 +2,11 @@
 ///
 /// A new program is captured when specs of the arguments, the mode of a layer, or the structure of the state change.
 /// Calls from several tasks take turns when the function writes cells, else run at once.
-public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchecked Sendable {
+public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable {
   // Sendable: `captures` is guarded by its lock, which is also held while `f` runs.
   private let f: (repeat each Input) -> Output
-  private let line: String
+  private let result: ResultTree<Output>
+  private let name: String
   private struct Entry {
     let capture: Capture
     let interpreter: Interpreter
@@ -14,9 +15,10 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
   private let lock = Lock()
   private var entries: [Entry] = []
 
-  init(_ f: @escaping (repeat each Input) -> Output, line: String) {
+  init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, name: String) {
     self.f = f
-    self.line = line
+    self.result = result
+    self.name = name
   }
 
   /// The programs captured so far.
@@ -48,14 +50,14 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
       return known
     }
     var template: Output?
-    let capture = try Capture(inputs, structure: structure, inMaps: false, line: line) { symbolic in
+    let capture = try Capture(inputs, structure: structure, inMaps: false, name: name) { symbolic in
       var slice = symbolic[...]
       func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
       let output = self.f(repeat rebuilt(each input))
       template = output
-      return output.flattened
+      return self.result.tensors(output)
     }
-    let empty = template!.mapTensors { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
+    let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
     let entry = Entry(capture: capture, interpreter: Interpreter(capture.program), template: empty)
     entries.append(entry)
     return entry
@@ -82,14 +84,17 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
         }
         return entry
       }
-      if let outputs { return entry.template.replacing(outputs) }
-      return entry.template.replacing(try entry.interpreter.run(inputs, state: state).outputs)
+      if let outputs { return result.replacing(entry.template, outputs) }
+      return result.replacing(entry.template, try entry.interpreter.run(inputs, state: state).outputs)
     } catch {
       let failed = fail(error, inputs)[0]
-      let result = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
-      return result.mapTensors { _ in failed }
+      let shape = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
+      return result.mapping(shape) { _ in failed }
     }
   }
+
+  /// The compiled function as a function, for callers that want one: `batches.map(step.function)`, `grad(loss.function)`.
+  public var function: (repeat each Input) -> Output { { (input: repeat each Input) in self(repeat each input) } }
 
   private func commit(_ entry: Entry, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
     let capture = entry.capture
@@ -99,6 +104,16 @@ public final class Compiled<each Input: TensorTree, Output: TensorTree>: @unchec
     for (cell, value) in zip(capture.stateOutputs, state) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
     return outputs
+  }
+}
+
+/// How the tensors in a compiled function's result are read and exchanged; a tuple of trees is no tree itself.
+struct ResultTree<Output> {
+  let tensors: (Output) -> [Tensor]
+  let replacing: (Output, [Tensor]) -> Output
+
+  func mapping(_ output: Output, _ change: (Tensor) -> Tensor) -> Output {
+    replacing(output, tensors(output).map(change))
   }
 }
 
@@ -115,5 +130,28 @@ package final class Placeholder: Trace, @unchecked Sendable {
 public func compile<each Input: TensorTree, Output: TensorTree>(
   _ f: @escaping (repeat each Input) -> Output, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {
-  Compiled(f, line: "\(file):\(line)")
+  let result = ResultTree<Output>(tensors: { $0.flattened }, replacing: { $0.replacing($1) })
+  return Compiled(f, result, name: "compile at \(file):\(line)")
+}
+
+/// Captures a function of two results ahead of time, as `valueAndGrad` yields.
+public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree>(
+  _ f: @escaping (repeat each Input) -> (A, B), file: String = #fileID, line: Int = #line
+) -> Compiled<repeat each Input, (A, B)> {
+  let result = ResultTree<(A, B)>(tensors: { $0.0.flattened + $0.1.flattened }) {
+    var slice = $1[...]
+    return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice))
+  }
+  return Compiled(f, result, name: "compile at \(file):\(line)")
+}
+
+/// Captures a function of three results ahead of time.
+public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree, C: TensorTree>(
+  _ f: @escaping (repeat each Input) -> (A, B, C), file: String = #fileID, line: Int = #line
+) -> Compiled<repeat each Input, (A, B, C)> {
+  let result = ResultTree<(A, B, C)>(tensors: { $0.0.flattened + $0.1.flattened + $0.2.flattened }) {
+    var slice = $1[...]
+    return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice), $0.2.rebuilt(from: &slice))
+  }
+  return Compiled(f, result, name: "compile at \(file):\(line)")
 }

@@ -97,14 +97,14 @@ extension Program {
 package final class ProgramBuilder {
   var program = Program()
   let level: Int32
-  /// Where the capture was asked for.
-  let line: String
+  /// What captures, and where it was asked for: `compile at main.swift:3`.
+  let name: String
   var isOver = false
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
 
-  init(level: Int32, line: String) {
+  init(level: Int32, name: String) {
     self.level = level
-    self.line = line
+    self.name = name
   }
 
   func value(_ spec: TensorSpec) -> Program.ValueID {
@@ -147,8 +147,8 @@ package final class Symbolic: Trace {
     super.init(level: builder.level)
   }
   package override var isOver: Bool { builder.isOver }
-  package override var escape: Fact { .escapedCapture(line: builder.line) }
-  var valueFact: Fact { isOver ? .escapedCapture(line: builder.line) : .valueOfSymbolic(line: builder.line) }
+  package override var escape: Fact { .escapedCapture(capture: builder.name) }
+  var valueFact: Fact { isOver ? .escapedCapture(capture: builder.name) : .valueOfSymbolic(capture: builder.name) }
 
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     do throws(OpError) {

@@ -41,6 +41,18 @@ extension Tensor {
     return inner.lowered(below: level)
   }
 
+  /// Why there is no value to read: the tensor is mapped or symbolic.
+  package var missingValue: Fact? {
+    var tensor = self
+    while let trace = tensor.node.trace {
+      if let symbolic = trace as? Symbolic { return symbolic.valueFact }
+      if trace is Mapped { return .valueOfMapped }
+      guard let inner = tensor.node.inner else { return nil }
+      tensor = inner
+    }
+    return nil
+  }
+
   /// The plain tensor inside; an error for those that have none.
   package func concrete() throws(OpError) -> Tensor {
     var tensor = self

@@ -10,11 +10,16 @@
 ///
 /// Cells and children are found among the stored properties: directly, in arrays, dictionaries, optionals and tuples, and
 /// through superclasses. Their names are PyTorch's: `fc1.weight`, `layers.0.bias`. A module belongs to one task.
-public protocol Module<Input, Output>: AnyObject {
+///
+/// `print(model)` shows the layers; say in `settings` what is worth telling of one.
+public protocol Module<Input, Output>: AnyObject, CustomStringConvertible {
   associatedtype Input
   associatedtype Output
   /// Computes the output. Call the module instead of this.
   func forward(_ input: Input) -> Output
+  /// What stands in the brackets when the module is printed, as `inFeatures: 784, outFeatures: 128`. By default the numbers,
+  /// texts, Bools and sizes among its stored properties.
+  var settings: String { get }
 }
 
 extension Module {
@@ -68,8 +73,15 @@ public struct ModuleTree {
   public private(set) var modules: [(name: String, module: any Module)] = []
   package private(set) var modes: [Mode] = []
   private var seen = Set<ObjectIdentifier>()
+  /// Whether the cells get their names, for error texts.
+  private let names: Bool
 
-  public init(_ model: any Module) { visit(model, "") }
+  public init(_ model: any Module) { self.init(model, names: true) }
+
+  package init(_ model: any Module, names: Bool) {
+    self.names = names
+    visit(model, "")
+  }
 
   /// The parameters with their names.
   public var parameters: [(name: String, parameter: Parameter)] {
@@ -113,8 +125,9 @@ public struct ModuleTree {
     switch value {
     case let cell as Cell:
       guard seen.insert(ObjectIdentifier(cell)).inserted else { return }
-      cell.name = path
       cells.append((path, cell))
+      guard names else { return }
+      cell.name = path
       if let parameter = cell as? Parameter { parameter.gradient.name = path + ".grad" }
     case let mode as Mode:
       guard seen.insert(ObjectIdentifier(mode)).inserted else { return }

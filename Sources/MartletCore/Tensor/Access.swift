@@ -9,7 +9,7 @@ extension Tensor {
     guard shape.checkedElementCount == elements.count else {
       self = failure(
         .misuse(
-          "\(elements.count) elements do not fill the shape \(shape)",
+          "\(ErrorText.counted(elements.count, "element")) \(elements.count == 1 ? "does" : "do") not fill the shape \(shape)",
           rule: "the sizes of the shape multiply to the number of elements"), op: "Tensor")
       return
     }
@@ -36,7 +36,9 @@ extension Tensor {
     let spec = TensorSpec(shape, dtype)
     guard let count = shape.checkedElementCount, let needed = spec.checkedByteCount, needed <= bytes.count else {
       self = failure(
-        .misuse("\(bytes.count) bytes are too few for \(spec)", rule: "elements × \(dtype.size) bytes"),
+        .misuse(
+          "\(ErrorText.counted(bytes.count, "byte")) \(bytes.count == 1 ? "is" : "are") too few for \(spec)",
+          rule: "elements × \(dtype.size) bytes"),
         op: "Tensor(borrowing:)")
       return
     }
@@ -126,17 +128,26 @@ extension Tensor {
 
   /// The only element. Runs what is pending and waits for the device.
   ///
-  /// Traps when the tensor has several elements, or no value (mapped, symbolic). An error tensor gives NaN.
-  public func item<S: TensorScalar>(as type: S.Type) -> S {
+  /// Traps when the tensor has several elements, or no value (mapped, symbolic): `file` and `line` are for that text. An
+  /// error tensor gives NaN.
+  public func item<S: TensorScalar>(as type: S.Type, file: StaticString = #fileID, line: UInt = #line) -> S {
     guard count == 1 else {
       _ = failure(.notScalar, op: "item", [self])
+      return Scalars.nothing()
+    }
+    if node.trace != nil, let fact = missingValue {
+      var error = OpError(fact, op: "item", arguments: [spec])
+      if !Origins.areOn { error.origins = ["called at \(file):\(line)"] }
+      fail(error, [self])
       return Scalars.nothing()
     }
     return array(as: S.self)[0]
   }
 
   /// The only element as a `Double`.
-  public func item() -> Double { item(as: Double.self) }
+  public func item(file: StaticString = #fileID, line: UInt = #line) -> Double {
+    item(as: Double.self, file: file, line: line)
+  }
 
   /// The elements as `Double`, for printing and statistics.
   package var doubles: [Double] { array() }

@@ -22,7 +22,7 @@ extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
   private var traceName: String {
     switch resolvedTrace {
     case is Mapped: "one example of a vmap"
-    case let symbolic as Symbolic: "symbolic, in the capture at \(symbolic.builder.line)"
+    case let symbolic as Symbolic: "symbolic, in the capture by \(symbolic.builder.name)"
     default: "without a value after an error"
     }
   }

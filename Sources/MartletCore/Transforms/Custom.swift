@@ -16,7 +16,7 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
     if entry == nil {
       do throws(OpError) {
         var template: R?
-        let capture = try Capture(inputs, structure: structure, line: "\(file):\(line)") { symbolic in
+        let capture = try Capture(inputs, structure: structure, name: "checkpointed at \(file):\(line)") { symbolic in
           let output = f(x.replacing(symbolic))
           template = output
           return output.flattened
@@ -207,7 +207,7 @@ private struct CustomCall: Op, @unchecked Sendable {
   /// By running the shape rules of the function.
   func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     let stand = inputs.map { Tensor(node: TensorNode(spec: $0, trace: Placeholder.shared)) }
-    let program = try Capture(stand, structure: [], line: "customGradient", functions.f).program
+    let program = try Capture(stand, structure: [], name: "customGradient", functions.f).program
     return program.outputs.map { program.values[$0] }
   }
   func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {

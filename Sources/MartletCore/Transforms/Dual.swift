@@ -37,7 +37,8 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
   let primals = x.flattened
   let tangents = tangent.flattened
   guard primals.count == tangents.count else {
-    let error = failure(.structure("\(tangents.count) tangents for \(primals.count) tensors"), op: "jvp", primals)
+    let error = failure(
+      .structure(ErrorText.counts(tangents.count, "tangent", tensors: primals.count)), op: "jvp", primals)
     let result = withoutWrites { f(x) }
     return (result.mapTensors { _ in error }, result.mapTensors { _ in error })
   }

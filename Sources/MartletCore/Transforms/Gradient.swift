@@ -234,7 +234,8 @@ public func vjp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T) -> (value: 
       let given = cotangent.flattened
       let specs = value.flattened.map { $0.spec }
       guard given.count == specs.count else {
-        let error = failure(.structure("\(given.count) cotangents for \(specs.count) tensors"), op: "vjp", given)
+        let error = failure(
+          .structure(ErrorText.counts(given.count, "cotangent", tensors: specs.count)), op: "vjp", given)
         return x.mapTensors { _ in error }
       }
       for (cotangent, spec) in zip(given, specs) where cotangent.shape != spec.shape || cotangent.dtype != spec.dtype {

@@ -83,7 +83,7 @@ package func mapped<R: TensorTree>(
   var sizes: [Int] = []
   var fact: Fact?
   if axes.count != inputs.count {
-    fact = .structure("inAxes has \(axes.count) entries for \(inputs.count) tensors")
+    fact = .structure("inAxes has " + ErrorText.counts(axes.count, "entry", "entries", tensors: inputs.count))
   } else {
     for (input, axis) in zip(inputs, axes) {
       guard let axis else { continue }

@@ -43,6 +43,12 @@ public final class Conv2d: Module {
     self.groups = groups
   }
 
+  public var settings: String {
+    let shape = weight.read()!.shape
+    return "inChannels: \(shape[1] * groups), outChannels: \(shape[0]), kernelSize: [\(shape[2]), \(shape[3])], "
+      + plainSettings(of: self) + (bias == nil ? ", bias: false" : "")
+  }
+
   public func forward(_ x: Tensor) -> Tensor {
     conv2d(
       x, weight.value, bias: bias?.value, stride: stride, padding: padding, dilation: dilation, groups: groups)

@@ -24,6 +24,11 @@ public final class Linear: Module {
       bias ? Parameter(.uniform([outFeatures], low: -bound, high: bound, dtype: dtype, generator: generator)) : nil
   }
 
+  public var settings: String {
+    let shape = weight.read()!.shape
+    return "inFeatures: \(shape[1]), outFeatures: \(shape[0])" + (bias == nil ? ", bias: false" : "")
+  }
+
   public func forward(_ x: Tensor) -> Tensor {
     let product = matmul(x, weight.value.transposed())
     guard let bias else { return product }

@@ -1,7 +1,8 @@
 public import MartletCore
 import MartletOps
 
-/// Adam, with an L2 penalty, or with decoupled weight decay (see `AdamW`). Source: Kingma and Ba 2015; Loshchilov and Hutter 2019; PyTorch `Adam`, `AdamW`.
+/// Adam, with an L2 penalty, or with decoupled weight decay (see `AdamW`). Source: Kingma and Ba 2015; Loshchilov and
+/// Hutter 2019; PyTorch `Adam`, `AdamW`.
 public class Adam: Optimizer {
   public final let parameters: [Parameter]
   public final let rate: StateTensor
@@ -39,6 +40,11 @@ public class Adam: Optimizer {
       + moments.enumerated().flatMap { index, cells -> [(name: String, cell: Cell)] in
         [("m.\(index)", cells.m), ("v.\(index)", cells.v), ("step.\(index)", cells.step)]
       }
+  }
+
+  public final var settings: String {
+    "betas: (\(update.beta1), \(update.beta2)), epsilon: \(update.epsilon), weightDecay: \(update.weightDecay), "
+      + "decoupled: \(update.decoupled)"
   }
 
   public final func step() {

@@ -2,7 +2,7 @@ public import MartletCore
 import MartletOps
 
 /// Changes parameters by their gradients. All its state is in cells, so that steps can be captured, saved and resumed.
-public protocol Optimizer: AnyObject {
+public protocol Optimizer: AnyObject, CustomStringConvertible {
   var parameters: [Parameter] { get }
   /// The learning rate, a scalar: set it between steps.
   var rate: StateTensor { get }
@@ -14,11 +14,23 @@ public protocol Optimizer: AnyObject {
   var cells: [(name: String, cell: Cell)] { get }
   /// One update of every parameter that has a gradient.
   func step()
+  /// What stands beside the learning rate when the optimizer is printed. By default the numbers, texts and Bools among its
+  /// stored properties.
+  var settings: String { get }
 }
 
 extension Optimizer {
   /// Sets the gradients of the parameters to nil.
   public func zeroGrad() { for parameter in parameters { parameter.grad = nil } }
+  public var settings: String { plainSettings(of: self) }
+
+  /// The optimizer with its settings: `SGD(learningRate: 0.1, momentum: 0.9, …)`.
+  public var description: String {
+    let value = rate.value
+    let rate = "learningRate: " + (value.hasValue ? "\(value.item())" : "\(value)")
+    return "\(type(of: self))(\(([rate, settings].filter { !$0.isEmpty }).joined(separator: ", ")))"
+  }
+
   /// The learning rate as a number.
   public var learningRate: Double {
     get { rate.value.item() }

@@ -27,6 +27,11 @@ public final class SGD: Optimizer {
     [("rate", rate)] + buffers.enumerated().map { ("momentum.\($0.offset)", $0.element) }
   }
 
+  public var settings: String {
+    "momentum: \(update.momentum), dampening: \(update.dampening), weightDecay: \(update.weightDecay), "
+      + "nesterov: \(update.nesterov)"
+  }
+
   public func step() {
     withoutGradient {
       for (parameter, buffer) in zip(parameters, buffers) {

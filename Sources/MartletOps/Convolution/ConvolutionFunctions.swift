@@ -21,7 +21,9 @@ public struct Extent: Sendable, Hashable, ExpressibleByIntegerLiteral, Expressib
 }
 
 /// What a convolution sees beyond the border of its input: zeros.
-public enum Padding: Sendable, Hashable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
+public enum Padding: Sendable, Hashable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral,
+  CustomStringConvertible
+{
   /// As many before as behind.
   case both(Extent)
   /// Other numbers before than behind.
@@ -30,6 +32,14 @@ public enum Padding: Sendable, Hashable, ExpressibleByIntegerLiteral, Expressibl
   case same
   public init(integerLiteral number: Int) { self = .both(Extent(number)) }
   public init(arrayLiteral numbers: Int...) { self = .both(Extent(numbers)) }
+
+  public var description: String {
+    switch self {
+    case .both(let extent): "\(extent)"
+    case .each(let low, let high): "\(low) before and \(high) behind"
+    case .same: "same"
+    }
+  }
 
   package func over(_ kernel: Shape, dilation: Shape) -> (low: Shape, high: Shape) {
     let axes = kernel.rank

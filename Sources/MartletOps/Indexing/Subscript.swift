@@ -141,6 +141,10 @@ private struct Selection {
               rule: "a mask has the sizes of the axes that it selects from"))
           return nil
         }
+        if let fact = tensor.missingValue {
+          fail(.maskWithoutValue(fact))
+          return nil
+        }
         for positions in tensor.nonzero() {
           indices.append((shape.rank, positions))
           sources.append(axis)

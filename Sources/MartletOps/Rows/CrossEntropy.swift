@@ -73,6 +73,20 @@ public func crossEntropy(
       .rank(argument: 0, expected: "2 or more: [B, K, …]"), op: CrossEntropy.name, [logits, labels],
       names: names)
   }
+  if labels.dtype.isFloating || labels.shape == logits.shape {
+    let oneHot = labels.shape == logits.shape
+    let axis = logits.rank == 2 ? -1 : 1
+    return failure(
+      .misuse(
+        oneHot
+          ? "labels has the shape of logits, as one-hot vectors or probabilities have" : "labels is \(labels.dtype)",
+        rule: "labels are class numbers: int64 or int32, of shape \(logits.shape.removing(at: 1))",
+        remedy: oneHot
+          ? "labels.argMax(axis: \(axis)) for one-hot labels; for probabilities "
+            + "-(labels * logSoftmax(logits, axis: \(axis))).sum(axis: \(axis)).mean()"
+          : "cast(to: .int64) for class numbers; labels.argMax(axis: -1) turns one-hot vectors into numbers"),
+      op: CrossEntropy.name, [logits, labels], names: names)
+  }
   guard labels.shape == logits.shape.removing(at: 1) else {
     return failure(
       .argumentShape(argument: 1, expected: "\(logits.shape.removing(at: 1)), the shape of logits without its axis 1"),

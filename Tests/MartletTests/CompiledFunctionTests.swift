@@ -1,0 +1,59 @@
+import Martlet
+import Testing
+
+/// Compiled functions where functions are wanted, and transforms inside `compile`, in the shapes in which users write them.
+@Suite struct CompiledFunctionTests {
+  private let w = Tensor([1, 2, 3] as [Float])
+  private let b = Tensor([4, 5, 6] as [Float])
+
+  @Test func asFunctions() {
+    let square = compile { (x: Tensor) in (x * x).sum() }
+    #expect([w, b].map(square.function).map { $0.item() } == [14, 77])
+    expectValues(grad(square.function)(w), [3], [2, 4, 6])
+    let dot = compile { (x: Tensor, y: Tensor) in (x * y).sum() }
+    expectValues(vmap(dot.function)(Tensor([[1, 2], [3, 4]]), Tensor([[5, 6], [7, 8]])), [2], [17, 53])
+    let f: (Tensor, Tensor) -> Tensor = dot.function
+    #expect(f(w, b).item() == 32)
+    #expect(square.programs.count == 1)
+  }
+
+  @Test func gradientsInside() {
+    expectValues(compile(grad { (x: Tensor) in (x * x).sum() })(w), [3], [2, 4, 6])
+    expectValues(compile(grad { (x: Tensor, y: Tensor) in (x * y).sum() })(w, b), [3], [4, 5, 6])
+    expectValues(
+      compile(
+        grad { (x: Tensor, y: Tensor, z: Tensor) in
+          let e = x * y - z
+          return (e * e).sum()
+        })(w, b, b), [3], [0, 50, 144])
+    let parts = compile(grad { (p: [Tensor]) in (p[0] * p[1]).sum() })([w, b])
+    expectValues(parts[1], [3], [1, 2, 3])
+    expectValues(
+      compile(grad { (p: [String: Tensor]) in (p["a"]! * p["b"]!).sum() })(["a": w, "b": b])["a"]!, [3], [4, 5, 6])
+    let implicit: Compiled<Tensor, Tensor> = compile(grad { ($0 * $0).sum() })
+    expectValues(implicit(w), [3], [2, 4, 6])
+    expectValues(compile(vmap(grad { (x: Tensor) in x * x * x }))(w), [3], [3, 12, 27])
+    let model = Linear(3, 1)
+    expectSame(compile(grad { (x: Tensor) in model(x).sum() })(w), model.weight.value[0].detached())
+  }
+
+  @Test func severalResults() throws {
+    let both = compile(valueAndGrad { (x: Tensor) in (x * x).sum() })
+    let (value, slope) = both(w)
+    #expect(value.item() == 14)
+    expectValues(slope, [3], [2, 4, 6])
+    expectValues(both(b).1, [3], [8, 10, 12])
+    #expect(both.programs.count == 1)
+    let three = compile { (x: Tensor) in (x, [x + 1, x + 2], x * 2) }
+    let (x, more, twice) = three(w)
+    expectSame(x, w)
+    expectValues(more[1], [3], [3, 4, 5])
+    expectValues(twice, [3], [2, 4, 6])
+    #expect(throws: OpError.self) {
+      try withErrors {
+        let (value, _) = compile(valueAndGrad { (x: Tensor) in matmul(x, x[0...1]) })(Tensor.ones([3]))
+        #expect(value.item().isNaN)
+      }
+    }
+  }
+}
