@@ -93,7 +93,7 @@ import Testing
     let parameter = trainer.optimizer.parameters[0]
     parameter.value = parameter.value * Double.infinity
     let text = reason { try run(trainer, steps: 1) }
-    #expect(text.hasPrefix("the loss is nan at step 1 (epoch 1, batch 1)"), "\(text)")
+    #expect(text.contains("nan at step 1 (epoch 1, batch 1)"), "\(text)")
   }
 }
 
