@@ -32,26 +32,3 @@ extension String {
   /// Cut to a length that fits a message.
   package var shortened: String { unicodeScalars.count <= 80 ? self : String(unicodeScalars.prefix(77)) + "..." }
 }
-
-/// The name nearest to a mistyped one, when it is near enough to be a likely correction.
-package func nearest(to name: String, in names: some Sequence<String>) -> String? {
-  let wanted = Array(name.utf8.prefix(256))
-  var best: (name: String, distance: Int)?
-  for candidate in names {
-    let other = Array(candidate.utf8.prefix(256))
-    let allowed = min(max(1, max(wanted.count, other.count) / 3), (best?.distance ?? .max) - 1)
-    guard abs(wanted.count - other.count) <= allowed else { continue }
-    var row = Array(0...other.count)
-    for (i, a) in wanted.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, b) in other.enumerated() {
-        let substituted = diagonal + (a == b ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-      }
-    }
-    if row[other.count] <= allowed { best = (candidate, row[other.count]) }
-  }
-  return best?.name
-}

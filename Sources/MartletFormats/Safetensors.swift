@@ -1,3 +1,5 @@
+import MartletCore
+
 /// A safetensors file: a JSON header with names, types, shapes and offsets, then the bytes of all tensors.
 ///
 /// The file is mapped, so opening a large one costs little and its bytes are read when they are used. The checks are
@@ -30,7 +32,7 @@ public struct Safetensors: Sendable {
   /// The tensor of a name; throws with the nearest name when there is none.
   public func tensor(named name: String) throws(FileError) -> RawTensor {
     if let tensor = self[name] { return tensor }
-    let hint = nearest(to: name, in: tensors.lazy.map(\.name)).map { "; did you mean \"\($0)\"?" } ?? ""
+    let hint = Spelling.nearest(to: name, in: tensors.lazy.map(\.name)).map { "; did you mean \"\($0)\"?" } ?? ""
     throw FileError(path, "has no tensor \"\(name)\"\(hint)")
   }
 
@@ -50,7 +52,7 @@ public struct Safetensors: Sendable {
   /// The number of bytes that a type and shape need, or the reason why there is none.
   static func byteCount(dtype: String, shape: [Int]) -> Result<Int, HeaderJSON.Failure> {
     guard let width = widths[dtype] else {
-      let hint = nearest(to: dtype, in: widths.keys.sorted()).map { "; did you mean \($0)?" } ?? ""
+      let hint = Spelling.nearest(to: dtype, in: widths.keys.sorted()).map { "; did you mean \($0)?" } ?? ""
       return .failure(.init(reason: "has the unknown type \"\(dtype.shortened)\"\(hint)"))
     }
     var bits = width

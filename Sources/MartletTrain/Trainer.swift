@@ -87,14 +87,8 @@ public final class Trainer {
       return (loss.detached(), (logits.detached().argMax(axis: 1) .== labels).sum())
     }
     if compiled, !detectsAnomaly {
-      let program = compile { (images: Tensor, labels: Tensor) -> [Tensor] in
-        let (loss, correct) = train(images, labels)
-        return [loss, correct]
-      }
-      step = { images, labels in
-        let results = program(images, labels)
-        return (results[0], results[1])
-      }
+      let program = compile { (images: Tensor, labels: Tensor) in train(images, labels) }
+      step = { images, labels in program(images, labels) }
     } else {
       step = train
     }

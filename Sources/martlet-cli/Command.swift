@@ -1,6 +1,6 @@
 import ArgumentParser
 import Martlet
-import MartletFormats
+import MartletCore
 
 #if canImport(Glibc)
   import Glibc
@@ -27,7 +27,7 @@ struct Command: ParsableCommand {
   static func main() {
     let names = configuration.subcommands.map { $0._commandName } + ["help"]
     if let first = CommandLine.arguments.dropFirst().first, !first.hasPrefix("-"), !names.contains(first) {
-      let near = nearest(to: first, in: names)
+      let near = Spelling.nearest(to: first, in: names)
       printError(
         "Error: Unknown command '\(first)'. "
           + (near.map { "Did you mean '\($0)'?" } ?? "The commands are \(names.joined(separator: ", "))."))

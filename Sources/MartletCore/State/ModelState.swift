@@ -117,27 +117,3 @@ extension Module {
     return try SubstitutionFrame(values).run { () throws -> R in try body() }
   }
 }
-
-/// Finds what was probably meant.
-package enum Spelling {
-  /// The candidate with the fewest changed characters, if those are at most a third.
-  package static func nearest(to name: String, in candidates: [String]) -> String? {
-    let best = candidates.map { ($0, distance(Array(name), Array($0))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
-    guard let best, best.1 <= max(1, name.count / 3) else { return nil }
-    return best.0
-  }
-
-  private static func distance(_ a: [Character], _ b: [Character]) -> Int {
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let above = row[j + 1]
-        row[j + 1] = min(above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1))
-        diagonal = above
-      }
-    }
-    return row[b.count]
-  }
-}
