@@ -30,17 +30,22 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let modes = Set(modes.split(separator: ",").map(String.init))
+    let atStart = peakMemory
     for workload in workloads.isEmpty ? Workload.allCases : workloads {
       switch workload {
+      case .calibration: calibration(seconds: seconds)
       case .overhead: overhead(modes: modes, seconds: seconds)
       case .elementwise: elementwise(modes: modes, seconds: seconds)
       case .mlp: training("mlp_mnist_train_b128", mlp, modes: modes, seconds: seconds)
       case .lenet: training("lenet_mnist_train_b128", lenet, modes: modes, seconds: seconds)
       }
     }
+    // As PyTorch's rows: for one workload in one mode a process.
+    emit("peak_rss", "all", peakMemory, "MiB", median: peakMemory)
+    emit("peak_rss_above_import", "all", peakMemory - atStart, "MiB", median: peakMemory - atStart)
   }
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case overhead, elementwise, mlp, lenet
+  case calibration, overhead, elementwise, mlp, lenet
 }
