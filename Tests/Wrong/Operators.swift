@@ -27,3 +27,5 @@ if x .> 0 && y .> 0 {}
 if x .> 0 || y .> 0 {}
 // expected-error@+1 {{'!' is unavailable: .!a works on the elements of bool tensors; for if on a scalar take its Bool, a.item(as: Bool.self)}}
 if !(x .> 0) {}
+// expected-error@+1 {{'&&' is unavailable: a .& b works on the elements of bool tensors; for if on a scalar take its Bool, a.item(as: Bool.self)}}
+let chosen = select(x .> 0 && y .> 0, x, y)
