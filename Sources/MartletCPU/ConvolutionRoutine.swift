@@ -33,6 +33,7 @@ enum ConvolutionRoutine {
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
     if algorithm == .columns {
+      if sizes.areChannelsLast { return nil }
       self = .columns(ConvolutionColumns(sizes))
       return
     }
@@ -73,6 +74,8 @@ struct ConvolutionSizes {
   let window: ConvolutionWindow
   let x, w, y: Shape
   let threads: Int32
+  /// Whether x and y have their channels next to each other; else they are in row-major order.
+  var areChannelsLast = false
 
   init(_ direction: Int, _ dtype: DType, _ window: ConvolutionWindow, x: Shape, w: Shape, y: Shape, hasBias: Bool) {
     self.direction = direction
@@ -102,6 +105,7 @@ struct ConvolutionSizes {
     spec.algorithm = -1
     spec.dtype = Int32(code)
     spec.axes = Int32(window.axes)
+    spec.channels_last = areChannelsLast ? 1 : 0
     spec.threads = threads
     spec.bias = hasBias ? 1 : 0
     spec.reserved = window.isPrecise ? 1 : 0
@@ -145,7 +149,8 @@ struct ConvolutionSizes {
   /// What the choice of an algorithm depends on, as a text.
   var key: String {
     let name = ["forward", "input gradient", "weight gradient"][direction]
-    return "\(name) \(dtype) \(x)*\(w) \(window)\(hasBias ? " bias" : "") threads=\(threads)"
+    return
+      "\(name) \(dtype) \(x)*\(w) \(window)\(hasBias ? " bias" : "")\(areChannelsLast ? " channels last" : "") threads=\(threads)"
   }
 }
 

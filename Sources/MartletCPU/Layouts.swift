@@ -29,7 +29,7 @@ extension ck_nd {
   init(_ arguments: borrowing KernelArguments) {
     let target = arguments.outputSpec().shape
     self.init(target)
-    set(0, target, target.contiguousStrides, to: target)
+    set(0, target, arguments.outputStrides(), to: target)
     for position in 0..<arguments.inputCount {
       set(position + 1, arguments.shape(position), arguments.strides(position), to: target)
     }
@@ -43,6 +43,12 @@ extension ck_nd {
 struct Dense {
   let pointer: UnsafeMutableRawPointer
   private let storage: Storage?
+
+  /// The operand as it lies, which the kernel knows to read.
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, as given: Void) {
+    pointer = arguments.pointer(position)
+    storage = nil
+  }
 
   init?(_ arguments: borrowing KernelArguments, _ position: Int) {
     if arguments.isContiguous(position) {

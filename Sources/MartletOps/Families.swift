@@ -29,6 +29,7 @@ public enum Domain: String, Sendable {
 
 extension ElementwiseUnary {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
+  public static var keepsOrder: Bool { true }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     guard Self.domain.contains(x.dtype) else { throw OpError(.dtype(argument: 0, expected: Self.domain.rawValue)) }
     return x
@@ -44,6 +45,7 @@ public protocol ElementwiseBinary: BinaryOp {
 
 extension ElementwiseBinary {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
+  public static var keepsOrder: Bool { true }
   public static var argumentNames: [String] { ["a", "b"] }
 
   public func output(for a: TensorSpec, _ b: TensorSpec) throws(OpError) -> TensorSpec {

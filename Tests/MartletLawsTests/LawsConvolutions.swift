@@ -55,4 +55,42 @@ import Testing
     #expect(choice != nil)
     #expect(choice.map { c in ConvolutionAlgorithm.allCases.contains { $0.name == c.algorithm } } == true)
   }
+
+  /// Channels-last images give channels-last results, with equal values; elementwise operations keep the order too.
+  @Test(arguments: [DType.float32, .float64, .bfloat16]) func channelsLast(_ dtype: DType) {
+    func image(_ shape: Shape, _ seed: String) -> (Tensor, Tensor) {
+      let x = Input(shape, dtype, .between(-1, 1)).tensor(seed, on: .cpu)
+      return (x, x.permuted([0, 2, 3, 1]).contiguous().permuted([0, 3, 1, 2]))
+    }
+    func isLast(_ x: Tensor) -> Bool { x.node.strides.map { Order.isChannelsLast(x.shape, $0) } ?? false }
+    let window = ConvolutionWindow(
+      stride: [2, 1], dilation: [1, 1], low: [1, 1], high: [1, 1], groups: 1, isPrecise: true)
+    let (x, lastX) = image([2, 16, 7, 6], "x")
+    let w = Input([8, 16, 3, 3], dtype, .between(-1, 1)).tensor("w", on: .cpu)
+    let bias = Input([8], dtype, .between(-1, 1)).tensor("b", on: .cpu)
+    let (g, lastG) = image([2, 8, 4, 6], "g")
+    #expect(isLast(lastX) && isLast(lastG) && !isLast(x))
+    let y = apply(Convolution(window), [lastX, w, bias])[0]
+    let dx = apply(ConvolutionInputGradient(window, size: [7, 6]), [lastG, w])[0]
+    let dw = apply(ConvolutionWeightGradient(window, kernel: [3, 3]), [lastX, lastG])[0]
+    #expect(isLast(y) && isLast(dx) && dw.isContiguous)
+    #expect(difference(y, apply(Convolution(window), [x, w, bias])[0], loose: 64) == nil)
+    #expect(difference(dx, apply(ConvolutionInputGradient(window, size: [7, 6]), [g, w])[0], loose: 64) == nil)
+    #expect(difference(dw, apply(ConvolutionWeightGradient(window, kernel: [3, 3]), [x, g])[0], loose: 64) == nil)
+    for (kept, plain) in [
+      (relu(y) * 2, relu(y.contiguous()) * 2), (y + bias.reshaped(8, 1, 1), y.contiguous() + bias.reshaped(8, 1, 1)),
+      (select(y .> 0, y, y * 0.5), select(y .> 0, y, y * 0.5).contiguous()),
+      (-y.cast(to: .float32), -y.cast(to: .float32)),
+    ] {
+      #expect(isLast(kept))
+      #expect(difference(kept, plain, loose: 0) == nil)
+    }
+    // Recorded and compiled too.
+    let p = y.requiringGradient()
+    #expect(isLast((tanh(p) * p).detached()))
+    #expect(isLast(compile { (x: Tensor) in exp(x) + x }(y)))
+    // Gaps and repeated elements are not kept.
+    #expect((y[.all, .all, .range(by: 2)] + 1).isContiguous)
+    #expect((Tensor.ones([1]).expanded(to: [2, 3]) + 1).isContiguous)
+  }
 }

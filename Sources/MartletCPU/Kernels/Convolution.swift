@@ -21,17 +21,29 @@ private func convolve(
   _ direction: Int, _ window: ConvolutionWindow, _ arguments: borrowing KernelArguments, result: Operand
 ) -> KernelStatus {
   let output = arguments.outputSpec()
-  guard let first = Dense(arguments, 0), let second = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+  let (a, b, c) = (arguments.shape(0), arguments.shape(1), output.shape)
+  if c.elementCount == 0 { return .ok }
+  // oneDNN takes images with their channels next to each other as they are, if both are so.
+  let last = [0, 1].map { Order.isChannelsLast(arguments.shape($0), arguments.strides($0)) }
+  let outputIsLast = Order.isChannelsLast(c, arguments.outputStrides())
+  let isRowMajor = arguments.outputStrides() == c.contiguousStrides
+  let areLast =
+    switch result {
+    case .w: last[0] && last[1]
+    case .x, .y: last[0] && outputIsLast
+    }
+  guard let first = areLast ? Dense(arguments, 0, as: ()) : Dense(arguments, 0),
+    let second = areLast && result == .w ? Dense(arguments, 1, as: ()) : Dense(arguments, 1)
+  else { return .library(Int64(CK_NO_MEMORY)) }
   var bias: Dense?
   if arguments.inputCount == 3 {
     guard let dense = Dense(arguments, 2) else { return .library(Int64(CK_NO_MEMORY)) }
     bias = dense
   }
   defer { withExtendedLifetime((first, second, bias)) {} }
-  let (a, b, c) = (arguments.shape(0), arguments.shape(1), output.shape)
   let out = arguments.outputPointer()
-  let sizes: ConvolutionSizes
-  let operands: ConvolutionOperands
+  var sizes: ConvolutionSizes
+  var operands: ConvolutionOperands
   switch result {
   case .y:
     sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: b, y: c, hasBias: bias != nil)
@@ -43,18 +55,36 @@ private func convolve(
     sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: c, y: b, hasBias: false)
     operands = ConvolutionOperands(x: first.pointer, w: out, y: second.pointer)
   }
-  if c.elementCount == 0 { return .ok }
-  if a.elementCount == 0 || b.elementCount == 0 {
-    out.initializeMemory(as: UInt8.self, repeating: 0, count: output.byteCount)
-    return bias == nil || sizes.direction != DN_FORWARD ? .ok : ConvolutionColumns(sizes).run(operands)
+  sizes.areChannelsLast = areLast
+  let isEmpty = a.elementCount == 0 || b.elementCount == 0
+  if !isEmpty, let spec = sizes.spec {
+    let here = ThreadPrimitives.here
+    if let routine = here.convolution.entry(for: spec) { return routine.run(operands) }
+    if let (routine, status) = ConvolutionChoices.choose(sizes, operands) {
+      here.convolution.insert(routine, for: spec)
+      return status
+    }
   }
-  guard let spec = sizes.spec else { return ConvolutionColumns(sizes).run(operands) }
-  let here = ThreadPrimitives.here
-  if let routine = here.convolution.entry(for: spec) { return routine.run(operands) }
-  guard let (routine, status) = ConvolutionChoices.choose(sizes, operands) else {
-    return ConvolutionColumns(sizes).run(operands)
+  // Without oneDNN: columns of row-major operands.
+  sizes.areChannelsLast = false
+  guard let rowMajorA = Dense(arguments, 0), let rowMajorB = Dense(arguments, 1),
+    let storage = Storage(bytes: output.byteCount)
+  else { return .library(Int64(CK_NO_MEMORY)) }
+  defer { withExtendedLifetime((rowMajorA, rowMajorB, storage)) {} }
+  let target = isRowMajor ? out : storage.pointer
+  switch result {
+  case .y: operands = ConvolutionOperands(x: rowMajorA.pointer, w: rowMajorB.pointer, y: target, bias: bias?.pointer)
+  case .x: operands = ConvolutionOperands(x: target, w: rowMajorB.pointer, y: rowMajorA.pointer)
+  case .w: operands = ConvolutionOperands(x: rowMajorA.pointer, w: target, y: rowMajorB.pointer)
   }
-  here.convolution.insert(routine, for: spec)
+  if isEmpty { target.initializeMemory(as: UInt8.self, repeating: 0, count: output.byteCount) }
+  let status = isEmpty && bias == nil ? .ok : ConvolutionColumns(sizes).run(operands)
+  if !isRowMajor {
+    var nd = ck_nd(c)
+    nd.set(0, c, arguments.outputStrides(), to: c)
+    nd.set(1, c, c.contiguousStrides, to: c)
+    _ = ck_copy(output.dtype.code, &nd, out, target)
+  }
   return status
 }
 

@@ -53,7 +53,7 @@ func registerElementwise() {
   }
   Kernels.register(Cast.self, .cpu) { op, arguments in
     let from = arguments.dtype(0).code
-    if arguments.isContiguous(0) {
+    if arguments.isLikeOutput(0) {
       return KernelStatus(
         ck_cast_flat(
           from, op.dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
@@ -66,7 +66,7 @@ func registerElementwise() {
 private func unary<O: Op>(_: O.Type, _ code: Int) {
   Kernels.register(O.self, .cpu) { _, arguments in
     let dtype = arguments.dtype(0).code
-    if arguments.isContiguous(0) {
+    if arguments.isLikeOutput(0) {
       return KernelStatus(
         ck_unary_flat(
           Int32(code), dtype, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
@@ -94,11 +94,13 @@ private func binary<O: Op>(_: O.Type, _ code: Int) {
 /// The steps through two operands that lie like the output, or are one element.
 @inline(__always)
 private func flat(_ arguments: borrowing KernelArguments) -> (count: Int64, stepA: Int32, stepB: Int32)? {
-  guard arguments.isContiguous(0), arguments.isContiguous(1) else { return nil }
   let count = arguments.outputElementCount()
   let (a, b) = (arguments.elementCount(0), arguments.elementCount(1))
-  if a == count, b == count { return (Int64(count), 1, 1) }
-  if a == count, b == 1 { return (Int64(count), 1, 0) }
-  if a == 1, b == count { return (Int64(count), 0, 1) }
+  // A row-major operand of the output's count has its shape, but for axes of size 1.
+  if a == count, b == count {
+    return arguments.isLikeOutput(0) && arguments.isLikeOutput(1) ? (Int64(count), 1, 1) : nil
+  }
+  if a == count, b == 1 { return arguments.isLikeOutput(0) ? (Int64(count), 1, 0) : nil }
+  if a == 1, b == count { return arguments.isLikeOutput(1) ? (Int64(count), 0, 1) : nil }
   return nil
 }

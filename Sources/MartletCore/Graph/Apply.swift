@@ -80,7 +80,7 @@ func runUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor {
   guard let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec) else {
     return runSlowly(op, [x])
   }
-  let result = TensorNode(spec: spec, storage: storage)
+  let result = TensorNode(spec: spec, strides: Order.strides(O.self, spec, x.node), offset: 0, storage: storage)
   let status = Kernels.launch(kernel, op, x.node, result)
   if status.code != 0 { return failed(op, status, [x]) }
   return Tensor(node: result)
@@ -93,7 +93,8 @@ func runBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor {
   guard a.node.spec.device == b.node.spec.device, let kernel = Kernels.find(O.self, spec.device),
     let storage = Storage(for: spec)
   else { return runSlowly(op, [a, b]) }
-  let result = TensorNode(spec: spec, storage: storage)
+  let result = TensorNode(
+    spec: spec, strides: Order.strides(O.self, spec, a.node, b.node), offset: 0, storage: storage)
   let status = Kernels.launch(kernel, op, a.node, b.node, result)
   if status.code != 0 { return failed(op, status, [a, b]) }
   return Tensor(node: result)

@@ -66,6 +66,20 @@ extension KernelStatus {
   @inlinable
   package func strides(_ index: Int) -> Shape { inputs[index]._withUnsafeGuaranteedRef { $0.elementStrides } }
   @inlinable
+  package func outputStrides(_ index: Int = 0) -> Shape {
+    outputs[index]._withUnsafeGuaranteedRef { $0.elementStrides }
+  }
+  /// True when an input and the output have their elements at the same places, counted from their first.
+  @inlinable
+  package func isLikeOutput(_ index: Int) -> Bool {
+    inputs[index]._withUnsafeGuaranteedRef { input in
+      outputs[0]._withUnsafeGuaranteedRef { output in
+        guard let strides = input.strides else { return output.strides == nil }
+        return output.strides == strides && output.spec.shape == input.spec.shape
+      }
+    }
+  }
+  @inlinable
   package func isContiguous(_ index: Int) -> Bool { inputs[index]._withUnsafeGuaranteedRef { $0.strides == nil } }
   @inlinable
   package func elementCount(_ index: Int) -> Int { inputs[index]._withUnsafeGuaranteedRef { $0.spec.count } }
@@ -165,9 +179,9 @@ package enum Kernels {
     }
   }
 
-  /// Allocates the outputs and runs the kernel, or the decomposition where the device has no kernel.
+  /// Allocates the outputs, with `strides` if they are given, and runs the kernel, or the decomposition where the device has no kernel.
   package static func run<O: Op>(
-    _ op: O, _ inputs: [Tensor], _ specs: [TensorSpec], reusable: Positions
+    _ op: O, _ inputs: [Tensor], _ specs: [TensorSpec], reusable: Positions, strides: Shape? = nil
   ) throws(OpError) -> [Tensor] {
     let device = specs.first?.device ?? .cpu
     for input in inputs where input.device != device { throw OpError(.devicesDiffer) }
@@ -183,7 +197,7 @@ package enum Kernels {
       {
         outputs.append(inputs[source])
       } else {
-        outputs.append(try Tensor.uninitialized(spec))
+        outputs.append(try Tensor.uninitialized(spec, strides: strides ?? Order.strides(O.self, spec, inputs)))
       }
     }
     let status: KernelStatus = withExtendedLifetime((inputs, outputs)) {

@@ -104,6 +104,9 @@ public protocol Op: Hashable, Sendable {
   func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor]
   /// The same, where inputs that nobody else holds may be written over; after an error input 0 is as before.
   func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor]
+  /// Whether a result may lie in the order of its inputs (transposed, channels-last) in place of row-major order: then the
+  /// kernels read the strides of the output.
+  static var keepsOrder: Bool { get }
   /// The input whose storage an output may take over, when nobody else holds it.
   func takeover(output: Int) -> Int?
   /// How many results it has: what a failed call yields as many error tensors of.
@@ -159,6 +162,7 @@ extension Op {
     fatalError("Martlet: \(Self.name) has neither a batching rule nor a decomposition")
   }
   public func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor] { batched(inputs, mapped: mapped) }
+  public static var keepsOrder: Bool { false }
   public func takeover(output: Int) -> Int? { nil }
   public var outputCount: Int { 1 }
   public var canFault: Bool { false }

@@ -128,9 +128,9 @@ extension Tensor {
   package var isPlain: Bool { node.trace == nil }
 
   /// Fresh memory for `spec`, not yet written.
-  package static func uninitialized(_ spec: TensorSpec) throws(OpError) -> Tensor {
+  package static func uninitialized(_ spec: TensorSpec, strides: Shape? = nil) throws(OpError) -> Tensor {
     guard let bytes = spec.checkedByteCount else { throw OpError(.tooLarge(spec.shape)) }
     guard let storage = Storage(bytes: bytes) else { throw OpError(.outOfMemory(bytes: bytes)) }
-    return Tensor(node: TensorNode(spec: spec, storage: storage))
+    return Tensor(node: TensorNode(spec: spec, strides: strides, offset: 0, storage: storage))
   }
 }

@@ -72,9 +72,12 @@ package final class Recorded: Trace {
     super.init(level: level, isRecord: true)
   }
 
-  /// An operation with at most two inputs and one output, which fills `storage`.
+  /// An operation with at most two inputs and one output, which fills `storage` in the order of `strides`.
   @inline(__always)
-  fileprivate init<O: Op>(_ op: O, _ spec: TensorSpec, level: Int32, a: Tensor, b: Tensor?, storage: Storage?) {
+  fileprivate init<O: Op>(
+    _ op: O, _ spec: TensorSpec, level: Int32, a: Tensor, b: Tensor?, storage: Storage?,
+    strides: Shape?
+  ) {
     self.op = op
     inputCount = b == nil ? 1 : 2
     self.spec = spec
@@ -101,7 +104,9 @@ package final class Recorded: Trace {
     // hold this record: it is kept as a plain tensor over the same memory.
     if saves.inputs[0] { savedA = a }
     if saves.inputs[1] { savedB = b }
-    if saves.outputs[0], let storage { savedOut = Tensor(node: TensorNode(spec: spec, storage: storage)) }
+    if saves.outputs[0], let storage {
+      savedOut = Tensor(node: TensorNode(spec: spec, strides: strides, offset: 0, storage: storage))
+    }
     super.init(level: level, isRecord: true)
   }
 
@@ -310,9 +315,11 @@ func recordUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor? {
   guard let spec = try? op.output(for: x.node.spec), spec.dtype.isFloating,
     let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
-  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: storage)
-  let result = TensorNode(spec: spec, storage: storage, record: record)
-  guard Kernels.launch(kernel, op, x.node.value.unsafelyUnwrapped, result).code == 0 else { return nil }
+  let value = x.node.value.unsafelyUnwrapped
+  let strides = Order.strides(O.self, spec, value)
+  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: storage, strides: strides)
+  let result = TensorNode(spec: spec, strides: strides, storage: storage, record: record)
+  guard Kernels.launch(kernel, op, value, result).code == 0 else { return nil }
   return Tensor(node: result)
 }
 
@@ -327,10 +334,11 @@ func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
   guard let spec = try? op.output(for: a.node.spec, b.node.spec), spec.dtype.isFloating,
     let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
-  let record = Recorded(op, spec, level: level, a: a, b: b, storage: storage)
-  let result = TensorNode(spec: spec, storage: storage, record: record)
-  let status = Kernels.launch(
-    kernel, op, a.node.value.unsafelyUnwrapped, b.node.value.unsafelyUnwrapped, result)
+  let (left, right) = (a.node.value.unsafelyUnwrapped, b.node.value.unsafelyUnwrapped)
+  let strides = Order.strides(O.self, spec, left, right)
+  let record = Recorded(op, spec, level: level, a: a, b: b, storage: storage, strides: strides)
+  let result = TensorNode(spec: spec, strides: strides, storage: storage, record: record)
+  let status = Kernels.launch(kernel, op, left, right, result)
   guard status.code == 0 else { return nil }
   return Tensor(node: result)
 }
@@ -345,7 +353,7 @@ func recordView<O: ViewOp>(_ op: O, _ x: Tensor) -> Tensor? {
     shape: node.spec.shape, strides: node.elementStrides, isContiguous: node.strides == nil, offset: node.offset)
   guard let layout = op.view(of: source, as: spec) else { return nil }
   let storage = node.storage.unsafelyUnwrapped
-  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: nil)
+  let record = Recorded(op, spec, level: level, a: x, b: nil, storage: nil, strides: nil)
   return Tensor(
     node: TensorNode(spec: spec, strides: layout.strides, offset: layout.offset, storage: storage, record: record))
 }

@@ -37,6 +37,12 @@ public struct ConvolutionInputGradient: ConvolutionOp {
     return [g.with(shape: Shape([g.shape[0], w.shape[1] * window.groups] + Array(size)))]
   }
 
+  /// From channels-last tensors come channels-last results.
+  public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
+    let specs = try outputs(for: inputs.map { $0.spec })
+    return try Kernels.run(
+      self, inputs, specs, reusable: reusable, strides: Order.channelsLast(specs[0], like: inputs[0]))
+  }
   public func saves(needs: Positions) -> Saves {
     var inputs = Positions()
     if needs[0] { inputs[1] = true }

@@ -5,6 +5,7 @@ public import MartletCore
 public struct Cast: UnaryOp {
   public static var id: OpID { OpTable.cast.id }
   public static var name: String { "cast" }
+  public static var keepsOrder: Bool { true }
   public static var rules: Rules { [.vjp, .jvp, .batched] }
   public let dtype: DType
   public init(dtype: DType) { self.dtype = dtype }

@@ -8,6 +8,7 @@ public struct Compare: BinaryOp {
   }
   public static var id: OpID { OpTable.compare.id }
   public static var name: String { "compare" }
+  public static var keepsOrder: Bool { true }
   public static var rules: Rules { [.constant, .batched] }
   public static var argumentNames: [String] { ["a", "b"] }
   public let kind: Kind

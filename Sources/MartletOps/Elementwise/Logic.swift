@@ -5,6 +5,7 @@ public struct Logic: BinaryOp {
   public enum Kind: Int, Sendable, CaseIterable { case and, or, xor }
   public static var id: OpID { OpTable.logic.id }
   public static var name: String { "logic" }
+  public static var keepsOrder: Bool { true }
   public static var rules: Rules { [.constant, .batched] }
   public static var argumentNames: [String] { ["a", "b"] }
   public let kind: Kind

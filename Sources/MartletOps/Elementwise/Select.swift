@@ -4,6 +4,7 @@ public import MartletCore
 public struct Select: Op {
   public static var id: OpID { OpTable.select.id }
   public static var name: String { "select" }
+  public static var keepsOrder: Bool { true }
   public static var rules: Rules { [.vjp, .jvp, .batched] }
   public static var argumentNames: [String] { ["condition", "a", "b"] }
   public init() {}

@@ -1,0 +1,85 @@
+/// In which order results lie in memory.
+///
+/// What is computed element by element from a transposed or channels-last tensor lies like it, so that nothing is copied
+/// on the way; other results are in row-major order.
+package enum Order {
+  /// The strides of a result of `shape` that lies like `node`: nil for row-major order, and when `node` has gaps, repeats
+  /// elements or has another number of axes.
+  @inline(never)
+  package static func strides(of shape: Shape, like node: TensorNode) -> Shape? {
+    guard let given = node.strides, node.spec.shape.rank == shape.rank, let axes = axes(node.spec.shape, given) else {
+      return nil
+    }
+    var strides = shape
+    var step = 1
+    var isRowMajor = true
+    for (place, axis) in axes.enumerated().reversed() {
+      strides[axis] = step
+      step *= shape[axis]
+      if axis != place { isRowMajor = false }
+    }
+    return isRowMajor ? nil : strides
+  }
+
+  /// The axes from the largest stride to the smallest, when the elements lie without gaps in that order.
+  package static func axes(_ shape: Shape, _ strides: Shape) -> [Int]? {
+    let axes = (0..<shape.rank).sorted { strides[$0] != strides[$1] ? strides[$0] > strides[$1] : $0 < $1 }
+    var step = 1
+    for axis in axes.reversed() where shape[axis] != 1 {
+      guard strides[axis] == step else { return nil }
+      step *= shape[axis]
+    }
+    return axes
+  }
+
+  /// Whether `[N, C, spatial…]` lies with its channels next to each other; also true when row-major order is the same.
+  package static func isChannelsLast(_ shape: Shape, _ strides: Shape) -> Bool {
+    var step = 1
+    for axis in [1] + Array((2..<shape.rank).reversed()) + [0] where shape[axis] != 1 {
+      guard strides[axis] == step else { return false }
+      step *= shape[axis]
+    }
+    return true
+  }
+
+  /// The strides of a result `[N, C, spatial…]` that lies with its channels next to each other, as `input` does; nil for
+  /// an input in another order.
+  package static func channelsLast(_ spec: TensorSpec, like input: Tensor) -> Shape? {
+    guard spec.device != .reference, let strides = input.node.strides, input.rank == spec.rank, spec.rank > 2,
+      isChannelsLast(input.shape, strides)
+    else { return nil }
+    var result = spec.shape
+    var step = 1
+    for axis in [1] + Array((2..<spec.rank).reversed()) + [0] {
+      result[axis] = step
+      step *= spec.shape[axis]
+    }
+    return result
+  }
+
+  /// The strides of the result of an operation of one or two tensors.
+  @inline(__always)
+  static func strides<O: Op>(_: O.Type, _ spec: TensorSpec, _ a: TensorNode, _ b: TensorNode? = nil) -> Shape? {
+    if a.strides == nil, b == nil || b.unsafelyUnwrapped.strides == nil { return nil }
+    return kept(O.self, spec, a, b)
+  }
+
+  @inline(never)
+  private static func kept<O: Op>(_: O.Type, _ spec: TensorSpec, _ a: TensorNode, _ b: TensorNode?) -> Shape? {
+    guard O.keepsOrder, spec.device != .reference, spec.count > 1 else { return nil }
+    // The larger operand decides; of two equal ones the first that is in another order than row-major.
+    if let b, b.spec.count > a.spec.count || b.spec.count == a.spec.count && a.strides == nil {
+      return strides(of: spec.shape, like: b)
+    }
+    return strides(of: spec.shape, like: a)
+  }
+
+  /// The strides of the result of an operation of any number of tensors: those of the first that has them all.
+  static func strides<O: Op>(_: O.Type, _ spec: TensorSpec, _ inputs: [Tensor]) -> Shape? {
+    guard O.keepsOrder, spec.device != .reference, spec.count > 1 else { return nil }
+    for input in inputs where input.node.strides != nil && input.rank == spec.rank {
+      if let strides = strides(of: spec.shape, like: input.node) { return strides }
+    }
+    return nil
+  }
+}
