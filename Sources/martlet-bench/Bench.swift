@@ -43,6 +43,8 @@ struct Bench: ParsableCommand {
     // As PyTorch's rows: for one workload in one mode a process.
     emit("peak_rss", "all", peakMemory, "MiB", median: peakMemory)
     emit("peak_rss_above_import", "all", peakMemory - atStart, "MiB", median: peakMemory - atStart)
+    // Last, because of its memory.
+    if workloads != [.calibration] { calibration(seconds: 1) }
   }
 }
 
