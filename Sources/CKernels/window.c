@@ -264,7 +264,7 @@ static int64_t counted(const pool_job *j, int a, int64_t o) {
     const pool_job *j = context;                                                                                \
     const ck_window *w = j->w;                                                                                  \
     const int64_t width = w->out[2];                                                                            \
-    T inverse[LINE];                                                                                            \
+    T counts[LINE];                                                                                            \
     for (int64_t p = first; p < last; p++) {                                                                    \
       T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                \
       T *outs = (T *)(FORWARD ? j->y : (void *)(uintptr_t)j->x) + p * j->outs;                                  \
@@ -273,11 +273,11 @@ static int64_t counted(const pool_job *j, int a, int64_t o) {
         for (int64_t h = 0; h < w->out[1]; h++)                                                                 \
           for (int64_t at = 0; at < width; at += LINE) {                                                        \
             const int64_t n = ck_min64(LINE, width - at), both = counted(j, 0, d) * counted(j, 1, h);           \
-            for (int64_t o = 0; o < n; o++) inverse[o] = (T)(both * counted(j, 2, at + o));                     \
+            for (int64_t o = 0; o < n; o++) counts[o] = (T)(both * counted(j, 2, at + o));                     \
             T *restrict out = outs + (d * w->out[1] + h) * width + at;                                          \
             T line[LINE];                                                                                       \
             if (FORWARD) memset(line, 0, (size_t)n * sizeof(T));                                                \
-            else for (int64_t o = 0; o < n; o++) line[o] = out[o] / inverse[o];                                 \
+            else for (int64_t o = 0; o < n; o++) line[o] = out[o] / counts[o];                                 \
             for (int64_t a = 0; a < w->kernel[0]; a++) {                                                        \
               const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                              \
               if (z < 0 || z >= w->size[0]) continue;                                                           \
@@ -296,7 +296,7 @@ static int64_t counted(const pool_job *j, int a, int64_t o) {
                 }                                                                                               \
               }                                                                                                 \
             }                                                                                                   \
-            if (FORWARD) for (int64_t o = 0; o < n; o++) out[o] = line[o] / inverse[o];                         \
+            if (FORWARD) for (int64_t o = 0; o < n; o++) out[o] = line[o] / counts[o];                         \
           }                                                                                                     \
     }                                                                                                           \
   }
@@ -314,7 +314,7 @@ AVERAGE(double, average_back_f64, false)
     ADAPTIVE_LOOP({                                                                                              \
       T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                 \
       const T n = (T)((end[0] - begin[0]) * (end[1] - begin[1]) * (end[2] - begin[2]));                          \
-      T sum = 0;                                                                                                 \
+      double sum = 0;                                                                                            \
       const T share = FORWARD ? 0 : ((const T *)j->x)[i] / n;                                                    \
       for (int64_t z = begin[0]; z < end[0]; z++)                                                                \
         for (int64_t y = begin[1]; y < end[1]; y++)                                                              \
@@ -323,7 +323,7 @@ AVERAGE(double, average_back_f64, false)
             if (FORWARD) sum += *at;                                                                             \
             else *at += share;                                                                                   \
           }                                                                                                      \
-      if (FORWARD) ((T *)j->y)[i] = sum / n;                                                                     \
+      if (FORWARD) ((T *)j->y)[i] = (T)(sum / n);                                                                   \
     })                                                                                                           \
   }
 ADAPTIVE_AVERAGE(float, adaptive_average_f32, true)

@@ -12,7 +12,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_status_t engine_status;
 static void make_engine(void) { engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0); }
 
-// One stream per thread; it lives as long as the process.
+// One stream per thread, until dn_thread_end.
 static _Thread_local dnnl_stream_t stream;
 
 dn_version_t dn_version(void) {
@@ -28,6 +28,11 @@ dnnl_engine_t dn_engine(void) { return engine; }
 dnnl_stream_t dn_stream(void) {
   if (!stream && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags)) stream = NULL;
   return stream;
+}
+
+void dn_thread_end(void) {
+  if (stream) dnnl_stream_destroy(stream);
+  stream = NULL;
 }
 
 int dn_set_threads(int32_t threads) {
@@ -73,4 +78,5 @@ dnnl_status_t dn_any(memory_desc *desc, int ndims, const dnnl_dims_t dims, dnnl_
 #else  // built without oneDNN
 dn_version_t dn_version(void) { return (dn_version_t){0, 0, 0}; }
 bool dn_available(void) { return false; }
+void dn_thread_end(void) {}
 #endif

@@ -16,7 +16,6 @@ struct dn_convolution {
   operand x, w, y;
   dnnl_memory_t bias, scratch;
   size_t scratch_offset, bytes;
-  char name[64];
 };
 
 enum { MAX_DIMS = 6 };
@@ -95,8 +94,7 @@ static dnnl_status_t describe(const dn_convolution_spec *c, const geometry *g, d
 }
 
 // Prepares an operand that the primitive wants as `wanted` and the caller has as `user`.
-static dnnl_status_t prepare(operand *o, memory_desc user, const_desc wanted, bool is_output, dnnl_primitive_attr_t attr,
-                             size_t *offset, size_t *scratch) {
+static dnnl_status_t prepare(operand *o, memory_desc user, const_desc wanted, bool is_output, size_t *offset) {
   dnnl_status_t s = dnnl_memory_create(&o->user, DESC(user), dn_engine(), DNNL_MEMORY_NONE);
   if (s || dnnl_memory_desc_equal(DESC(user), wanted)) return s;
   s = dnnl_memory_create(&o->inner, wanted, dn_engine(), DNNL_MEMORY_NONE);
@@ -104,15 +102,11 @@ static dnnl_status_t prepare(operand *o, memory_desc user, const_desc wanted, bo
   *offset += rounded(dnnl_memory_desc_get_size(wanted));
   dnnl_primitive_desc_t pd = NULL;
   if (!s) {
-    s = is_output ? dnnl_reorder_primitive_desc_create(&pd, wanted, dn_engine(), DESC(user), dn_engine(), attr)
-                  : dnnl_reorder_primitive_desc_create(&pd, DESC(user), dn_engine(), wanted, dn_engine(), attr);
+    // What little scratch memory a copy needs is the library's own.
+    s = is_output ? dnnl_reorder_primitive_desc_create(&pd, wanted, dn_engine(), DESC(user), dn_engine(), NULL)
+                  : dnnl_reorder_primitive_desc_create(&pd, DESC(user), dn_engine(), wanted, dn_engine(), NULL);
   }
   if (!s) s = dnnl_primitive_create(&o->reorder, pd);
-  if (!s) {
-    const_desc d = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    const size_t bytes = d ? dnnl_memory_desc_get_size(d) : 0;
-    if (bytes > *scratch) *scratch = bytes;
-  }
   if (pd) dnnl_primitive_desc_destroy(pd);
   return s;
 }
@@ -144,29 +138,28 @@ static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
   if (!s) {
     const char *name = "";
     dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-    strncpy(h->name, name, sizeof h->name - 1);
     // "auto" means direct where Winograd does not apply: that is another candidate already.
-    if (c->algorithm == DN_WINOGRAD && !strstr(h->name, "wino")) s = dnnl_unimplemented;
+    if (c->algorithm == DN_WINOGRAD && !strstr(name, "wino")) s = dnnl_unimplemented;
   }
   if (!s) s = dnnl_primitive_create(&h->primitive, pd);
   if (!s) {
     const bool dx = c->direction == DN_INPUT_GRADIENT, dw = c->direction == DN_WEIGHT_GRADIENT, out = !dx && !dw;
-    size_t offset = 0, scratch = 0;
-    s = prepare(&h->x, x, dnnl_primitive_desc_query_md(pd, dx ? dnnl_query_diff_src_md : dnnl_query_src_md, 0), dx, attr,
-                &offset, &scratch);
+    size_t offset = 0;
+    s = prepare(&h->x, x, dnnl_primitive_desc_query_md(pd, dx ? dnnl_query_diff_src_md : dnnl_query_src_md, 0), dx,
+                &offset);
     if (!s)
       s = prepare(&h->w, w, dnnl_primitive_desc_query_md(pd, dw ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0),
-                  dw, attr, &offset, &scratch);
+                  dw, &offset);
     if (!s)
       s = prepare(&h->y, y, dnnl_primitive_desc_query_md(pd, out ? dnnl_query_dst_md : dnnl_query_diff_dst_md, 0), out,
-                  attr, &offset, &scratch);
+                  &offset);
     if (!s && c->bias) s = dnnl_memory_create(&h->bias, DESC(b), dn_engine(), DNNL_MEMORY_NONE);
     if (!s) {
       const_desc d = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
       const size_t bytes = d ? dnnl_memory_desc_get_size(d) : 0;
       if (bytes > 0) s = dnnl_memory_create(&h->scratch, d, dn_engine(), DNNL_MEMORY_NONE);
       h->scratch_offset = offset;
-      h->bytes = offset + rounded(bytes > scratch ? bytes : scratch);
+      h->bytes = offset + rounded(bytes);
     }
   }
   if (pd) dnnl_primitive_desc_destroy(pd);
@@ -197,7 +190,6 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
 }
 
 size_t dn_convolution_workspace(const dn_convolution *handle) { return handle->bytes; }
-const char *dn_convolution_name(const dn_convolution *handle) { return handle->name; }
 
 static dnnl_status_t point(operand *o, void *user, char *workspace) {
   dnnl_status_t s = dnnl_memory_set_data_handle(o->user, user);
@@ -267,7 +259,6 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
   return 3;
 }
 size_t dn_convolution_workspace(const dn_convolution *handle) { (void)handle; return 0; }
-const char *dn_convolution_name(const dn_convolution *handle) { (void)handle; return ""; }
 int32_t dn_convolution_execute(dn_convolution *h, void *x, void *w, const void *bias, void *y, void *workspace) {
   (void)h; (void)x; (void)w; (void)bias; (void)y; (void)workspace;
   return 3;

@@ -17,7 +17,10 @@ public enum Machine {
 
   /// The versions on which results depend in their last bits.
   public static var versions: [String: String] {
-    ["martlet": "0.1", "onednn": oneDNN ?? "none", "instructions": instructions]
+    [
+      "martlet": "0.1", "onednn": oneDNN ?? "none", "instructions": instructions,
+      "processor": field("model name", in: "/proc/cpuinfo") ?? "unknown",
+    ]
   }
 
   /// Processor, memory and libraries, in lines of a name and a value.

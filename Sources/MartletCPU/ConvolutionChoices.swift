@@ -37,6 +37,8 @@ public enum ConvolutionChoices {
     var remembered: [String: ConvolutionAlgorithm]?
   }
   private static let lock = Lock()
+  /// The most choices of a process.
+  private static let limit = 4096
   nonisolated(unsafe) private static var state = State()
 
   /// What was chosen in this process so far, sorted.
@@ -81,10 +83,18 @@ public enum ConvolutionChoices {
     lock.holding {
       let key = sizes.key
       let remembered = load()
+      // Lengths that never come again are not worth a timing each: what is surely not slow will do.
+      if state.choices.count >= limit, state.choices[key] == nil, remembered[key] == nil {
+        for algorithm in [ConvolutionAlgorithm.blocked, .plain, .columns] {
+          if let routine = ConvolutionRoutine(algorithm, sizes) { return (routine, routine.run(operands)) }
+        }
+      }
       let known = state.choices[key].flatMap { choice in
         ConvolutionAlgorithm.allCases.first { $0.name == choice.algorithm }
       }
-      if let algorithm = known ?? remembered[key], let routine = ConvolutionRoutine(algorithm, sizes) {
+      if let algorithm = known ?? remembered[key], algorithm != .winograd || !sizes.window.isPrecise,
+        let routine = ConvolutionRoutine(algorithm, sizes)
+      {
         if known == nil {
           state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
         }
@@ -100,31 +110,29 @@ public enum ConvolutionChoices {
   private static func fastest(
     _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
   ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double])? {
-    var best: (algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine, time: Double)?
-    var times: [String: Double] = [:]
+    var candidates: [(algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine, time: Double)] = []
     for algorithm in ConvolutionAlgorithm.allCases where algorithm != .winograd || !sizes.window.isPrecise {
       guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
       // The first run touches fresh memory and makes what is made once.
-      guard routine.run(operands).code == 0 else {
-        routine.destroy()
-        continue
-      }
-      var time = Double.infinity
-      for _ in 0..<3 {
-        let start = now()
-        _ = routine.run(operands)
-        time = min(time, now() - start)
-        if let best, time > best.time * 2 { break }
-      }
-      times[algorithm.name] = time * 1e3
-      if let other = best, other.time <= time {
-        routine.destroy()
+      if routine.run(operands).code == 0 {
+        candidates.append((algorithm, routine, .infinity))
       } else {
-        best?.routine.destroy()
-        best = (algorithm, routine, time)
+        routine.destroy()
       }
     }
-    return best.map { ($0.algorithm, $0.routine, times) }
+    // In turns, because a machine slows down and speeds up within seconds; without what is far behind.
+    for _ in 0..<3 {
+      let best = candidates.map(\.time).min() ?? .infinity
+      for index in candidates.indices where candidates[index].time == .infinity || candidates[index].time < best * 2 {
+        let start = now()
+        _ = candidates[index].routine.run(operands)
+        candidates[index].time = min(candidates[index].time, now() - start)
+      }
+    }
+    guard let best = candidates.min(by: { $0.time < $1.time }) else { return nil }
+    for candidate in candidates where candidate.algorithm != best.algorithm { candidate.routine.destroy() }
+    let times = Dictionary(uniqueKeysWithValues: candidates.map { ($0.algorithm.name, $0.time * 1e3) })
+    return (best.algorithm, best.routine, times)
   }
 
   private static func now() -> Double {
@@ -146,13 +154,16 @@ private enum ChoiceFile {
       if let cache = Environment["XDG_CACHE_HOME"], !cache.isEmpty {
         folder = cache + "/martlet"
       } else if let home = Environment["HOME"], !home.isEmpty {
-        mkdir(home + "/.cache", 0o755)
         folder = home + "/.cache/martlet"
       } else {
         return nil
       }
     }
-    mkdir(folder, 0o755)
+    var made = folder.hasPrefix("/") ? "/" : ""
+    for part in folder.split(separator: "/") {
+      made += part + "/"
+      mkdir(made, 0o755)
+    }
     let version = dn_version()
     return "\(folder)/convolutions-\(processor)-onednn-\(version.major).\(version.minor).\(version.patch).txt"
   }()
@@ -175,8 +186,9 @@ private enum ChoiceFile {
       guard parts.count == 2, let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == parts[1] }) else {
         continue
       }
-      // The first wins, so that two processes that chose at once agree afterwards.
-      if known[String(parts[0])] == nil { known[String(parts[0])] = algorithm }
+      // The last line counts: it replaces a choice that does not apply, and two processes that chose at once agree
+      // afterwards.
+      known[String(parts[0])] = algorithm
     }
     return known
   }

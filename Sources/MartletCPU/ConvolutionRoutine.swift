@@ -39,7 +39,6 @@ enum ConvolutionRoutine {
     }
     guard var spec = sizes.spec else { return nil }
     spec.algorithm = algorithm.rawValue
-    spec.reserved = 0
     var handle: OpaquePointer?
     guard dn_convolution_create(&spec, &handle) == 0, let handle else { return nil }
     self = .primitive(handle, workspace: dn_convolution_workspace(handle))
@@ -108,27 +107,18 @@ struct ConvolutionSizes {
     spec.channels_last = areChannelsLast ? 1 : 0
     spec.threads = threads
     spec.bias = hasBias ? 1 : 0
-    spec.reserved = window.isPrecise ? 1 : 0
+    spec.precise = window.isPrecise ? 1 : 0
     spec.n = Int64(x[0])
     spec.groups = Int64(groups)
     spec.channels = Int64(x[1])
     spec.outputs = Int64(w[0])
-    for axis in 0..<window.axes {
-      withUnsafeMutableBytes(of: &spec) { raw in
-        func set(_ path: PartialKeyPath<dn_convolution_spec>, _ value: Int) {
-          raw.storeBytes(
-            of: Int64(value), toByteOffset: MemoryLayout<dn_convolution_spec>.offset(of: path)! + axis * 8,
-            as: Int64.self)
-        }
-        set(\.size, x[axis + 2])
-        set(\.kernel, w[axis + 2])
-        set(\.out, y[axis + 2])
-        set(\.stride, window.stride[axis])
-        set(\.dilation, window.dilation[axis])
-        set(\.low, window.low[axis])
-        set(\.high, window.high[axis])
-      }
-    }
+    spec.size = triple(x, from: 2)
+    spec.kernel = triple(w, from: 2)
+    spec.out = triple(y, from: 2)
+    spec.stride = triple(window.stride, from: 0)
+    spec.dilation = triple(window.dilation, from: 0)
+    spec.low = triple(window.low, from: 0)
+    spec.high = triple(window.high, from: 0)
     return spec
   }
 
@@ -136,13 +126,13 @@ struct ConvolutionSizes {
   func patches(channels: Int) -> ck_window {
     var result = ck_window()
     result.channels = Int64(channels)
-    fill(&result, \.size, Shape(x[2...]), missing: 1)
-    fill(&result, \.kernel, Shape(w[2...]), missing: 1)
-    fill(&result, \.out, Shape(y[2...]), missing: 1)
-    fill(&result, \.stride, window.stride, missing: 1)
-    fill(&result, \.dilation, window.dilation, missing: 1)
-    fill(&result, \.low, window.low, missing: 0)
-    fill(&result, \.high, window.high, missing: 0)
+    result.size = spatial(Shape(x[2...]), missing: 1)
+    result.kernel = spatial(Shape(w[2...]), missing: 1)
+    result.out = spatial(Shape(y[2...]), missing: 1)
+    result.stride = spatial(window.stride, missing: 1)
+    result.dilation = spatial(window.dilation, missing: 1)
+    result.low = spatial(window.low, missing: 0)
+    result.high = spatial(window.high, missing: 0)
     return result
   }
 
@@ -154,26 +144,30 @@ struct ConvolutionSizes {
   }
 }
 
-/// Sets one field of a window from up to three numbers; missing axes come first.
-func fill(_ window: inout ck_window, _ path: PartialKeyPath<ck_window>, _ numbers: Shape, missing: Int) {
-  withUnsafeMutableBytes(of: &window) { raw in
-    let offset = MemoryLayout<ck_window>.offset(of: path)!
-    for axis in 0..<3 {
-      let source = axis - (3 - numbers.rank)
-      let value = source < 0 ? missing : numbers[source]
-      raw.storeBytes(of: Int64(value), toByteOffset: offset + axis * 8, as: Int64.self)
-    }
+/// Three numbers of a shape; 0 where there are none.
+private func triple(_ shape: Shape, from first: Int) -> (Int64, Int64, Int64) {
+  func number(_ axis: Int) -> Int64 { first + axis < shape.rank ? Int64(shape[first + axis]) : 0 }
+  return (number(0), number(1), number(2))
+}
+
+/// Up to three numbers as those of three axes; missing axes come first.
+func spatial(_ numbers: Shape, missing: Int) -> (Int64, Int64, Int64) {
+  func number(_ axis: Int) -> Int64 {
+    axis < 3 - numbers.rank ? Int64(missing) : Int64(numbers[axis - 3 + numbers.rank])
   }
+  return (number(0), number(1), number(2))
 }
 
 /// A convolution as matrix products: `y = w · columns(x)`, `x = fold(wᵀ · y)`, `w = y · columns(x)ᵀ`.
 ///
-/// Several examples are taken at once, as many as make a matrix of some megabytes. 16-bit floats are widened.
+/// Several examples are taken at once, as many as make a matrix of some megabytes; of large images as few channels as
+/// keep it below that. 16-bit floats are widened.
 struct ConvolutionColumns {
   private let sizes: ConvolutionSizes
   private let dtype: DType
   private let inputs, outputs, taps, plane, outs: Int
-  private let chunk: Int
+  /// Examples and channels whose patches are in memory at once.
+  private let examplesAtOnce, channelsAtOnce: Int
 
   init(_ sizes: ConvolutionSizes) {
     self.sizes = sizes
@@ -183,8 +177,9 @@ struct ConvolutionColumns {
     taps = sizes.w[2...].reduce(1, *)
     plane = sizes.x[2...].reduce(1, *)
     outs = sizes.y[2...].reduce(1, *)
-    let bytes = max(1, inputs * taps * outs * dtype.size)
-    chunk = max(1, min(sizes.examples, (16 << 20) / bytes))
+    let channel = max(1, taps * outs * dtype.size)
+    channelsAtOnce = max(1, min(inputs, (64 << 20) / channel))
+    examplesAtOnce = max(1, min(sizes.examples, (16 << 20) / (channel * max(1, inputs))))
   }
 
   func run(_ given: ConvolutionOperands) -> KernelStatus {
@@ -219,64 +214,81 @@ struct ConvolutionColumns {
   private func runWide(_ given: ConvolutionOperands) -> KernelStatus {
     let size = dtype.size
     let rows = inputs * taps
-    // Patches of one group in several examples, that group's output planes, and the sum of a gradient's parts.
-    guard let columns = Storage(bytes: rows * chunk * outs * size),
-      let planes = Storage(bytes: outputs * chunk * outs * size),
-      let images = Storage(bytes: chunk * inputs * plane * size), let part = Storage(bytes: outputs * rows * size)
-    else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((columns, planes, images, part)) {} }
-    var window = sizes.patches(channels: inputs)
-    var first = 0
-    while first < sizes.examples {
-      let count = min(chunk, sizes.examples - first)
+    let rowsAtOnce = channelsAtOnce * taps
+    // Patches of some channels of one group in several examples, those channels themselves, and output planes of the
+    // group; the second planes and the part of a gradient are what is added.
+    let counts = [
+      rowsAtOnce * examplesAtOnce * outs, examplesAtOnce * channelsAtOnce * plane, outputs * examplesAtOnce * outs,
+      channelsAtOnce < inputs && sizes.direction == DN_FORWARD ? outputs * examplesAtOnce * outs : 0,
+      examplesAtOnce < sizes.examples && sizes.direction == DN_WEIGHT_GRADIENT ? outputs * rowsAtOnce : 0,
+    ]
+    let storages = counts.map { Storage(bytes: $0 * size) }
+    guard !storages.contains(where: { $0 == nil }) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(storages) {} }
+    let (columns, images, planes) = (storages[0]!.pointer, storages[1]!.pointer, storages[2]!.pointer)
+    let (morePlanes, part) = (storages[3]!.pointer, storages[4]!.pointer)
+    for first in stride(from: 0, to: sizes.examples, by: examplesAtOnce) {
+      let count = min(examplesAtOnce, sizes.examples - first)
+      let width = count * outs
       for group in 0..<sizes.groups {
-        let x = given.x + (first * sizes.groups + group) * inputs * plane * size
-        let w = given.w + group * outputs * rows * size
         let y = given.y + (first * sizes.groups + group) * outputs * outs * size
-        var status = KernelStatus.ok
-        switch sizes.direction {
-        case DN_FORWARD:
-          gather(x, images.pointer, count)
-          _ = ck_im2col(dtype.code, &window, Int64(count), columns.pointer, images.pointer)
-          status = multiply(
-            w, (rows, 1), columns.pointer, (count * outs, 1), planes.pointer, outputs, rows, count * outs)
-          move(planes.pointer, to: y, count, intoPlanes: false)
-        case DN_INPUT_GRADIENT:
-          move(planes.pointer, to: y, count, intoPlanes: true)
-          status = multiply(
-            w, (1, rows), planes.pointer, (count * outs, 1), columns.pointer, rows, outputs, count * outs)
-          _ = ck_col2im(dtype.code, &window, Int64(count), images.pointer, columns.pointer)
-          spread(images.pointer, x, count)
-        default:
-          gather(x, images.pointer, count)
-          _ = ck_im2col(dtype.code, &window, Int64(count), columns.pointer, images.pointer)
-          move(planes.pointer, to: y, count, intoPlanes: true)
-          let target = first == 0 ? w : part.pointer
-          status = multiply(
-            planes.pointer, (count * outs, 1), columns.pointer, (1, count * outs), target, outputs, count * outs, rows)
-          if first > 0 {
-            _ = ck_binary_flat(Int32(CK_ADD), dtype.code, Int64(outputs * rows), w, w, 1, part.pointer, 1)
+        if sizes.direction != DN_FORWARD { move(planes, to: y, count, intoPlanes: true) }
+        for channel in stride(from: 0, to: inputs, by: channelsAtOnce) {
+          let channels = min(channelsAtOnce, inputs - channel)
+          let height = channels * taps
+          var window = sizes.patches(channels: channels)
+          let x = given.x + ((first * sizes.groups + group) * inputs + channel) * plane * size
+          let w = given.w + (group * outputs * rows + channel * taps) * size
+          var status = KernelStatus.ok
+          switch sizes.direction {
+          case DN_FORWARD:
+            gather(x, images, count, channels)
+            _ = ck_im2col(dtype.code, &window, Int64(count), columns, images)
+            let target = channel == 0 ? planes : morePlanes
+            status = multiply(w, (rows, 1), columns, (width, 1), target, width, outputs, height, width)
+            if channel > 0 { add(morePlanes, to: planes, outputs * width) }
+          case DN_INPUT_GRADIENT:
+            status = multiply(w, (1, rows), planes, (width, 1), columns, width, height, outputs, width)
+            _ = ck_col2im(dtype.code, &window, Int64(count), images, columns)
+            spread(images, x, count, channels)
+          default:
+            gather(x, images, count, channels)
+            _ = ck_im2col(dtype.code, &window, Int64(count), columns, images)
+            if first == 0 {
+              status = multiply(planes, (width, 1), columns, (1, width), w, rows, outputs, width, height)
+            } else {
+              status = multiply(planes, (width, 1), columns, (1, width), part, height, outputs, width, height)
+              for output in 0..<outputs { add(part + output * height * size, to: w + output * rows * size, height) }
+            }
           }
+          if status.code != 0 { return status }
         }
-        if status.code != 0 { return status }
+        if sizes.direction == DN_FORWARD { move(planes, to: y, count, intoPlanes: false) }
       }
-      first += count
     }
-    if sizes.direction == DN_FORWARD, let bias = given.bias { add(bias, to: given.y) }
+    if sizes.direction == DN_FORWARD, let bias = given.bias { add(bias: bias, to: given.y, dtype) }
     return .ok
   }
 
-  /// The channels of a group in `count` examples, next to each other.
-  private func gather(_ x: UnsafeMutableRawPointer, _ images: UnsafeMutableRawPointer, _ count: Int) {
-    let bytes = inputs * plane * dtype.size
+  /// Nothing to add up: zeros, and the bias.
+  func runEmpty(_ given: ConvolutionOperands, bytes: Int, _ result: UnsafeMutableRawPointer) {
+    result.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if sizes.direction == DN_FORWARD, let bias = given.bias { add(bias: bias, to: given.y, sizes.dtype) }
+  }
+
+  /// Some channels of a group in `count` examples, next to each other.
+  private func gather(_ x: UnsafeMutableRawPointer, _ images: UnsafeMutableRawPointer, _ count: Int, _ channels: Int) {
+    let bytes = channels * plane * dtype.size
+    let step = sizes.groups * inputs * plane * dtype.size
     for image in 0..<count {
-      (images + image * bytes).copyMemory(from: x + image * sizes.groups * bytes, byteCount: bytes)
+      (images + image * bytes).copyMemory(from: x + image * step, byteCount: bytes)
     }
   }
-  private func spread(_ images: UnsafeMutableRawPointer, _ x: UnsafeMutableRawPointer, _ count: Int) {
-    let bytes = inputs * plane * dtype.size
+  private func spread(_ images: UnsafeMutableRawPointer, _ x: UnsafeMutableRawPointer, _ count: Int, _ channels: Int) {
+    let bytes = channels * plane * dtype.size
+    let step = sizes.groups * inputs * plane * dtype.size
     for image in 0..<count {
-      (x + image * sizes.groups * bytes).copyMemory(from: images + image * bytes, byteCount: bytes)
+      (x + image * step).copyMemory(from: images + image * bytes, byteCount: bytes)
     }
   }
 
@@ -298,17 +310,21 @@ struct ConvolutionColumns {
     }
   }
 
-  /// c = a · b; the strides of a and b are those of rows and columns.
+  private func add(_ a: UnsafeMutableRawPointer, to b: UnsafeMutableRawPointer, _ count: Int) {
+    _ = ck_binary_flat(Int32(CK_ADD), dtype.code, Int64(count), b, b, 1, a, 1)
+  }
+
+  /// c = a · b; the strides of a and b are those of rows and columns, that of c is from row to row.
   private func multiply(
     _ a: UnsafeMutableRawPointer, _ strideA: (Int, Int), _ b: UnsafeMutableRawPointer, _ strideB: (Int, Int),
-    _ c: UnsafeMutableRawPointer, _ m: Int, _ k: Int, _ n: Int
+    _ c: UnsafeMutableRawPointer, _ strideC: Int, _ m: Int, _ k: Int, _ n: Int
   ) -> KernelStatus {
     if dtype == .float32, dn_available() {
       var spec = dn_matmul_spec()
       (spec.m, spec.n, spec.k, spec.batch) = (Int64(m), Int64(n), Int64(k), 1)
       (spec.a_row, spec.a_column) = (Int64(strideA.0), Int64(strideA.1))
       (spec.b_row, spec.b_column) = (Int64(strideB.0), Int64(strideB.1))
-      (spec.c_batch, spec.c_row) = (Int64(m * n), Int64(n))
+      (spec.c_batch, spec.c_row) = (Int64(m * n), Int64(strideC))
       spec.dtype = Int32(DN_F32)
       spec.threads = sizes.threads
       return MatmulPrimitive.run(spec, a, b, c)
@@ -316,10 +332,10 @@ struct ConvolutionColumns {
     return KernelStatus(
       ck_matmul_generic(
         dtype.code, Int64(m), Int64(n), Int64(k), a, Int64(strideA.0), Int64(strideA.1), b, Int64(strideB.0),
-        Int64(strideB.1), c, Int64(n)))
+        Int64(strideB.1), c, Int64(strideC)))
   }
 
-  private func add(_ bias: UnsafeMutableRawPointer, to y: UnsafeMutableRawPointer) {
+  private func add(bias: UnsafeMutableRawPointer, to y: UnsafeMutableRawPointer, _ dtype: DType) {
     let shape: Shape = [sizes.examples, sizes.w[0], outs]
     var nd = ck_nd(shape)
     nd.set(0, shape, shape.contiguousStrides, to: shape)

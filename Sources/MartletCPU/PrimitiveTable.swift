@@ -83,6 +83,7 @@ final class ThreadPrimitives {
   deinit {
     matmul.clear()
     convolution.clear()
+    dn_thread_end()
   }
 
   // The key's destructor frees a thread's tables when the thread ends.

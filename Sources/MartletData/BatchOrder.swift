@@ -19,7 +19,7 @@ public struct BatchOrder: Sendable, Hashable {
   }
 
   /// The number of batches of an epoch.
-  public var batchCount: Int { (count + batchSize - 1) / batchSize }
+  public var batchCount: Int { count / batchSize + (count % batchSize > 0 ? 1 : 0) }
 
   /// All examples in the order of an epoch.
   public func examples(epoch: Int) -> [Int] {
@@ -33,6 +33,6 @@ public struct BatchOrder: Sendable, Hashable {
   /// The examples of the batches of an epoch.
   public func batches(epoch: Int) -> [ArraySlice<Int>] {
     let order = examples(epoch: epoch)
-    return stride(from: 0, to: count, by: batchSize).map { order[$0..<min($0 + batchSize, count)] }
+    return (0..<batchCount).map { order[($0 * batchSize)...].prefix(batchSize) }
   }
 }

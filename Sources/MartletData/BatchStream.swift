@@ -1,6 +1,14 @@
 import Dispatch
 import MartletCore
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Batches that are made ahead on another thread while the last one is used.
 ///
 ///     let stream = BatchStream(order.batches(epoch: 0)) { try data.batch($0) }
@@ -23,17 +31,20 @@ public final class BatchStream<Batch: Sendable> {
     let shared = Shared(ahead: ahead)
     self.shared = shared
     count = parts.count
-    let thread = DispatchQueue(label: "martlet.batches")
-    thread.async {
+    let device = Device.current
+    let started = startThread {
       for part in parts {
         shared.room.wait()
         if shared.isOver { return }
-        // The cores belong to the training; this thread has but itself.
-        let result = withThreads(1) { Result { try make(part) } }
+        // The cores belong to the training; this thread has but itself. A wrong use of an operation is thrown too.
+        let result = withThreads(1) {
+          withDevice(device) { Result { try withErrors { try make(part) } } }
+        }
         shared.add(result)
         if case .failure = result { return }
       }
     }
+    if !started { shared.add(.failure(OpError(.device("no thread could be started for the batches")))) }
   }
 
   deinit { shared.end() }
@@ -78,4 +89,34 @@ public final class BatchStream<Batch: Sendable> {
       room.signal()
     }
   }
+}
+
+/// Runs a function on a thread of its own: one that waits must not take a place in a pool that others need.
+private func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+  final class Box: Sendable {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  let box = Unmanaged.passRetained(Box(body)).toOpaque()
+  #if canImport(Darwin)
+    var thread: pthread_t?
+    let status = pthread_create(
+      &thread, nil,
+      { box in
+        Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body()
+        return nil
+      }, box)
+    if status == 0, let thread { pthread_detach(thread) }
+  #else
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { box in
+        Unmanaged<Box>.fromOpaque(box!).takeRetainedValue().body()
+        return nil
+      }, box)
+    if status == 0 { pthread_detach(thread) }
+  #endif
+  if status != 0 { Unmanaged<Box>.fromOpaque(box).release() }
+  return status == 0
 }

@@ -50,16 +50,17 @@ public struct GrayImage: Sendable, Hashable {
   }
 
   /// The image as the bytes of a PNG file.
-  public func png() -> [UInt8] {
+  public func png() throws(FileError) -> [UInt8] {
     var info = cpng_info()
     var size = pixels.count + pixels.count / 64 + 4096
+    // The second time the size is known.
     for _ in 0..<2 {
       var bytes = [UInt8](repeating: 0, count: size)
-      if cpng_write_gray(UInt32(columns), UInt32(rows), pixels, &bytes, &size, &info) == 0 {
+      if cpng_write_gray(UInt32(clamping: columns), UInt32(clamping: rows), pixels, &bytes, &size, &info) == 0 {
         return Array(bytes.prefix(size))
       }
     }
-    return []
+    throw FileError("PNG data", "cannot be made of an image of \(columns) x \(rows)")
   }
 
   /// The image as MNIST's were made: the drawing bright on black, scaled to fit into 20×20 and placed with its centre of

@@ -1,3 +1,5 @@
+import MartletFormats
+
 /// Gray images of equal size, a byte per pixel, 0 for the background.
 public struct RawImages: Sendable, Hashable {
   public let count: Int
@@ -35,6 +37,12 @@ public struct LabeledImages: Sendable, Hashable {
   public let labels: [UInt8]
 
   public var count: Int { labels.count }
+
+  /// CRC-32 of the pixels and the labels: tells sets apart.
+  public var checksum: UInt32 {
+    let pixels = images.pixels.withUnsafeBytes { MartletFormats.checksum($0) }
+    return labels.withUnsafeBytes { MartletFormats.checksum($0, after: pixels) }
+  }
 
   /// Makes a set; there must be as many labels as images.
   public init(images: RawImages, labels: [UInt8]) {

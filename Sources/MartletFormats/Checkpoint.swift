@@ -14,6 +14,12 @@ import MartletCore
   import Darwin
 #endif
 
+/// CRC-32 of bytes.
+package func checksum(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
+  guard let base = bytes.baseAddress else { return before }
+  return cz_crc32(before, base, bytes.count)
+}
+
 /// A saved moment of a run: tensors by part (`model`, `optimizer`, …), and a description that can be encoded.
 ///
 /// A run's folder holds checkpoints, each a folder of its own, and a file `latest` that names the newest whole one. Each file
@@ -55,6 +61,17 @@ public struct Checkpoint: Sendable {
     return try Checkpoint(folder: joined(run, name))
   }
 
+  /// Whether a folder holds a run, damaged or not.
+  public static func exists(in run: String) -> Bool {
+    fileExists(joined(run, latestName))
+      || entries(run).contains { isName($0) && fileExists(joined(run, $0 + "/" + manifestName)) }
+  }
+
+  /// The newest checkpoint of a run, or, if the folder is a checkpoint's own, that one.
+  public static func find(in folder: String) throws(FileError) -> Checkpoint {
+    fileExists(joined(folder, manifestName)) ? try Checkpoint(folder: folder) : try latest(in: folder)
+  }
+
   /// Opens a checkpoint's own folder.
   public init(folder: String) throws(FileError) {
     self.folder = folder
@@ -92,7 +109,7 @@ public struct Checkpoint: Sendable {
   private static func measure(_ path: String) throws(FileError) -> Manifest.File {
     let file = try FileBytes(path: path)
     return file.withBytes {
-      Manifest.File(bytes: $0.count, crc32: cz_crc32(0, $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count))
+      Manifest.File(bytes: $0.count, crc32: checksum($0))
     }
   }
 
@@ -100,7 +117,10 @@ public struct Checkpoint: Sendable {
     let file = try FileBytes(path: path)
     guard file.count <= 64 << 20 else { throw FileError(path, "has \(file.count) bytes; at most 64 MiB are read") }
     let data = file.withBytes { Data($0) }
-    do { return try JSONDecoder().decode(type, from: data) } catch {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "NaN")
+    do { return try decoder.decode(type, from: data) } catch {
       throw FileError(path, "cannot be read: \(reason(error))")
     }
   }
@@ -114,7 +134,8 @@ public struct Checkpoint: Sendable {
       return "\(key.stringValue) is missing\(at(context.codingPath))"
     case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
       return "a value of another kind\(at(context.codingPath))"
-    case DecodingError.dataCorrupted(let context): return "it is no valid JSON\(at(context.codingPath))"
+    case DecodingError.dataCorrupted(let context):
+      return context.codingPath.isEmpty ? "it is no valid JSON" : "a value that is not known\(at(context.codingPath))"
     default: return "\(error)"
     }
   }
@@ -124,14 +145,17 @@ public struct Checkpoint: Sendable {
   /// Writes a checkpoint into a run's folder, which is made if need be, and removes older ones but for `keeping`.
   ///
   /// - Parameters:
-  ///   - name: of the checkpoint's folder, such as `step-00001000`; another one is found when it is taken.
+  ///   - step: gives the checkpoint's folder its name, `step-00001000`; another one is found when it is taken. Folders
+  ///     with other names, and links, are never removed.
   ///   - keeping: how many checkpoints stay, this one included; 1 or more.
   @discardableResult
   public static func write(
-    _ parts: [(name: String, state: State)], description: some Encodable, to run: String, name: String, keeping: Int = 2
+    _ parts: [(name: String, state: State)], description: some Encodable, to run: String, step: Int, keeping: Int = 2
   ) throws(FileError) -> Checkpoint {
     try makeFolder(run)
-    let folder = try makeFresh(run, name)
+    let digits = String(max(0, step))
+    let folder = try makeFresh(run, "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits)
+    let own = folder.split(separator: "/").last.map(String.init) ?? folder
     var files: [String: Manifest.File] = [:]
     do throws(FileError) {
       for part in parts {
@@ -143,19 +167,26 @@ public struct Checkpoint: Sendable {
       files[descriptionName] = try measure(joined(folder, descriptionName))
       try encode(Manifest(files: files), joined(folder, manifestName))
       try syncFolder(run)
-      let own = folder.split(separator: "/").last.map(String.init) ?? name
-      try text("\(own)\n", to: joined(run, latestName))
-      removeOld(run, except: own, keeping: keeping)
-      return try Checkpoint(folder: folder)
     } catch {
       // What is not whole is of no use to anybody; the older checkpoints stay.
       removeFolder(folder)
       throw error
     }
+    // From here on the new checkpoint may be the one that `latest` names, also when this throws.
+    try text("\(own)\n", to: joined(run, latestName))
+    removeOld(run, except: own, keeping: keeping)
+    return Checkpoint(folder: folder, manifest: Manifest(files: files))
+  }
+
+  private init(folder: String, manifest: Manifest) {
+    self.folder = folder
+    self.manifest = manifest
   }
 
   private static func encode(_ value: some Encodable, _ path: String) throws(FileError) {
     let encoder = JSONEncoder()
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "NaN")
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     let data: Data
     do { data = try encoder.encode(value) } catch { throw FileError(path, "cannot be encoded: \(error)") }
@@ -168,12 +199,15 @@ public struct Checkpoint: Sendable {
     try file.commit()
   }
 
-  /// Makes a folder and those above it.
+  /// Makes a folder and those above it, each on the disk before the next.
   private static func makeFolder(_ path: String) throws(FileError) {
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       made = joined(made, String(part))
-      if mkdir(made, 0o777) != 0, errno != EEXIST {
+      if mkdir(made, 0o777) == 0 {
+        let above = made.lastIndex(of: "/").map { String(made[...$0]) } ?? "."
+        try syncFolder(above)
+      } else if errno != EEXIST {
         throw FileError(path, "cannot be made: \(String(cString: strerror(errno)))")
       }
     }
@@ -195,8 +229,18 @@ public struct Checkpoint: Sendable {
   private static func syncFolder(_ path: String) throws(FileError) {
     let opened = open(path, O_RDONLY | O_CLOEXEC)
     guard opened >= 0 else { throw FileError(path, systemReason(errno)) }
-    fsync(opened)
-    close(opened)
+    defer { close(opened) }
+    // Some file systems cannot do this for folders, and have nothing to report then.
+    guard fsync(opened) == 0 || errno == EINVAL else {
+      throw FileError(path, "cannot be written: \(systemReason(errno))")
+    }
+  }
+
+  /// Whether a folder is named as this writer names its checkpoints: `step-00000120`, `step-00000120-2`.
+  private static func isName(_ name: String) -> Bool {
+    let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+    return (2...3).contains(parts.count) && parts[0] == "step"
+      && parts.dropFirst().allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
   }
 
   /// Removes the checkpoints beyond those to keep, and what killed runs have left.
@@ -205,7 +249,7 @@ public struct Checkpoint: Sendable {
     for name in entries(run) {
       let folder = joined(run, name)
       var info = stat()
-      guard stat(folder, &info) == 0, info.st_mode & S_IFMT == S_IFDIR, name != newest else { continue }
+      guard isName(name), name != newest, lstat(folder, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else { continue }
       // Only what a checkpoint is made of is ever removed.
       let files = entries(folder)
       guard files.allSatisfy({ isOurs($0) }) else { continue }
@@ -215,7 +259,7 @@ public struct Checkpoint: Sendable {
         #else
           found.append((name, info.st_mtim.tv_sec, info.st_mtim.tv_nsec))
         #endif
-      } else if name.hasPrefix("step-") {
+      } else {
         removeFolder(folder)
       }
     }

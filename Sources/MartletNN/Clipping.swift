@@ -7,12 +7,11 @@ import MartletOps
 @discardableResult
 public func clipGradients(_ parameters: [Parameter], toNorm maxNorm: Double) -> Tensor {
   withoutGradient {
-    let gradients = parameters.compactMap { $0.grad }
-    guard let first = gradients.first else { return Tensor(0) }
+    // In float32 or wider: squares of 16-bit floats overflow soon.
+    let gradients = parameters.compactMap { $0.grad }.map { $0.dtype.size < 4 ? $0.cast(to: .float32) : $0 }
+    let dtype: DType = gradients.contains { $0.dtype == .float64 } ? .float64 : .float32
     let norm = sqrt(
-      gradients.dropFirst().reduce((first * first).sum().cast(to: .float32)) { sum, g in
-        sum + (g * g).sum().cast(to: .float32)
-      })
+      gradients.reduce(Tensor(scalar: 0, dtype, device: .current)) { sum, g in sum + (g * g).sum().cast(to: dtype) })
     let scale = minimum(maxNorm / (norm + 1e-6), 1)
     for parameter in parameters {
       guard let g = parameter.grad else { continue }

@@ -166,8 +166,13 @@ private func runDecomposition<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Te
     let results = try catchingErrors { op.decomposed(onCPU) }
     guard let results else { return OpError(.noKernel(.delayed), op: O.name, arguments: inputs.map { $0.spec }) }
     for (result, output) in zip(results, outputs) {
+      // Element by element: the output may lie in another order.
+      let places = positions(of: output.shape, output.shape, output.node.elementStrides)
+      let size = output.dtype.size
       result.withUnsafeBytes { bytes in
-        if let base = bytes.baseAddress { output.node.pointer.copyMemory(from: base, byteCount: bytes.count) }
+        for (index, place) in places.enumerated() {
+          (output.node.pointer + place * size).copyMemory(from: bytes.baseAddress! + index * size, byteCount: size)
+        }
       }
     }
     return nil

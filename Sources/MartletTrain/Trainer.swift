@@ -58,13 +58,14 @@ public final class Trainer {
   public let model: any Module<Tensor, Tensor>
   public let optimizer: any Optimizer
   public let schedule: Schedule
-  /// The generators whose draws the model or its making uses, by name.
+  /// The generators whose draws the model or its making uses, by name: those given and those that layers hold.
   public let generators: [(name: String, generator: Generator)]
   public private(set) var position = TrainingPosition()
+  private var isSpoilt = false
   /// Of the current epoch.
   public private(set) var score = TrainingScore()
   private let step: (Tensor, Tensor) -> (Tensor, Tensor)
-  private var detectsAnomaly: Bool
+  private let detectsAnomaly: Bool
 
   /// - Parameters:
   ///   - compiled: captures the step as one program at its first run.
@@ -76,7 +77,13 @@ public final class Trainer {
     self.model = model
     self.optimizer = optimizer
     self.schedule = schedule
-    self.generators = generators
+    // Those that layers hold, too: what is not saved cannot come back.
+    var all = generators
+    for (name, cell) in ModuleTree(model).cells {
+      guard let generator = cell as? Generator, !all.contains(where: { $0.generator === generator }) else { continue }
+      all.append((name, generator))
+    }
+    self.generators = all
     self.detectsAnomaly = detectsAnomaly
     func train(_ images: Tensor, _ labels: Tensor) -> (Tensor, Tensor) {
       optimizer.zeroGrad()
@@ -97,22 +104,23 @@ public final class Trainer {
   /// Trains to the end of the current epoch, or until `report` returns false.
   ///
   /// - Returns: whether the epoch is complete; then the position is the first batch of the next.
-  /// - Throws: `TrainingError` when a loss is not finite, before anything else is done with the model, and what
-  ///   `makeBatch` throws.
+  /// - Throws: `TrainingError` when a loss is not finite: then the model has been spoilt by that step, and cannot be saved;
+  ///   and what `makeBatch` throws.
   public func runEpoch(
     _ order: BatchOrder, makeBatch: @escaping @Sendable (ArraySlice<Int>) throws -> ImageBatch,
     report: (TrainingProgress) throws -> Bool
   ) throws -> Bool {
-    model.train()
+    guard !isSpoilt else { throw TrainingError(description: "the run has ended with a loss that is not finite") }
     let parts = Array(order.batches(epoch: position.epoch).dropFirst(position.batch))
     let stream = BatchStream(parts, make: makeBatch)
     while let batch = try stream.next() {
       optimizer.learningRate = schedule.rate(at: position.step)
       let (loss, correct) = try run(batch)
       guard loss.isFinite else {
+        isSpoilt = true
         throw TrainingError(
           description:
-            "the loss is \(loss) at step \(position.step + 1) (epoch \(position.epoch + 1), batch \(position.batch + 1))"
+            "the loss is \(loss.isNaN ? "NaN" : "\(loss)") at step \(position.step + 1) (epoch \(position.epoch + 1), batch \(position.batch + 1))"
         )
       }
       position.batch += 1
@@ -142,8 +150,13 @@ public final class Trainer {
   // MARK: saving
 
   /// Everything that the coming steps depend on, by part.
-  public var state: [(name: String, state: State)] {
-    [
+  ///
+  /// - Throws: `TrainingError` after a loss that was not finite: there is nothing to go on from.
+  public func state() throws -> [(name: String, state: State)] {
+    guard !isSpoilt else {
+      throw TrainingError(description: "the loss was not finite, so there is nothing to save")
+    }
+    return [
       ("model", model.state),
       ("optimizer", State(optimizer.cells.compactMap { entry in entry.cell.read().map { (entry.name, $0) } })),
       ("generators", State(generators.map { ($0.name, $0.generator.read()!) })),
@@ -157,9 +170,11 @@ public final class Trainer {
     model saved: State, optimizer moments: State, generators keys: State, position: TrainingPosition,
     score: TrainingScore
   ) throws {
-    try check(moments, Dictionary(uniqueKeysWithValues: optimizer.cells.map { ($0.name, $0.cell) }), "the optimizer")
-    try check(
-      keys, Dictionary(uniqueKeysWithValues: generators.map { ($0.name, $0.generator as Cell) }), "the generators")
+    guard position.epoch >= 0, position.batch >= 0, position.step >= 0 else {
+      throw TrainingError(description: "the position \(position) is none")
+    }
+    try check(moments, optimizer.cells, "the optimizer")
+    try check(keys, generators.map { ($0.name, $0.generator as Cell) }, "the generators")
     try model.load(saved)
     for entry in optimizer.cells { entry.cell.write(moments[entry.name]) }
     for entry in generators { if let key = keys[entry.name] { entry.generator.write(key) } }
@@ -167,21 +182,31 @@ public final class Trainer {
     self.score = score
   }
 
-  private func check(_ state: State, _ cells: [String: Cell], _ what: String) throws {
+  private func check(_ state: State, _ cells: [(name: String, cell: Cell)], _ what: String) throws {
+    let known = Dictionary(cells.map { ($0.name, $0.cell) }) { first, _ in first }
+    let given = Dictionary(state.entries.map { ($0.name, $0.tensor) }) { first, _ in first }
     var wrong: [String] = []
     for (name, tensor) in state.entries {
-      guard let cell = cells[name] else {
+      guard let cell = known[name] else {
         wrong.append("\(name) is unexpected")
         continue
       }
-      if let here = cell.read(), here.shape != tensor.shape || here.dtype != tensor.dtype {
-        wrong.append("\(name) is \(tensor.spec), here \(here.spec)")
+      if let here = cell.read()?.spec ?? parameterSpec(name), here.shape != tensor.shape || here.dtype != tensor.dtype {
+        wrong.append("\(name) is \(tensor.spec), here \(here)")
       }
     }
-    for (name, cell) in cells where state[name] == nil && cell.read() != nil { wrong.append("\(name) is missing") }
+    for (name, cell) in cells where given[name] == nil && cell.read() != nil { wrong.append("\(name) is missing") }
     if !wrong.isEmpty {
       throw TrainingError(description: "the state of \(what) does not fit: \(wrong.sorted().joined(separator: "; "))")
     }
+  }
+
+  /// What a cell that is empty before the first step will hold: like the parameter whose number its name ends with.
+  private func parameterSpec(_ name: String) -> TensorSpec? {
+    guard let last = name.split(separator: ".").last, let index = Int(last),
+      optimizer.parameters.indices.contains(index)
+    else { return nil }
+    return optimizer.parameters[index].read()?.spec
   }
 }
 
@@ -190,8 +215,9 @@ public func evaluate(
   _ model: any Module<Tensor, Tensor>, count: Int, batchSize: Int = 200,
   makeBatch: @escaping @Sendable (ArraySlice<Int>) throws -> ImageBatch
 ) throws -> TrainingScore {
+  let modes = ModuleTree(model).modes.map { ($0, $0.isTraining) }
   model.eval()
-  defer { model.train() }
+  defer { for (mode, wasTraining) in modes { mode.isTraining = wasTraining } }
   let stream = BatchStream(BatchOrder(count: count, batchSize: batchSize).batches(epoch: 0), make: makeBatch)
   var score = TrainingScore()
   while let batch = try stream.next() {

@@ -23,6 +23,8 @@ struct RunDescription: Codable {
   var scaling: ImageScaling
   var threads: Int
   var versions: [String: String]
+  /// The training images, by their number and a checksum of pixels and labels.
+  var images: ImagesMark
   /// The algorithms by which convolutions ran, so that the resumed run takes the same.
   var convolutions: [String: String]
   /// Of each complete epoch.
@@ -37,16 +39,39 @@ struct RunDescription: Codable {
   }
 }
 
+/// Tells sets of images apart.
+struct ImagesMark: Codable, Equatable {
+  var count: Int
+  var checksum: UInt32
+
+  init(_ set: LabeledImages) {
+    count = set.count
+    checksum = set.checksum
+  }
+}
+
 /// A network as a run has left it.
 struct SavedRun {
   let checkpoint: Checkpoint
   let description: RunDescription
 
   init(_ folder: String) throws {
-    checkpoint = try Checkpoint.latest(in: folder)
+    checkpoint = try Checkpoint.find(in: folder)
     description = try checkpoint.description()
-    ConvolutionChoices.remember(description.convolutions)
+    // What a file says is not to be relied on.
+    let (options, position) = (description.options, description.position)
+    let isSound =
+      RunLimits.epochs.contains(options.epochs) && RunLimits.batch.contains(options.batchSize)
+      && options.learningRate > 0 && options.learningRate.isFinite && options.drawn.count == 2
+      && options.drawn.allSatisfy(RunLimits.images.contains) && (0...options.epochs).contains(position.epoch)
+      && position.batch >= 0 && position.step >= 0 && description.scaling.deviation > 0
+      && (position.epoch == 0 || !description.history.isEmpty)
+    guard isSound else { throw FileError(checkpoint.folder, "describes a run that cannot be") }
+    if fitsMachine { ConvolutionChoices.remember(description.convolutions) }
   }
+
+  /// Whether results repeat here in their last bits.
+  var fitsMachine: Bool { description.versions == Machine.versions }
 
   /// The network with the saved weights.
   func model() throws -> Sequential {
@@ -61,6 +86,14 @@ struct SavedRun {
         checkpoint.folder, "does not fit the model \(description.options.model.rawValue). \(error)")
     }
   }
+}
+
+/// What numbers of a run may be.
+enum RunLimits {
+  static let epochs = 1...1_000_000
+  static let batch = 1...(1 << 24)
+  static let images = 1...10_000_000
+  static let threads = 0...4096
 }
 
 /// The images that a run trains on and is tested with.

@@ -51,13 +51,17 @@ struct Train: ParsableCommand {
 
   // Called by run(): what validate() throws would hide the names of unknown options.
   private func check() throws {
-    for (name, value) in [("--epochs", epochs), ("--batch-size", batchSize), ("--images", images)] {
-      if let value, value < 1 { throw ValidationError("\(name) is \(value), but must be 1 or more") }
+    for (name, value, allowed) in [
+      ("--epochs", epochs, RunLimits.epochs), ("--batch-size", batchSize, RunLimits.batch),
+      ("--images", images, RunLimits.images), ("--threads", threads, RunLimits.threads),
+    ] {
+      if let value, !allowed.contains(value) {
+        throw ValidationError("\(name) is \(value), but must be \(allowed.lowerBound) … \(allowed.upperBound)")
+      }
     }
     if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
       throw ValidationError("--learning-rate is \(learningRate), but must be a positive number")
     }
-    guard threads >= 0 else { throw ValidationError("--threads is \(threads), but must be 0 or more") }
     guard checkpointEvery >= 0 else {
       throw ValidationError("--checkpoint-every is \(checkpointEvery), but must be 0 or more")
     }
@@ -102,12 +106,17 @@ struct Train: ParsableCommand {
           "martlet: the run began with \(saved.description.threads) threads and goes on with \(Machine.threadCount): "
             + "its last bits may differ from those of an uninterrupted run")
       }
+      if !saved.fitsMachine {
+        printError(
+          "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
+            + "uninterrupted run")
+      }
       return try training(options, output: resume, saved: saved, report)
     }
     let network = model ?? .lenet
     let optimizer = optimizer ?? .adam
     let folder = output ?? "runs/\(network.rawValue)"
-    if !overwrite, (try? Checkpoint.latest(in: folder)) != nil {
+    if !overwrite, Checkpoint.exists(in: folder) {
       throw FileError(
         folder,
         "holds a run already; --resume \(folder) goes on with it, --overwrite begins anew, --output names another folder"

@@ -8,6 +8,7 @@ final class Training {
   private let report: Report
   private let interrupts = Interrupts()
   private let set: MNIST
+  private let mark: ImagesMark
   private let trainer: Trainer
   private let order: BatchOrder
   private let checkpointBatches: Int
@@ -31,6 +32,7 @@ final class Training {
     self.checkpointBatches = checkpointBatches
     self.threads = threads
     set = try images(options.data, folder: data, drawn: options.drawn, seed: options.seed)
+    mark = ImagesMark(set.train)
     let generator = Generator(seed: options.seed)
     model = options.model.make(generator)
     order = BatchOrder(
@@ -42,6 +44,15 @@ final class Training {
         options.learningRate, steps: options.epochs * order.batchCount, stepsPerEpoch: order.batchCount),
       generators: [("generator", generator)], compiled: options.moment == .compiled, detectsAnomaly: detectsAnomaly)
     if let saved {
+      guard mark == saved.description.images else {
+        throw FileError(
+          data ?? options.data.rawValue,
+          "does not hold the images of the run: \(mark.count) images, checksum \(mark.checksum), and the run began with "
+            + "\(saved.description.images.count), checksum \(saved.description.images.checksum)")
+      }
+      guard saved.description.position.batch <= order.batchCount else {
+        throw FileError(saved.checkpoint.folder, "describes a run that cannot be")
+      }
       history = saved.description.history
       do {
         try trainer.resume(
@@ -117,11 +128,7 @@ final class Training {
     trainedExamples += examples
     guard isComplete else {
       try save()
-      report.event(
-        "interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))])
-      report.conclude(
-        "stopped after step \(trainer.position.step); go on with: martlet train \(options.data.rawValue)"
-          + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
+      sayHowToGoOn()
       return false
     }
     let test = self.set.test
@@ -144,14 +151,17 @@ final class Training {
     try save()
     // Not a moment too late for a signal that came during the evaluation.
     if interrupts.signalNumber != nil, trainer.position.epoch < options.epochs {
-      report.event(
-        "interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))])
-      report.conclude(
-        "stopped after epoch \(trainer.position.epoch); go on with: martlet train \(options.data.rawValue)"
-          + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
+      sayHowToGoOn()
       return false
     }
     return true
+  }
+
+  private func sayHowToGoOn() {
+    report.event("interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))])
+    report.conclude(
+      "stopped after step \(trainer.position.step); go on with: martlet train \(options.data.rawValue)"
+        + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
   }
 
   var samplesPerSecond: Double { Double(trainedExamples) / max(1e-9, trainingSeconds) }
@@ -162,12 +172,11 @@ final class Training {
   private func save() throws {
     let description = RunDescription(
       options: options, position: trainer.position, score: trainer.score, scaling: .mnist, threads: threads,
-      versions: Machine.versions,
+      versions: Machine.versions, images: mark,
       convolutions: Dictionary(
         uniqueKeysWithValues: ConvolutionChoices.all.map { ($0.convolution, $0.algorithm) }), history: history)
-    let step = String(trainer.position.step)
-    let name = "step-" + String(repeating: "0", count: max(0, 8 - step.count)) + step
-    let checkpoint = try Checkpoint.write(trainer.state, description: description, to: output, name: name)
+    let checkpoint = try Checkpoint.write(
+      trainer.state(), description: description, to: output, step: trainer.position.step)
     report.event(
       "checkpoint", [("step", .integer(trainer.position.step)), ("path", .text(checkpoint.folder))])
   }

@@ -14,6 +14,9 @@ struct Evaluate: ParsableCommand {
   var json = false
 
   func run() throws {
+    guard RunLimits.threads.contains(threads) else {
+      throw ValidationError("--threads is \(threads), but must be 0 … \(RunLimits.threads.upperBound)")
+    }
     try reportingErrors {
       let saved = try SavedRun(folder)
       let options = saved.description.options
@@ -95,16 +98,22 @@ struct Demo: ParsableCommand {
 
   @Option(help: "The folder with the four files of MNIST.")
   var data: String?
-  @Option(help: "The folder for checkpoints.")
-  var output = "runs/demo"
+  @Option(help: "The folder for checkpoints. (default: runs/demo, begun anew each time)")
+  var output: String?
   @Option(help: "Of the weights, the order of the images and the drawn digits.")
   var seed = 1
   @Option(help: "Passes over the training images.")
   var epochs = 3
 
   func run() throws {
-    guard epochs >= 1 else { throw ValidationError("--epochs is \(epochs), but must be 1 or more") }
+    guard RunLimits.epochs.contains(epochs) else {
+      throw ValidationError("--epochs is \(epochs), but must be 1 … \(RunLimits.epochs.upperBound)")
+    }
     try reportingErrors {
+      if let output, Checkpoint.exists(in: output) {
+        throw FileError(output, "holds a run already; --output names another folder")
+      }
+      let output = output ?? "runs/demo"
       let report = Report(json: false, quiet: false)
       let name: DataName = data == nil ? .digits : .mnist
       let options = RunOptions(

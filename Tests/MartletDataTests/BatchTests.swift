@@ -73,8 +73,8 @@ import Testing
     #expect(try GrayImage(png: image.png()) == image)
   }
 
-  @Test func damageThrows() {
-    let whole = image.png()
+  @Test func damageThrows() throws {
+    let whole = try image.png()
     for length in 0..<whole.count - 12 {
       #expect(throws: FileError.self) { try GrayImage(png: Array(whole.prefix(length))) }
     }
@@ -88,6 +88,7 @@ import Testing
     }
     #expect(throws: FileError.self) { try GrayImage(png: whole, limit: 14) }
     #expect(throws: FileError.self) { try GrayImage(png: []) }
+    #expect(throws: FileError.self) { try GrayImage(rows: 0, columns: 3, pixels: []).png() }
   }
 
   /// Dark on bright, larger and off centre: the same digit in the middle.

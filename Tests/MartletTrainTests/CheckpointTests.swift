@@ -3,9 +3,9 @@ import Martlet
 import Testing
 
 @Suite struct CheckpointTests {
-  private func write(_ run: String, _ name: String = "step-1", keeping: Int = 2) throws -> Checkpoint {
+  private func write(_ run: String, _ step: Int = 1, keeping: Int = 2) throws -> Checkpoint {
     try Checkpoint.write(
-      [("model", State([("w", Tensor([1, 2, 3] as [Float]))]))], description: ["a": 1], to: run, name: name,
+      [("model", State([("w", Tensor([1, 2, 3] as [Float]))]))], description: ["a": 1], to: run, step: step,
       keeping: keeping)
   }
 
@@ -22,19 +22,37 @@ import Testing
 
   @Test func newestStay() throws {
     let folder = try Folder()
-    for step in 1...5 { _ = try write(folder.path, "step-\(step)") }
-    _ = try write(folder.path, "step-5")
+    for step in 1...5 { _ = try write(folder.path, step) }
+    _ = try write(folder.path, 5)
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-    #expect(names == ["latest", "step-5", "step-5-2"])
-    #expect(try Checkpoint.latest(in: folder.path).folder.hasSuffix("step-5-2"))
+    #expect(names == ["latest", "step-00000005", "step-00000005-2"])
+    #expect(try Checkpoint.latest(in: folder.path).folder.hasSuffix("step-00000005-2"))
   }
 
   @Test func whatOthersPutThereStays() throws {
     let folder = try Folder()
+    let first = try write(folder.path)
+    try FileManager.default.copyItem(atPath: first.folder, toPath: folder.path + "/best")
+    try FileManager.default.createDirectory(atPath: folder.path + "/step-export", withIntermediateDirectories: true)
+    try FileManager.default.copyItem(
+      atPath: first.folder + "/model.safetensors", toPath: folder.path + "/step-export/model.safetensors")
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.path + "/step-00000099", withDestinationPath: folder.path + "/best")
     try FileManager.default.createDirectory(atPath: folder.path + "/step-mine", withIntermediateDirectories: true)
     try "x".write(toFile: folder.path + "/step-mine/notes.md", atomically: true, encoding: .utf8)
-    for step in 1...3 { _ = try write(folder.path, "step-\(step)", keeping: 1) }
+    for step in 1...3 { _ = try write(folder.path, step, keeping: 1) }
     #expect(FileManager.default.fileExists(atPath: folder.path + "/step-mine/notes.md"))
+    #expect(FileManager.default.fileExists(atPath: folder.path + "/step-export/model.safetensors"))
+    #expect(try Checkpoint(folder: folder.path + "/best").state("model")["w"]!.floats == [1, 2, 3])
+    #expect(try Checkpoint.find(in: folder.path + "/best").folder.hasSuffix("best"))
+    #expect(!FileManager.default.fileExists(atPath: first.folder))
+  }
+
+  @Test func numbersThatAreNoneComeBack() throws {
+    let folder = try Folder()
+    try Checkpoint.write([], description: [Double.nan, .infinity, 1], to: folder.path, step: 1)
+    let found: [Double] = try Checkpoint.latest(in: folder.path).description()
+    #expect(found[0].isNaN && found[1] == .infinity && found[2] == 1)
   }
 
   /// Every file cut short at every length, and every byte changed: an error with the file's name, never other numbers.
@@ -90,9 +108,9 @@ import Testing
     _ = try write(folder.path)
     #expect(
       !reason {
-        _ = try Checkpoint.write([("model", State([]))], description: Unencodable(), to: folder.path, name: "step-2")
+        _ = try Checkpoint.write([("model", State([]))], description: Unencodable(), to: folder.path, step: 2)
       }.isEmpty)
     #expect(try Checkpoint.latest(in: folder.path).state("model")["w"]!.floats == [1, 2, 3])
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["latest", "step-1"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["latest", "step-00000001"])
   }
 }

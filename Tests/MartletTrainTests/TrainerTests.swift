@@ -13,7 +13,7 @@ import Testing
   }
 
   private func bytes(_ trainer: Trainer) -> [[UInt8]] {
-    trainer.state.flatMap { part in
+    try! trainer.state().flatMap { part in
       part.state.entries.map { entry in entry.tensor.withUnsafeBytes { [UInt8]($0) } ?? [] }
     }
   }
@@ -27,7 +27,7 @@ import Testing
       let first = makeTrainer(compiled: compiled, sgd: sgd)
       try run(first, steps: stop)
       let folder = try Folder()
-      let saved = try Checkpoint.write(first.state, description: first.position, to: folder.path, name: "step")
+      let saved = try Checkpoint.write(first.state(), description: first.position, to: folder.path, step: 1)
       let second = makeTrainer(compiled: compiled, sgd: sgd)
       try second.resume(
         model: saved.state("model"), optimizer: saved.state("optimizer"), generators: saved.state("generators"),
@@ -37,6 +37,15 @@ import Testing
       #expect(whole.position == second.position)
       #expect(whole.score == second.score)
     }
+  }
+
+  @Test func evaluationKeepsModes() throws {
+    let trainer = makeTrainer(compiled: false)
+    let train = digits.train
+    trainer.model.eval()
+    _ = try evaluate(trainer.model, count: 10) { train.batch($0) }
+    #expect((trainer.model as! Small).dropout.mode.isTraining == false)
+    #expect(trainer.generators.count == 1)
   }
 
   @Test func momentsAgree() throws {
@@ -73,7 +82,7 @@ import Testing
     wrong.entries[1].name = "fc9.bias"
     let text = reason {
       try trainer.resume(
-        model: wrong, optimizer: trainer.state[1].state, generators: trainer.state[2].state, position: .init(),
+        model: wrong, optimizer: trainer.state()[1].state, generators: trainer.state()[2].state, position: .init(),
         score: .init())
     }
     #expect(text.contains("missing: fc1.bias") && text.contains("unexpected: fc9.bias"), "\(text)")
@@ -81,7 +90,7 @@ import Testing
     let moments = reason {
       try trainer.resume(
         model: model, optimizer: State([("m.0", Tensor.zeros([3])), ("what", Tensor.zeros([1]))]),
-        generators: trainer.state[2].state, position: .init(), score: .init())
+        generators: trainer.state()[2].state, position: .init(), score: .init())
     }
     #expect(moments.contains("m.0 is float32[3]") && moments.contains("what is unexpected"), "\(moments)")
     #expect(moments.contains("rate is missing"), "\(moments)")
@@ -93,7 +102,9 @@ import Testing
     let parameter = trainer.optimizer.parameters[0]
     parameter.value = parameter.value * Double.infinity
     let text = reason { try run(trainer, steps: 1) }
-    #expect(text.contains("nan at step 1 (epoch 1, batch 1)"), "\(text)")
+    #expect(text.hasPrefix("the loss is NaN at step 1 (epoch 1, batch 1)"), "\(text)")
+    // What that step has left is not worth saving.
+    #expect(reason { _ = try trainer.state() }.contains("nothing to save"))
   }
 }
 

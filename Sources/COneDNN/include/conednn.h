@@ -13,6 +13,7 @@ enum { DN_F32 = 0, DN_BF16 = 1, DN_F16 = 2 };  // result and operands alike; acc
 
 typedef struct { int32_t major, minor, patch; } dn_version_t;
 dn_version_t dn_version(void);                 // of the library at run time
+void dn_thread_end(void);                      // frees what the calling thread keeps
 bool dn_available(void);                       // false: built without oneDNN; every other call fails with a status
 
 // c[batch, m, n] = a[batch, m, k] @ b[batch, k, n]; strides in elements. One of row and column stride must be 1.
@@ -45,7 +46,7 @@ typedef struct {
   int32_t direction, algorithm;
   int32_t channels_last;                       // of x and y: the channels are adjacent
   int32_t dtype, axes, threads;
-  int32_t bias, reserved;                      // forward: a vector of outputs is added
+  int32_t bias, precise;                       // forward: a vector of outputs is added; precise is not read
   int64_t n, groups, channels, outputs;
   int64_t size[3], kernel[3], out[3], stride[3], dilation[3], low[3], high[3];
 } dn_convolution_spec;
@@ -53,7 +54,6 @@ typedef struct {
 typedef struct dn_convolution dn_convolution;
 int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution *_Nullable *_Nonnull handle);
 size_t dn_convolution_workspace(const dn_convolution *handle);   // bytes, 64-byte aligned
-const char *dn_convolution_name(const dn_convolution *handle);   // of the implementation
 // Reads two of x, w and y and writes the third, as the direction says.
 int32_t dn_convolution_execute(dn_convolution *handle, void *x, void *w, const void *_Nullable bias, void *y,
                                void *_Nullable workspace);

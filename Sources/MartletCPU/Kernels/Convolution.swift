@@ -24,14 +24,14 @@ private func convolve(
   let (a, b, c) = (arguments.shape(0), arguments.shape(1), output.shape)
   if c.elementCount == 0 { return .ok }
   // oneDNN takes images with their channels next to each other as they are, if both are so.
-  let last = [0, 1].map { Order.isChannelsLast(arguments.shape($0), arguments.strides($0)) }
-  let outputIsLast = Order.isChannelsLast(c, arguments.outputStrides())
   let isRowMajor = arguments.outputStrides() == c.contiguousStrides
-  let areLast =
-    switch result {
-    case .w: last[0] && last[1]
-    case .x, .y: last[0] && outputIsLast
-    }
+  let areLast: Bool
+  if arguments.isContiguous(0), result == .w ? arguments.isContiguous(1) : isRowMajor {
+    areLast = false
+  } else {
+    let other = result == .w ? (b, arguments.strides(1)) : (c, arguments.outputStrides())
+    areLast = Order.isChannelsLast(a, arguments.strides(0)) && Order.isChannelsLast(other.0, other.1)
+  }
   guard let first = areLast ? Dense(arguments, 0, as: ()) : Dense(arguments, 0),
     let second = areLast && result == .w ? Dense(arguments, 1, as: ()) : Dense(arguments, 1)
   else { return .library(Int64(CK_NO_MEMORY)) }
@@ -67,18 +67,30 @@ private func convolve(
   }
   // Without oneDNN: columns of row-major operands.
   sizes.areChannelsLast = false
-  guard let rowMajorA = Dense(arguments, 0), let rowMajorB = Dense(arguments, 1),
-    let storage = Storage(bytes: output.byteCount)
-  else { return .library(Int64(CK_NO_MEMORY)) }
-  defer { withExtendedLifetime((rowMajorA, rowMajorB, storage)) {} }
-  let target = isRowMajor ? out : storage.pointer
-  switch result {
-  case .y: operands = ConvolutionOperands(x: rowMajorA.pointer, w: rowMajorB.pointer, y: target, bias: bias?.pointer)
-  case .x: operands = ConvolutionOperands(x: target, w: rowMajorB.pointer, y: rowMajorA.pointer)
-  case .w: operands = ConvolutionOperands(x: rowMajorA.pointer, w: target, y: rowMajorB.pointer)
+  var copies: [Dense] = []
+  if areLast {
+    guard let rowMajorA = Dense(arguments, 0), let rowMajorB = Dense(arguments, 1) else {
+      return .library(Int64(CK_NO_MEMORY))
+    }
+    copies = [rowMajorA, rowMajorB]
   }
-  if isEmpty { target.initializeMemory(as: UInt8.self, repeating: 0, count: output.byteCount) }
-  let status = isEmpty && bias == nil ? .ok : ConvolutionColumns(sizes).run(operands)
+  let storage = isRowMajor ? nil : Storage(bytes: output.byteCount)
+  guard isRowMajor || storage != nil else { return .library(Int64(CK_NO_MEMORY)) }
+  defer { withExtendedLifetime((copies, storage)) {} }
+  let left = copies.first?.pointer ?? first.pointer
+  let right = copies.last?.pointer ?? second.pointer
+  let target = storage?.pointer ?? out
+  switch result {
+  case .y: operands = ConvolutionOperands(x: left, w: right, y: target, bias: bias?.pointer)
+  case .x: operands = ConvolutionOperands(x: target, w: right, y: left)
+  case .w: operands = ConvolutionOperands(x: left, w: target, y: right)
+  }
+  var status = KernelStatus.ok
+  if isEmpty {
+    ConvolutionColumns(sizes).runEmpty(operands, bytes: output.byteCount, target)
+  } else {
+    status = ConvolutionColumns(sizes).run(operands)
+  }
   if !isRowMajor {
     var nd = ck_nd(c)
     nd.set(0, c, arguments.outputStrides(), to: c)

@@ -43,13 +43,13 @@ private func pooling(
 ) -> KernelStatus {
   if out.elementCount == 0 { return .ok }
   var geometry = ck_window()
-  fill(&geometry, \.size, Shape(input[2...]), missing: 1)
-  fill(&geometry, \.out, Shape(out[2...]), missing: 1)
-  fill(&geometry, \.kernel, window.kernel, missing: 1)
-  fill(&geometry, \.stride, window.stride, missing: 1)
-  fill(&geometry, \.dilation, window.dilation, missing: 1)
-  fill(&geometry, \.low, window.low, missing: 0)
-  fill(&geometry, \.high, window.high, missing: 0)
+  geometry.size = spatial(Shape(input[2...]), missing: 1)
+  geometry.out = spatial(Shape(out[2...]), missing: 1)
+  geometry.kernel = spatial(window.kernel, missing: 1)
+  geometry.stride = spatial(window.stride, missing: 1)
+  geometry.dilation = spatial(window.dilation, missing: 1)
+  geometry.low = spatial(window.low, missing: 0)
+  geometry.high = spatial(window.high, missing: 0)
   return widened(arguments) { dtype, result, x in
     body(dtype, &geometry, Int64(input[0] * input[1]), result, x)
   }

@@ -86,7 +86,7 @@ public func withDevice<R>(_ device: Device, _ body: () throws -> R) rethrows -> 
 
 /// Lets operations called in `body` use `count` threads; 0 means all.
 public func withThreads<R>(_ count: Int, _ body: () throws -> R) rethrows -> R {
-  try Context.with({ $0.pointee.threads = Int32(max(0, count)) }, body)
+  try Context.with({ $0.pointee.threads = Int32(clamping: max(0, count)) }, body)
 }
 
 /// Runs `body` without recording operations for gradients; a `grad` inside `body` works as ever.

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Turns the cells that a captured function reads into inputs, and those that it writes into outputs.
 package final class CaptureFrame: StateFrame {
   let builder: ProgramBuilder
@@ -108,6 +110,7 @@ final class Capture {
   let cleared: [Cell]
   let guards: [CaptureFrame.Guard]
   let structure: [TreeStructure]
+  private let isPrecise = Capture.isPreciseHere
   let specs: [TensorSpec]
   /// For each of `stateInputs` whether the program writes it or its gradient.
   private let trains: [Bool]
@@ -213,6 +216,9 @@ final class Capture {
     if !inMaps, drawsSharedKeys { return false }
     guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
-    return guards.allSatisfy { $0.holds }
+    return isPrecise == Capture.isPreciseHere && guards.allSatisfy { $0.holds }
   }
+
+  /// Whether `withPreciseConvolutions` is around the caller: a program is only valid for what it was captured in.
+  private static var isPreciseHere: Bool { ck_flags() & UInt32(CK_PRECISE) != 0 }
 }

@@ -67,7 +67,7 @@ extension Tensor {
     mutating get {
       guard isKnownUniquelyReferenced(&node) else { return false }
       ck_own_alone(Unmanaged.passUnretained(node).toOpaque())
-      return node.trace == nil && node.strides == nil && isKnownUniquelyReferenced(&node.storage)
+      return node.trace == nil && isKnownUniquelyReferenced(&node.storage)
         && node.storage.unsafelyUnwrapped.isPooled
     }
   }

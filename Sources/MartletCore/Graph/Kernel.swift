@@ -192,12 +192,13 @@ package enum Kernels {
     var outputs: [Tensor] = []
     outputs.reserveCapacity(specs.count)
     for (position, spec) in specs.enumerated() {
+      let strides = strides ?? Order.strides(O.self, spec, inputs)
       if !reusable.isEmpty, let source = op.takeover(output: position), reusable[source],
-        inputs[source].spec == spec, inputs[source].isContiguous
+        inputs[source].spec == spec, inputs[source].node.strides == strides
       {
         outputs.append(inputs[source])
       } else {
-        outputs.append(try Tensor.uninitialized(spec, strides: strides ?? Order.strides(O.self, spec, inputs)))
+        outputs.append(try Tensor.uninitialized(spec, strides: strides))
       }
     }
     let status: KernelStatus = withExtendedLifetime((inputs, outputs)) {

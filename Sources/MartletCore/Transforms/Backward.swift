@@ -321,7 +321,8 @@ extension Tensor {
     }
     let pass = BackwardPass(retainsGraph: retainGraph) { leaf, gradient in
       GradientLocks.accumulate(gradient, into: leaf.gradientCell(0))
-      if let onReady, let parameter = leaf.watch?.parameter { onReady(parameter, parameter.grad!) }
+      // A gradient that is an error tensor is not kept.
+      if let onReady, let parameter = leaf.watch?.parameter, let sum = parameter.grad { onReady(parameter, sum) }
     }
     pass.run(from: [(record, Int(tensor.node.output), seed)])
   }

@@ -54,10 +54,11 @@ public struct ConvolutionWindow: Hashable, Sendable, CustomStringConvertible {
         .misuse("the window has \(axes) spatial axes", rule: "1, 2 or 3, the same for stride, dilation and padding"))
     }
     for axis in 0..<axes {
-      guard stride[axis] >= 1 else { throw OpError(.count(name: "stride", stride[axis], allowed: "1 or more")) }
-      guard dilation[axis] >= 1 else { throw OpError(.count(name: "dilation", dilation[axis], allowed: "1 or more")) }
-      guard (0...Int(Int32.max)).contains(low[axis]), (0...Int(Int32.max)).contains(high[axis]) else {
-        throw OpError(.count(name: "padding", Swift.min(low[axis], high[axis]), allowed: "0 or more"))
+      for (name, value, least) in [
+        ("stride", stride[axis], 1), ("dilation", dilation[axis], 1), ("padding", low[axis], 0),
+        ("padding", high[axis], 0),
+      ] where value < least || value > Int(Int32.max) {
+        throw OpError(.count(name: name, value, allowed: "\(least) … \(Int32.max)"))
       }
     }
     guard groups >= 1 else { throw OpError(.count(name: "groups", groups, allowed: "1 or more")) }

@@ -50,7 +50,7 @@ public struct PoolingWindow: Hashable, Sendable, CustomStringConvertible {
     var result = size
     for axis in 0..<axes {
       guard kernel[axis] >= 1, kernel[axis] <= Int(Int32.max) else {
-        throw OpError(.count(name: isAdaptive ? "outputSize" : "kernelSize", kernel[axis], allowed: "1 or more"))
+        throw OpError(.count(name: isAdaptive ? "outputSize" : "kernelSize", kernel[axis], allowed: "1 … \(Int32.max)"))
       }
       if isAdaptive {
         guard size[axis] > 0 else { throw OpError(.emptyReduction(axis: axis + 2)) }
@@ -58,20 +58,20 @@ public struct PoolingWindow: Hashable, Sendable, CustomStringConvertible {
         continue
       }
       guard (1...Int(Int32.max)).contains(stride[axis]) else {
-        throw OpError(.count(name: "stride", stride[axis], allowed: "1 or more"))
+        throw OpError(.count(name: "stride", stride[axis], allowed: "1 … \(Int32.max)"))
       }
       guard (1...Int(Int32.max)).contains(dilation[axis]) else {
-        throw OpError(.count(name: "dilation", dilation[axis], allowed: "1 or more"))
+        throw OpError(.count(name: "dilation", dilation[axis], allowed: "1 … \(Int32.max)"))
       }
       let reach = dilation[axis] * (kernel[axis] - 1) + 1
-      for padding in [low[axis], high[axis]] where padding < 0 || padding * 2 > reach {
+      for padding in [low[axis], high[axis]] where padding < 0 || padding > reach / 2 {
         throw OpError(
           .misuse(
             "the padding is \(padding) for a window of \(reach)", rule: "0 ≤ padding ≤ half of the window",
             remedy: "padded(_:) before pooling, or a larger kernelSize"))
       }
-      let padded = size[axis] + low[axis] + high[axis]
-      guard padded >= reach, size[axis] > 0 else {
+      let (padded, overflow) = size[axis].addingReportingOverflow(low[axis] + high[axis])
+      guard !overflow, padded >= reach, size[axis] > 0 else {
         throw OpError(
           .misuse(
             "a window of \(reach) does not fit into \(size[axis]) with padding \(low[axis]) and \(high[axis])",
@@ -81,6 +81,20 @@ public struct PoolingWindow: Hashable, Sendable, CustomStringConvertible {
       var count = (padded - reach + (ceilMode ? stride[axis] - 1 : 0)) / stride[axis] + 1
       // Every window begins inside the input or its left padding.
       if ceilMode, (count - 1) * stride[axis] >= size[axis] + low[axis] { count -= 1 }
+      // Windows with gaps may step over all elements.
+      if dilation[axis] > 1, low[axis] > 0 || high[axis] > 0 || ceilMode {
+        for o in 0..<count {
+          let start = o * stride[axis] - low[axis]
+          // The first tap at or behind the first element.
+          let skipped = start >= 0 ? 0 : (-start + dilation[axis] - 1) / dilation[axis]
+          guard skipped < kernel[axis], start + skipped * dilation[axis] < size[axis] else {
+            throw OpError(
+              .misuse(
+                "window \(o) of size \(kernel[axis]) with dilation \(dilation[axis]) sees no element of \(size[axis])",
+                rule: "each window sees an element", remedy: "a smaller dilation or padding"))
+          }
+        }
+      }
       result[axis] = count
     }
     return result
