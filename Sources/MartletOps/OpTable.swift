@@ -5,7 +5,9 @@ package enum OpTable: Int, CaseIterable {
   case detach = 1
   case add, subtract, multiply, divide, maximum, minimum, power
   case compare, logic, logicalNot, select
+  case atan2, remainder, floorDivide
   case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
+  case expm1, exp2, log1p, log2, log10, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erf, round
   case cast, copyTo
   case sum, mean, max, argMax
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
@@ -31,6 +33,9 @@ package enum OpTable: Int, CaseIterable {
     case .logic: Logic.self
     case .logicalNot: LogicalNot.self
     case .select: Select.self
+    case .atan2: Atan2.self
+    case .remainder: Remainder.self
+    case .floorDivide: FloorDivide.self
     case .negate: Negate.self
     case .abs: Abs.self
     case .sign: Sign.self
@@ -42,6 +47,22 @@ package enum OpTable: Int, CaseIterable {
     case .relu: Relu.self
     case .sin: Sin.self
     case .cos: Cos.self
+    case .expm1: Expm1.self
+    case .exp2: Exp2.self
+    case .log1p: Log1p.self
+    case .log2: Log2.self
+    case .log10: Log10.self
+    case .tan: Tan.self
+    case .asin: Asin.self
+    case .acos: Acos.self
+    case .atan: Atan.self
+    case .sinh: Sinh.self
+    case .cosh: Cosh.self
+    case .asinh: Asinh.self
+    case .acosh: Acosh.self
+    case .atanh: Atanh.self
+    case .erf: Erf.self
+    case .round: Round.self
     case .cast: Cast.self
     case .copyTo: CopyTo.self
     case .sum: Sum.self

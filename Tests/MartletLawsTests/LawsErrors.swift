@@ -16,12 +16,15 @@ extension OpTable {
     let op = exampleOp
     switch self {
     case .detach, .cast, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
-    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare:
+    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .atan2, .remainder,
+      .floorDivide:
       var wrong = [
         WrongCase(op, [f([2]), f([3])]), WrongCase(op, [f([2]), f([2], .float64)]), WrongCase(op, [f([2])]),
         WrongCase(op, [f([2, 3]), f([2])]),
       ]
-      if self == .divide || self == .power { wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)])) }
+      if self == .divide || self == .power || self == .atan2 {
+        wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)]))
+      }
       return wrong
     case .logic: return [WrongCase(op, [f([2]), f([2])]), WrongCase(op, [f([2], .bool), f([3], .bool)])]
     case .select:
@@ -32,8 +35,10 @@ extension OpTable {
       ]
     case .negate, .abs, .sign: return [WrongCase(op, [f([2], .bool)])]
     case .logicalNot: return [WrongCase(op, [f([2])])]
-    case .relu: return [WrongCase(op, [f([2], .bool)])]
-    case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos:
+    case .relu, .round: return [WrongCase(op, [f([2], .bool)])]
+    case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos,
+      .atan,
+      .sinh, .cosh, .asinh, .acosh, .atanh, .erf:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]

@@ -86,9 +86,12 @@ extension OpTable {
   /// The cases of a row.
   var cases: [OpCase] {
     switch self {
-    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .logic, .select: binaryCases
+    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .logic, .select, .atan2, .remainder,
+      .floorDivide:
+      binaryCases
     case .logicalNot, .negate, .abs, .sign, .exp, .log, .sqrt, .tanh, .sigmoid, .relu, .sin, .cos, .cast, .copyTo,
-      .detach:
+      .detach, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos, .atan, .sinh, .cosh, .asinh, .acosh, .atanh,
+      .erf, .round:
       unaryCases
     case .sum, .mean, .max, .argMax: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
