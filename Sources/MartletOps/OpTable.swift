@@ -8,11 +8,12 @@ package enum OpTable: Int, CaseIterable {
   case atan2, remainder, floorDivide
   case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
   case expm1, exp2, log1p, log2, log10, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erf, round
+  case silu, gelu
   case cast, copyTo
-  case sum, mean, max, argMax
+  case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
-  case matmul, softmax, crossEntropy
+  case matmul, softmax, logSoftmax, crossEntropy
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case maxPool, unpool, averagePool, averagePoolGradient
   case randomBits, randomUniform, randomNormal
@@ -63,12 +64,16 @@ package enum OpTable: Int, CaseIterable {
     case .atanh: Atanh.self
     case .erf: Erf.self
     case .round: Round.self
+    case .silu: Silu.self
+    case .gelu: Gelu.self
     case .cast: Cast.self
     case .copyTo: CopyTo.self
     case .sum: Sum.self
     case .mean: Mean.self
     case .max: Max.self
+    case .min: Min.self
     case .argMax: ArgMax.self
+    case .cumsum: Cumsum.self
     case .contiguous: Contiguous.self
     case .reshape: Reshape.self
     case .permute: Permute.self
@@ -86,6 +91,7 @@ package enum OpTable: Int, CaseIterable {
     case .takeUpdate: TakeUpdate.self
     case .matmul: Matmul.self
     case .softmax: Softmax.self
+    case .logSoftmax: LogSoftmax.self
     case .crossEntropy: CrossEntropy.self
     case .convolution: Convolution.self
     case .convolutionInputGradient: ConvolutionInputGradient.self

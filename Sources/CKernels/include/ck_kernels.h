@@ -73,6 +73,9 @@ int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out
 // Position in row-major order over the reduced dimensions; the first on ties; NaN wins.
 int32_t ck_argmax(int32_t dtype, const ck_reduce_nd *nd, int64_t *out, const void *a, bool minimum);
 
+// out[o,i,k] = a[o,0,k] + … + a[o,i,k], or from the end; contiguous [outer, n, inner]. Output dtype: I64 for integers.
+int32_t ck_cumsum(int32_t dtype, int64_t outer, int64_t n, int64_t inner, bool reversed, void *out, const void *a);
+
 // MARK: indexing, on contiguous data. index_dtype: CK_I64 or CK_I32.
 
 // out, idx: [outer, count, inner], a: [outer, axis, inner]; out[o,j,i] = a[o, idx[o,j,i], i].

@@ -30,6 +30,8 @@ func registerElementwise() {
   unary(Acosh.self, CK_ACOSH)
   unary(Atanh.self, CK_ATANH)
   unary(Erf.self, CK_ERF)
+  unary(Silu.self, CK_SILU)
+  unary(Gelu.self) { $0.approximate ? CK_GELU_TANH : CK_GELU }
   unary(Round.self) { CK_FLOOR + $0.kind.rawValue }  // the same order as CK_FLOOR …
   binary(Add.self, CK_ADD)
   binary(Subtract.self, CK_SUB)

@@ -67,6 +67,9 @@ extension OpTable {
     case .atanh: unary(Atanh(), .between(-0.9, 0.9), [])
     case .erf: unary(Erf(), .between(-3, 3), [])
     case .round: Round.Kind.allCases.flatMap { unary(Round(kind: $0), .between(-5, 5), integerTypes) + halves($0) }
+    case .silu: unary(Silu(), .between(-5, 5), []).map { $0.loosened(4) }
+    case .gelu:
+      [false, true].flatMap { unary(Gelu(approximate: $0), .between(-4, 4), []).map { $0.loosened(4) } }
     case .logicalNot: forms(.bool, .below(2)).map { OpCase(LogicalNot(), [$0], .none) }
     case .detach: allTypes.flatMap { forms($0, .grid(0)).map { OpCase(Detach(), [$0], .none) } }
     case .copyTo: copies
