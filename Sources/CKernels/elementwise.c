@@ -177,7 +177,7 @@ static int32_t wide_dtype(int32_t dtype) { return ck_is_half(dtype) ? CK_F32 : d
 
 static int64_t unary_grain(int32_t op, int32_t dtype) {
   const bool heavy = op == CK_EXP || op == CK_LOG || op == CK_TANH || op == CK_SIGMOID || op == CK_ERF ||
-                     op == CK_SIN || op == CK_COS;
+                     op == CK_SIN || op == CK_COS || op >= CK_EXPM1;
   return !heavy ? CK_GRAIN : dtype == CK_F64 ? 2048 : 8192;
 }
 
@@ -231,7 +231,7 @@ int32_t ck_binary(int32_t op, int32_t dtype, const ck_nd *nd, void *out, const v
   operand(&j, 0, out, dtype, true);
   operand(&j, 1, a, dtype, true);
   operand(&j, 2, b, dtype, true);
-  return run(&j, nd, op == CK_POW ? 2048 : CK_GRAIN);
+  return run(&j, nd, op >= CK_POW ? 2048 : CK_GRAIN);
 }
 
 int32_t ck_binary_flat(int32_t op, int32_t dtype, int64_t count, void *out, const void *a, int32_t step_a,

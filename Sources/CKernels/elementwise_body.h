@@ -22,7 +22,8 @@
   UNARY(square_##t, T, LOOP, x * x)                                 \
   UNARY(relu_##t, T, LOOP, x < 0 ? 0 : x)                           \
   UNARY(floor_##t, T, LOOP, __builtin_elementwise_floor(x))         \
-  UNARY(ceil_##t, T, LOOP, __builtin_elementwise_ceil(x))
+  UNARY(ceil_##t, T, LOOP, __builtin_elementwise_ceil(x))           \
+  UNARY(trunc_##t, T, LOOP, __builtin_elementwise_trunc(x))
 FLOAT_UNARY(f32, float)
 FLOAT_UNARY(f64, double)
 UNARY(round_f32, float, LOOP, __builtin_rintf(x))
@@ -39,6 +40,33 @@ UNARY(sigmoid_f64, double, PLAIN, (x < 0 ? exp(x) : 1) / (1 + exp(-fabs(x))))
 UNARY(sin_f64, double, PLAIN, sin(x))
 UNARY(cos_f64, double, PLAIN, cos(x))
 UNARY(erf_f64, double, PLAIN, erf(x))
+UNARY(expm1_f32, float, LOOP, L(expm1_)(x))
+UNARY(expm1_f64, double, PLAIN, expm1(x))
+UNARY(log1p_f32, float, LOOP, L(log1p_)(x))
+UNARY(log1p_f64, double, PLAIN, log1p(x))
+UNARY(silu_f32, float, LOOP, x * L(sigmoid_)(x))
+UNARY(silu_f64, double, PLAIN, x * ((x < 0 ? exp(x) : 1) / (1 + exp(-fabs(x)))))
+UNARY(gelu_f32, float, LOOP, L(gelu_)(x))
+UNARY(gelu_f64, double, PLAIN, 0.5 * x * (1 + erf(x * 0.70710678118654752440)))
+UNARY(gelu_tanh_f32, float, LOOP, L(gelu_tanh_)(x))
+UNARY(gelu_tanh_f64, double, PLAIN, 0.5 * x * (1 + tanh(0.79788456080286535588 * x * (1 + 0.044715 * x * x))))
+
+// Functions that are rare in networks, by libm.
+#define LIBM(name)                              \
+  UNARY(name##_f32, float, PLAIN, name##f(x))   \
+  UNARY(name##_f64, double, PLAIN, name(x))
+LIBM(exp2)
+LIBM(log2)
+LIBM(log10)
+LIBM(tan)
+LIBM(asin)
+LIBM(acos)
+LIBM(atan)
+LIBM(sinh)
+LIBM(cosh)
+LIBM(asinh)
+LIBM(acosh)
+LIBM(atanh)
 
 // Blocks with an argument beyond the reduction's range take libm for those elements.
 #define PERIODIC(name, quadrant, libm)                                                      \
@@ -101,7 +129,12 @@ static const ck_loop L(unary)[CK_UNARY_OPS][CK_DTYPES] = {
   [CK_SQRT] = {FLOATS(sqrt)}, [CK_RSQRT] = {FLOATS(rsqrt)}, [CK_RECIPROCAL] = {FLOATS(reciprocal)},
   [CK_TANH] = {FLOATS(tanh)}, [CK_SIGMOID] = {FLOATS(sigmoid)}, [CK_SIN] = {FLOATS(sin)}, [CK_COS] = {FLOATS(cos)},
   [CK_ERF] = {FLOATS(erf)}, [CK_FLOOR] = {COPIES, FLOATS(floor)}, [CK_CEIL] = {COPIES, FLOATS(ceil)},
-  [CK_ROUND] = {COPIES, FLOATS(round)}, [CK_LOGICAL_NOT] = {[CK_BOOL] = L(not_bool)},
+  [CK_ROUND] = {COPIES, FLOATS(round)}, [CK_TRUNC] = {COPIES, FLOATS(trunc)},
+  [CK_EXPM1] = {FLOATS(expm1)}, [CK_EXP2] = {FLOATS(exp2)}, [CK_LOG1P] = {FLOATS(log1p)}, [CK_LOG2] = {FLOATS(log2)},
+  [CK_LOG10] = {FLOATS(log10)}, [CK_TAN] = {FLOATS(tan)}, [CK_ASIN] = {FLOATS(asin)}, [CK_ACOS] = {FLOATS(acos)},
+  [CK_ATAN] = {FLOATS(atan)}, [CK_SINH] = {FLOATS(sinh)}, [CK_COSH] = {FLOATS(cosh)}, [CK_ASINH] = {FLOATS(asinh)},
+  [CK_ACOSH] = {FLOATS(acosh)}, [CK_ATANH] = {FLOATS(atanh)}, [CK_SILU] = {FLOATS(silu)}, [CK_GELU] = {FLOATS(gelu)},
+  [CK_GELU_TANH] = {FLOATS(gelu_tanh)}, [CK_LOGICAL_NOT] = {[CK_BOOL] = L(not_bool)},
 };
 #undef abs_u8
 #undef abs_u32
@@ -143,7 +176,19 @@ static const ck_loop L(unary)[CK_UNARY_OPS][CK_DTYPES] = {
       if (e & 1) result *= power;                                                                      \
     return (T)result;                                                                                  \
   }                                                                                                    \
-  BINARY(pow_##t, T, T, PLAIN, L(ipow_##t)(x, y))
+  BINARY(pow_##t, T, T, PLAIN, L(ipow_##t)(x, y))                                                      \
+  static inline T L(imod_##t)(T x, T y) {                                                              \
+    if (y == 0 || ((T)-1 < 0 && y == (T)-1)) return 0;                                                 \
+    const T r = (T)(x % y);                                                                            \
+    return r != 0 && (r < 0) != (y < 0) ? (T)(r + y) : r;                                              \
+  }                                                                                                    \
+  static inline T L(ifloor_##t)(T x, T y) {                                                            \
+    if (y == 0) return 0;                                                                              \
+    if ((T)-1 < 0 && y == (T)-1) return (T)((U)0 - (U)x);                                              \
+    return (T)(x / y - (x % y != 0 && (x < 0) != (y < 0)));                                            \
+  }                                                                                                    \
+  BINARY(rem_##t, T, T, PLAIN, L(imod_##t)(x, y))                                                      \
+  BINARY(floordiv_##t, T, T, PLAIN, L(ifloor_##t)(x, y))
 INTEGER(i8, int8_t, uint32_t)
 INTEGER(i16, int16_t, uint32_t)
 INTEGER(i32, int32_t, uint32_t)
@@ -158,6 +203,25 @@ BINARY(div_f32, float, float, LOOP, x / y)
 BINARY(div_f64, double, double, LOOP, x / y)
 BINARY(pow_f32, float, float, PLAIN, powf(x, y))
 BINARY(pow_f64, double, double, PLAIN, pow(x, y))
+BINARY(atan2_f32, float, float, PLAIN, atan2f(x, y))
+BINARY(atan2_f64, double, double, PLAIN, atan2(x, y))
+// The remainder of fmod is exact; the quotient is made of it, so that both agree.
+#define FLOOR_DIVISION(t, T, FMOD, FLOOR, COPYSIGN)                             \
+  static inline T L(mod_##t)(T x, T y) {                                        \
+    const T r = FMOD(x, y);                                                     \
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;                            \
+  }                                                                             \
+  static inline T L(floor_of_##t)(T x, T y) {                                   \
+    if (y == 0) return x / y;                                                   \
+    const T r = FMOD(x, y);                                                     \
+    const T q = (x - r) / y - (r != 0 && (r < 0) != (y < 0) ? 1 : 0);           \
+    const T below = FLOOR(q);                                                   \
+    return q == 0 ? COPYSIGN(0, x / y) : q - below > (T)0.5 ? below + 1 : below;  \
+  }                                                                             \
+  BINARY(rem_##t, T, T, PLAIN, L(mod_##t)(x, y))                                \
+  BINARY(floordiv_##t, T, T, PLAIN, L(floor_of_##t)(x, y))
+FLOOR_DIVISION(f32, float, fmodf, floorf, copysignf)
+FLOOR_DIVISION(f64, double, fmod, floor, copysign)
 BINARY(or_bool, uint8_t, uint8_t, LOOP, x | y)
 BINARY(and_bool, uint8_t, uint8_t, LOOP, x & y)
 BINARY(xor_bool, uint8_t, uint8_t, LOOP, x ^ y)
@@ -167,6 +231,8 @@ static const ck_loop L(binary)[CK_BINARY_OPS][CK_DTYPES] = {
   [CK_MUL] = {INTS(mul), FLOATS(mul), [CK_BOOL] = L(and_bool)}, [CK_DIV] = {INTS(div), FLOATS(div)},
   [CK_MAXIMUM] = {INTS(max), FLOATS(max), [CK_BOOL] = L(or_bool)},
   [CK_MINIMUM] = {INTS(min), FLOATS(min), [CK_BOOL] = L(and_bool)}, [CK_POW] = {INTS(pow), FLOATS(pow)},
+  [CK_ATAN2] = {FLOATS(atan2)}, [CK_REMAINDER] = {INTS(rem), FLOATS(rem)},
+  [CK_FLOOR_DIV] = {INTS(floordiv), FLOATS(floordiv)},
 };
 #define COMPARE(name) {INTS(name), FLOATS(name), [CK_BOOL] = L(name##_u8)}
 static const ck_loop L(compare)[6][CK_DTYPES] = {
@@ -287,6 +353,8 @@ static void L(narrow_f16)(int64_t n, uint16_t *o, const float *a) {
 #endif
 #undef UNARY
 #undef FLOAT_UNARY
+#undef LIBM
+#undef FLOOR_DIVISION
 #undef PERIODIC
 #undef INT_UNARY
 #undef UINT_UNARY

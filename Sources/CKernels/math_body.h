@@ -1,4 +1,5 @@
-// f32 functions as plain expressions that vectorise. Error bounds: exp 1, tanh 2, erf 1, log 2, sin and cos 1 ulp.
+// f32 functions as plain expressions that vectorise. Error bounds: exp 1, expm1 3, tanh 2, erf 1, log 2, log1p 3,
+// sin and cos 1 ulp.
 // The compiler fuses a * b + c where the level has FMA. Included once per level.
 static inline uint32_t L(as_bits)(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static inline float L(float_of)(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
@@ -22,6 +23,19 @@ static inline float L(exp_)(float x) {
   const int32_t i = (int32_t)(L(as_bits)(m) - 0x4B400000u), h = i >> 1;
   const uint32_t g = (uint32_t)i - (uint32_t)h;  // two factors: no early overflow, gradual underflow
   return p * L(float_of)(((uint32_t)h + 127u) << 23) * L(float_of)((g + 127u) << 23);
+}
+
+static inline float L(expm1_)(float x) {
+  const float big = L(exp_)(x) - 1.0f;
+  float p = 2.48015873e-5f;
+  p = p * x + 1.98412698e-4f;
+  p = p * x + 1.38888889e-3f;
+  p = p * x + 8.33333333e-3f;
+  p = p * x + 4.16666667e-2f;
+  p = p * x + 1.66666667e-1f;
+  p = p * x + 0.5f;
+  const float small = (p * x) * x + x;
+  return L(csign)(__builtin_fabsf(x) < 0.5f ? small : big, x);
 }
 
 static inline float L(tanh_)(float x) {
@@ -80,6 +94,16 @@ static inline float L(log_)(float x) {  // after Cephes
   y = x > 3.4028234e38f ? x : y;
   y = x == 0 ? -__builtin_inff() : y;
   return x < 0 || x != x ? __builtin_nanf("") : y;
+}
+
+static inline float L(log1p_)(float x) {  // what the rounding of 1 + x has lost comes back to first order
+  const float u = 1.0f + x, y = L(log_)(u) + (x - (u - 1.0f)) / u;
+  return u == 1.0f || x > 3.4028234e38f ? x : u == 0 ? -__builtin_inff() : y;
+}
+
+static inline float L(gelu_)(float x) { return 0.5f * x * (1.0f + L(erf_)(x * 0.707106781f)); }
+static inline float L(gelu_tanh_)(float x) {
+  return 0.5f * x * (1.0f + L(tanh_)(0.797884561f * x * (1.0f + 0.044715f * x * x)));
 }
 
 // For |x| <= 1e5, in double, where the reduction is exact to 2^-60. quadrant: 0 sine, 1 cosine.

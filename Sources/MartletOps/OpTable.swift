@@ -5,12 +5,15 @@ package enum OpTable: Int, CaseIterable {
   case detach = 1
   case add, subtract, multiply, divide, maximum, minimum, power
   case compare, logic, logicalNot, select
+  case atan2, remainder, floorDivide
   case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
+  case expm1, exp2, log1p, log2, log10, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erf, round
+  case silu, gelu
   case cast, copyTo
-  case sum, mean, max, argMax
+  case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
-  case matmul, softmax, crossEntropy
+  case matmul, softmax, logSoftmax, crossEntropy
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case maxPool, unpool, averagePool, averagePoolGradient
   case randomBits, randomUniform, randomNormal
@@ -31,6 +34,9 @@ package enum OpTable: Int, CaseIterable {
     case .logic: Logic.self
     case .logicalNot: LogicalNot.self
     case .select: Select.self
+    case .atan2: Atan2.self
+    case .remainder: Remainder.self
+    case .floorDivide: FloorDivide.self
     case .negate: Negate.self
     case .abs: Abs.self
     case .sign: Sign.self
@@ -42,12 +48,32 @@ package enum OpTable: Int, CaseIterable {
     case .relu: Relu.self
     case .sin: Sin.self
     case .cos: Cos.self
+    case .expm1: Expm1.self
+    case .exp2: Exp2.self
+    case .log1p: Log1p.self
+    case .log2: Log2.self
+    case .log10: Log10.self
+    case .tan: Tan.self
+    case .asin: Asin.self
+    case .acos: Acos.self
+    case .atan: Atan.self
+    case .sinh: Sinh.self
+    case .cosh: Cosh.self
+    case .asinh: Asinh.self
+    case .acosh: Acosh.self
+    case .atanh: Atanh.self
+    case .erf: Erf.self
+    case .round: Round.self
+    case .silu: Silu.self
+    case .gelu: Gelu.self
     case .cast: Cast.self
     case .copyTo: CopyTo.self
     case .sum: Sum.self
     case .mean: Mean.self
     case .max: Max.self
+    case .min: Min.self
     case .argMax: ArgMax.self
+    case .cumsum: Cumsum.self
     case .contiguous: Contiguous.self
     case .reshape: Reshape.self
     case .permute: Permute.self
@@ -65,6 +91,7 @@ package enum OpTable: Int, CaseIterable {
     case .takeUpdate: TakeUpdate.self
     case .matmul: Matmul.self
     case .softmax: Softmax.self
+    case .logSoftmax: LogSoftmax.self
     case .crossEntropy: CrossEntropy.self
     case .convolution: Convolution.self
     case .convolutionInputGradient: ConvolutionInputGradient.self

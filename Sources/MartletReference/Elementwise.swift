@@ -57,6 +57,19 @@ private func holds<T: Comparable>(_ kind: Compare.Kind, _ a: T, _ b: T) -> Int64
 @Sendable func larger(_ a: Double, _ b: Double) -> Double { a > b || a.isNaN ? a : b }
 @Sendable func smaller(_ a: Double, _ b: Double) -> Double { a < b || a.isNaN ? a : b }
 
+/// The remainder with the sign of the divisor.
+@Sendable private func pythonRemainder(_ a: Double, _ b: Double) -> Double {
+  let r = fmod(a, b)
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r
+}
+
+@Sendable private func floorDivision(_ a: Int64, _ b: Int64) -> (quotient: Int64, remainder: Int64) {
+  if b == 0 { return (0, 0) }
+  if b == -1 { return (0 &- a, 0) }
+  let (q, r) = a.quotientAndRemainder(dividingBy: b)
+  return r != 0 && (r < 0) != (b < 0) ? (q - 1, r + b) : (q, r)
+}
+
 func installElementwise() {
   unary(Negate.self, { -$0 }, integer: { 0 &- $0 })
   unary(Abs.self, { $0.magnitude }, integer: { $0 < 0 ? 0 &- $0 : $0 })
@@ -67,6 +80,35 @@ func installElementwise() {
   unary(Tanh.self, { tanh($0) })
   unary(Sin.self, { sin($0) })
   unary(Cos.self, { cos($0) })
+  unary(Expm1.self, { expm1($0) })
+  unary(Exp2.self, { exp2($0) })
+  unary(Log1p.self, { log1p($0) })
+  unary(Log2.self, { log2($0) })
+  unary(Log10.self, { log10($0) })
+  unary(Tan.self, { tan($0) })
+  unary(Asin.self, { asin($0) })
+  unary(Acos.self, { acos($0) })
+  unary(Atan.self, { atan($0) })
+  unary(Sinh.self, { sinh($0) })
+  unary(Cosh.self, { cosh($0) })
+  unary(Asinh.self, { asinh($0) })
+  unary(Acosh.self, { acosh($0) })
+  unary(Atanh.self, { atanh($0) })
+  unary(Erf.self, { erf($0) })
+  naive(Round.self) { op, arguments in
+    let rule: FloatingPointRoundingRule =
+      switch op.kind {
+      case .down: .down
+      case .up: .up
+      case .nearest: .toNearestOrEven
+      case .towardZero: .towardZero
+      }
+    if arguments.spec(0).dtype.isFloating {
+      arguments.write(arguments.doubles(0).map { $0.rounded(rule) })
+    } else {
+      arguments.write(bits: arguments.bits(0))
+    }
+  }
   naive(LogicalNot.self) { _, arguments in arguments.write(arguments.integers(0).map { 1 - $0 }) }
 
   binary(Add.self, { $0 + $1 }, integer: { $0 &+ $1 }, bool: { $0 | $1 })
@@ -76,6 +118,15 @@ func installElementwise() {
   binary(Maximum.self, larger, integer: { max($0, $1) })
   binary(Minimum.self, smaller, integer: { min($0, $1) })
   binary(Power.self, { pow($0, $1) })
+  binary(Atan2.self, { atan2($0, $1) })
+  binary(Remainder.self, pythonRemainder, integer: { floorDivision($0, $1).remainder })
+  binary(
+    FloorDivide.self,
+    { a, b in
+      let r = fmod(a, b)
+      return b == 0 ? a / b : ((a - r) / b).rounded() - (r != 0 && (r < 0) != (b < 0) ? 1 : 0)
+    },
+    integer: { floorDivision($0, $1).quotient })
 
   naive(Compare.self) { op, arguments in
     let shape = arguments.outputSpec().shape

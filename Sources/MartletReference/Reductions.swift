@@ -10,13 +10,30 @@ private func groups(_ shape: Shape, _ axes: Positions) -> [[Int]] {
   return positions(of: kept, kept, strides).map { start in inside.map { start + $0 } }
 }
 
-/// The place of the largest element: the first of equal ones, and a NaN before all.
-private func largest(_ values: [Double]) -> Int {
+/// The place of the first element in an order, the first of equal ones, and a NaN before all.
+private func best(_ values: [Double], _ before: (Double, Double) -> Bool) -> Int {
   var best = 0
-  for index in values.indices where !values[best].isNaN && (values[index].isNaN || values[index] > values[best]) {
+  for index in values.indices where !values[best].isNaN && (values[index].isNaN || before(values[index], values[best]))
+  {
     best = index
   }
   return best
+}
+
+private func extreme<O: Reduction>(
+  _ type: O.Type, _ float: @escaping @Sendable (Double, Double) -> Double,
+  _ integer: @escaping @Sendable (Int64, Int64) -> Int64
+) {
+  naive(type) { op, arguments in
+    let groups = groups(arguments.spec(0).shape, op.axes)
+    if arguments.spec(0).dtype.isFloating {
+      let x = arguments.doubles(0)
+      arguments.write(groups.map { $0.dropFirst().reduce(x[$0[0]]) { float($0, x[$1]) } })
+    } else {
+      let x = arguments.integers(0)
+      arguments.write(groups.map { $0.dropFirst().reduce(x[$0[0]]) { integer($0, x[$1]) } })
+    }
+  }
 }
 
 func installReductions() {
@@ -30,24 +47,39 @@ func installReductions() {
       arguments.write(groups.map { $0.reduce(Int64(0)) { $0 &+ x[$1] } })
     }
   }
-  naive(Max.self) { op, arguments in
-    let groups = groups(arguments.spec(0).shape, op.axes)
+  extreme(Max.self, larger) { max($0, $1) }
+  extreme(Min.self, smaller) { min($0, $1) }
+  naive(Cumsum.self) { op, arguments in
+    let blocks = Blocks(arguments.spec(0).shape, axis: op.axis)
+    func scan<T: AdditiveArithmetic>(_ x: [T], _ add: (T, T) -> T) -> [T] {
+      var result = x
+      for o in 0..<blocks.outer {
+        for i in 0..<blocks.inner {
+          var sum = T.zero
+          for step in 0..<blocks.size {
+            let place = blocks.place(o, op.reversed ? blocks.size - 1 - step : step, i)
+            sum = add(sum, x[place])
+            result[place] = sum
+          }
+        }
+      }
+      return result
+    }
     if arguments.spec(0).dtype.isFloating {
-      let x = arguments.doubles(0)
-      arguments.write(groups.map { $0.dropFirst().reduce(x[$0[0]]) { larger($0, x[$1]) } })
+      arguments.write(scan(arguments.doubles(0), +))
     } else {
-      let x = arguments.integers(0)
-      arguments.write(groups.map { $0.dropFirst().reduce(x[$0[0]]) { max($0, x[$1]) } })
+      arguments.write(scan(arguments.integers(0), &+))
     }
   }
   naive(ArgMax.self) { op, arguments in
     let groups = groups(arguments.spec(0).shape, [op.axis])
     if arguments.spec(0).dtype.isFloating {
       let x = arguments.doubles(0)
-      arguments.write(groups.map { group in Int64(largest(group.map { x[$0] })) })
+      arguments.write(groups.map { group in Int64(best(group.map { x[$0] }, op.largest ? { $0 > $1 } : { $0 < $1 })) })
     } else {
       let x = arguments.integers(0)
-      arguments.write(groups.map { g in Int64(g.indices.reduce(0) { x[g[$1]] > x[g[$0]] ? $1 : $0 }) })
+      let before: (Int64, Int64) -> Bool = op.largest ? { $0 > $1 } : { $0 < $1 }
+      arguments.write(groups.map { g in Int64(g.indices.reduce(0) { before(x[g[$1]], x[g[$0]]) ? $1 : $0 }) })
     }
   }
 }

@@ -16,12 +16,15 @@ extension OpTable {
     let op = exampleOp
     switch self {
     case .detach, .cast, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
-    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare:
+    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .atan2, .remainder,
+      .floorDivide:
       var wrong = [
         WrongCase(op, [f([2]), f([3])]), WrongCase(op, [f([2]), f([2], .float64)]), WrongCase(op, [f([2])]),
         WrongCase(op, [f([2, 3]), f([2])]),
       ]
-      if self == .divide || self == .power { wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)])) }
+      if self == .divide || self == .power || self == .atan2 {
+        wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)]))
+      }
       return wrong
     case .logic: return [WrongCase(op, [f([2]), f([2])]), WrongCase(op, [f([2], .bool), f([3], .bool)])]
     case .select:
@@ -32,12 +35,15 @@ extension OpTable {
       ]
     case .negate, .abs, .sign: return [WrongCase(op, [f([2], .bool)])]
     case .logicalNot: return [WrongCase(op, [f([2])])]
-    case .relu: return [WrongCase(op, [f([2], .bool)])]
-    case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos:
+    case .relu, .round: return [WrongCase(op, [f([2], .bool)])]
+    case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos,
+      .atan,
+      .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]
-    case .max: return [WrongCase(op, [f([0])])]
+    case .max, .min: return [WrongCase(op, [f([0])])]
+    case .cumsum: return [WrongCase(op, [f([])]), WrongCase(Cumsum(axis: -1), [f([2])])]
     case .argMax: return [WrongCase(op, [f([])]), WrongCase(op, [f([0])])]
     case .reshape: return [WrongCase(op, [f([7])]), WrongCase(Reshape(shape: [-1, 6]), [f([6])])]
     case .permute: return [WrongCase(op, [f([2])]), WrongCase(Permute(order: [0, 0]), [f([2, 3])])]
@@ -84,6 +90,7 @@ extension OpTable {
         WrongCase(op, [f([2, 3]), f([3, 2], .float64)]), WrongCase(op, [f([2, 2, 3]), f([3, 3, 2])]),
       ]
     case .softmax: return [WrongCase(op, [f([2], .int32)]), WrongCase(Softmax(axis: 2), [f([2, 2])])]
+    case .logSoftmax: return [WrongCase(op, [f([2], .int32)]), WrongCase(LogSoftmax(axis: 2), [f([2, 2])])]
     case .crossEntropy:
       return [
         WrongCase(op, [f([2, 3]), i([2], [0, 3])]), WrongCase(op, [f([2, 3]), i([2], [-1, 0])]),
@@ -123,6 +130,7 @@ extension OpTable {
     case .concat: Concat(axis: 0, sizes: [2, 2])
     case .pad: Pad(low: [1], high: [1], value: 0)
     case .max: Max(axes: [0], keepDims: false)
+    case .min: Min(axes: [0], keepDims: false)
     case .topK: TopK(k: 3, largest: true)
     default: cases[0].op
     }

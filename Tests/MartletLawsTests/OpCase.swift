@@ -25,6 +25,8 @@ struct OpCase: Sendable {
     self.loose = loose
   }
 
+  func loosened(_ loose: Double) -> OpCase { OpCase(op, inputs, smoothness, loose: loose) }
+
   /// What the case is, for reports; also the seed of its numbers.
   var name: String {
     let arguments = inputs.map { "\($0.dtype)\($0.shape)" + ($0.layout == .dense ? "" : " \($0.layout)") }
@@ -86,14 +88,17 @@ extension OpTable {
   /// The cases of a row.
   var cases: [OpCase] {
     switch self {
-    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .logic, .select: binaryCases
+    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .logic, .select, .atan2, .remainder,
+      .floorDivide:
+      binaryCases
     case .logicalNot, .negate, .abs, .sign, .exp, .log, .sqrt, .tanh, .sigmoid, .relu, .sin, .cos, .cast, .copyTo,
-      .detach:
+      .detach, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos, .atan, .sinh, .cosh, .asinh, .acosh, .atanh,
+      .erf, .round, .silu, .gelu:
       unaryCases
-    case .sum, .mean, .max, .argMax: reductionCases
+    case .sum, .mean, .max, .min, .argMax, .cumsum: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
     case .gather, .scatterAdd, .take, .takeAdd, .takeUpdate: indexingCases
-    case .matmul, .softmax, .crossEntropy, .topK: rowCases
+    case .matmul, .softmax, .logSoftmax, .crossEntropy, .topK: rowCases
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases

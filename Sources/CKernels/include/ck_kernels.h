@@ -24,14 +24,18 @@ int64_t ck_element_size(int32_t dtype);
 enum { CK_MAX_RANK = 8 };
 typedef struct { int32_t rank; int64_t shape[CK_MAX_RANK]; int64_t strides[4][CK_MAX_RANK]; } ck_nd;
 
-// Integers: neg, abs, sign, square, relu (and floor, ceil, round as copies). Bool: logical_not only.
+// Integers: neg, abs, sign, square, relu (and floor, ceil, round, trunc as copies). Bool: logical_not only.
 enum {
   CK_NEG, CK_ABS, CK_SIGN, CK_EXP, CK_LOG, CK_SQRT, CK_RSQRT, CK_RECIPROCAL, CK_SQUARE, CK_TANH, CK_SIGMOID, CK_RELU,
-  CK_SIN, CK_COS, CK_ERF, CK_FLOOR, CK_CEIL, CK_ROUND, CK_LOGICAL_NOT, CK_UNARY_OPS
+  CK_SIN, CK_COS, CK_ERF, CK_FLOOR, CK_CEIL, CK_ROUND, CK_TRUNC, CK_LOGICAL_NOT, CK_EXPM1, CK_EXP2, CK_LOG1P,
+  CK_LOG2, CK_LOG10, CK_TAN, CK_ASIN, CK_ACOS, CK_ATAN, CK_SINH, CK_COSH, CK_ASINH, CK_ACOSH, CK_ATANH, CK_SILU, CK_GELU,
+  CK_GELU_TANH, CK_UNARY_OPS
 };
-// Integer division truncates; by zero it yields 0. Max and min give NaN where an operand is NaN. Integer pow with a
+// Integer division truncates, floor division and the remainder follow Python; by zero they yield 0. Max and min give NaN where an operand is NaN. Integer pow with a
 // negative exponent truncates. Bool: add and max are or, mul and min are and.
-enum { CK_ADD, CK_SUB, CK_MUL, CK_DIV, CK_MAXIMUM, CK_MINIMUM, CK_POW, CK_BINARY_OPS };
+enum {
+  CK_ADD, CK_SUB, CK_MUL, CK_DIV, CK_MAXIMUM, CK_MINIMUM, CK_POW, CK_ATAN2, CK_REMAINDER, CK_FLOOR_DIV, CK_BINARY_OPS
+};
 enum { CK_EQ, CK_NE, CK_LT, CK_LE, CK_GT, CK_GE };
 enum { CK_AND, CK_OR, CK_XOR };
 
@@ -68,6 +72,9 @@ int32_t ck_reduce_dtype(int32_t kind, int32_t dtype);
 int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out, const void *a);
 // Position in row-major order over the reduced dimensions; the first on ties; NaN wins.
 int32_t ck_argmax(int32_t dtype, const ck_reduce_nd *nd, int64_t *out, const void *a, bool minimum);
+
+// out[o,i,k] = a[o,0,k] + … + a[o,i,k], or from the end; contiguous [outer, n, inner]. Output dtype: I64 for integers.
+int32_t ck_cumsum(int32_t dtype, int64_t outer, int64_t n, int64_t inner, bool reversed, void *out, const void *a);
 
 // MARK: indexing, on contiguous data. index_dtype: CK_I64 or CK_I32.
 

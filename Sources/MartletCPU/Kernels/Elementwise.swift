@@ -15,6 +15,24 @@ func registerElementwise() {
   unary(Sin.self, CK_SIN)
   unary(Cos.self, CK_COS)
   unary(LogicalNot.self, CK_LOGICAL_NOT)
+  unary(Expm1.self, CK_EXPM1)
+  unary(Exp2.self, CK_EXP2)
+  unary(Log1p.self, CK_LOG1P)
+  unary(Log2.self, CK_LOG2)
+  unary(Log10.self, CK_LOG10)
+  unary(Tan.self, CK_TAN)
+  unary(Asin.self, CK_ASIN)
+  unary(Acos.self, CK_ACOS)
+  unary(Atan.self, CK_ATAN)
+  unary(Sinh.self, CK_SINH)
+  unary(Cosh.self, CK_COSH)
+  unary(Asinh.self, CK_ASINH)
+  unary(Acosh.self, CK_ACOSH)
+  unary(Atanh.self, CK_ATANH)
+  unary(Erf.self, CK_ERF)
+  unary(Silu.self, CK_SILU)
+  unary(Gelu.self) { $0.approximate ? CK_GELU_TANH : CK_GELU }
+  unary(Round.self) { CK_FLOOR + $0.kind.rawValue }  // the same order as CK_FLOOR …
   binary(Add.self, CK_ADD)
   binary(Subtract.self, CK_SUB)
   binary(Multiply.self, CK_MUL)
@@ -22,6 +40,9 @@ func registerElementwise() {
   binary(Maximum.self, CK_MAXIMUM)
   binary(Minimum.self, CK_MINIMUM)
   binary(Power.self, CK_POW)
+  binary(Atan2.self, CK_ATAN2)
+  binary(Remainder.self, CK_REMAINDER)
+  binary(FloorDivide.self, CK_FLOOR_DIV)
 
   Kernels.register(Compare.self, .cpu) { op, arguments in
     let kind = Int32(op.kind.rawValue)  // the same order as CK_EQ …
@@ -63,8 +84,11 @@ func registerElementwise() {
   }
 }
 
-private func unary<O: Op>(_: O.Type, _ code: Int) {
-  Kernels.register(O.self, .cpu) { _, arguments in
+private func unary<O: Op>(_ type: O.Type, _ code: Int) { unary(type) { _ in code } }
+
+private func unary<O: Op>(_: O.Type, _ code: @escaping @Sendable (O) -> Int) {
+  Kernels.register(O.self, .cpu) { op, arguments in
+    let code = code(op)
     let dtype = arguments.dtype(0).code
     if arguments.isLikeOutput(0) {
       return KernelStatus(

@@ -6,12 +6,21 @@ func registerReductions() {
   reduction(Sum.self, CK_RED_SUM)
   reduction(Mean.self, CK_RED_MEAN)
   reduction(Max.self, CK_RED_MAX)
+  reduction(Min.self, CK_RED_MIN)
   Kernels.register(ArgMax.self, .cpu) { op, arguments in
     var nd = reduced(arguments, [op.axis])
     return KernelStatus(
       ck_argmax(
         arguments.dtype(0).code, &nd, arguments.outputPointer().assumingMemoryBound(to: Int64.self),
-        arguments.pointer(0), false))
+        arguments.pointer(0), !op.largest))
+  }
+  Kernels.register(Cumsum.self, .cpu) { op, arguments in
+    guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(x) {} }
+    let (outer, size, inner) = arguments.shape(0).around(op.axis)
+    return KernelStatus(
+      ck_cumsum(
+        arguments.dtype(0).code, outer, size, inner, op.reversed, arguments.outputPointer(), x.pointer))
   }
 }
 

@@ -10,6 +10,13 @@ func registerRows() {
     return KernelStatus(
       ck_softmax(arguments.dtype(0).code, outer, size, inner, arguments.outputPointer(), x.pointer))
   }
+  Kernels.register(LogSoftmax.self, .cpu) { op, arguments in
+    guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(x) {} }
+    let (outer, size, inner) = arguments.shape(0).around(op.axis)
+    return KernelStatus(
+      ck_log_softmax(arguments.dtype(0).code, outer, size, inner, arguments.outputPointer(), x.pointer))
+  }
   Kernels.register(CrossEntropy.self, .cpu) { op, arguments in
     let dtype = arguments.dtype(0)
     guard dtype == .float32 || dtype == .float64 else { return .unsupported }

@@ -241,3 +241,97 @@ public func cos(_ x: Tensor) -> Tensor { apply(Cos(), floating(x)) }
 public func abs(_ x: Tensor) -> Tensor { apply(Abs(), x) }
 /// -1, 0 or 1.
 public func sign(_ x: Tensor) -> Tensor { apply(Sign(), x) }
+
+/// `exp(x) - 1`, precise near 0; integers give `float32`.
+public func expm1(_ x: Tensor) -> Tensor { apply(Expm1(), floating(x)) }
+/// 2 to the power `x`; integers give `float32`.
+public func exp2(_ x: Tensor) -> Tensor { apply(Exp2(), floating(x)) }
+/// `log(1 + x)`, precise near 0; integers give `float32`.
+public func log1p(_ x: Tensor) -> Tensor { apply(Log1p(), floating(x)) }
+/// The logarithm to base 2; integers give `float32`.
+public func log2(_ x: Tensor) -> Tensor { apply(Log2(), floating(x)) }
+/// The logarithm to base 10; integers give `float32`.
+public func log10(_ x: Tensor) -> Tensor { apply(Log10(), floating(x)) }
+/// The tangent of an angle in radians; integers give `float32`.
+public func tan(_ x: Tensor) -> Tensor { apply(Tan(), floating(x)) }
+/// The angle in -π/2 … π/2 whose sine is `x`; integers give `float32`.
+public func asin(_ x: Tensor) -> Tensor { apply(Asin(), floating(x)) }
+/// The angle in 0 … π whose cosine is `x`; integers give `float32`.
+public func acos(_ x: Tensor) -> Tensor { apply(Acos(), floating(x)) }
+/// The angle in -π/2 … π/2 whose tangent is `x`; integers give `float32`.
+public func atan(_ x: Tensor) -> Tensor { apply(Atan(), floating(x)) }
+/// The hyperbolic sine; integers give `float32`.
+public func sinh(_ x: Tensor) -> Tensor { apply(Sinh(), floating(x)) }
+/// The hyperbolic cosine; integers give `float32`.
+public func cosh(_ x: Tensor) -> Tensor { apply(Cosh(), floating(x)) }
+/// The inverse of `sinh`; integers give `float32`.
+public func asinh(_ x: Tensor) -> Tensor { apply(Asinh(), floating(x)) }
+/// The inverse of `cosh`, NaN below 1; integers give `float32`.
+public func acosh(_ x: Tensor) -> Tensor { apply(Acosh(), floating(x)) }
+/// The inverse of `tanh`, NaN outside of -1 … 1; integers give `float32`.
+public func atanh(_ x: Tensor) -> Tensor { apply(Atanh(), floating(x)) }
+/// The error function `2/√π ∫₀ˣ exp(-t²) dt`; integers give `float32`.
+public func erf(_ x: Tensor) -> Tensor { apply(Erf(), floating(x)) }
+/// `x * x`.
+public func square(_ x: Tensor) -> Tensor { x * x }
+/// `1 / x`; integers give `float32`.
+public func reciprocal(_ x: Tensor) -> Tensor { 1 / x }
+/// `1 / sqrt(x)`; integers give `float32`.
+public func rsqrt(_ x: Tensor) -> Tensor { 1 / sqrt(x) }
+
+/// The largest integer that is not above `x`; the derivative is 0.
+public func floor(_ x: Tensor) -> Tensor { apply(Round(kind: .down), x) }
+/// The smallest integer that is not below `x`; the derivative is 0.
+public func ceil(_ x: Tensor) -> Tensor { apply(Round(kind: .up), x) }
+/// The nearest integer, halves to the even one: 0.5 → 0, 1.5 → 2; the derivative is 0.
+public func round(_ x: Tensor) -> Tensor { apply(Round(kind: .nearest), x) }
+/// The integer part, toward 0; the derivative is 0.
+public func trunc(_ x: Tensor) -> Tensor { apply(Round(kind: .towardZero), x) }
+
+/// The angle in -π … π of the point `(x, y)`, elementwise; integers give `float32`.
+public func atan2(_ y: Tensor, _ x: Tensor) -> Tensor {
+  let (a, b) = y.promoted(with: x, floating: true)
+  return apply(Atan2(), a, b)
+}
+
+/// The remainder of `a / b` with the sign of `b`, as `%` in Python: `remainder(-7, 3)` is 2. Source: PyTorch `remainder`,
+/// but that an integer by 0 gives 0.
+public func remainder(_ a: Tensor, _ b: Tensor) -> Tensor { Tensor.binary(Remainder(), a, b) }
+/// The remainder of `a / b` with the sign of `b`, as `%` in Python.
+public func remainder<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
+  let (x, y) = a.joined(b)
+  return apply(Remainder(), x, y)
+}
+/// `a / b` rounded down, as `//` in Python: `floorDivide(-7, 3)` is -3; the derivative is 0. Source: PyTorch
+/// `floor_divide`, but that an integer by 0 gives 0.
+public func floorDivide(_ a: Tensor, _ b: Tensor) -> Tensor { Tensor.binary(FloorDivide(), a, b) }
+/// `a / b` rounded down, as `//` in Python; the derivative is 0.
+public func floorDivide<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
+  let (x, y) = a.joined(b)
+  return apply(FloorDivide(), x, y)
+}
+
+/// `x` where it is in `min … max`, else the nearer bound; `max` where the bounds are in the wrong order. NaN stays.
+///
+/// At a bound the derivative is 1. Source: PyTorch `clamp`.
+public func clamp<N: WeakNumber>(_ x: Tensor, min: N, max: N) -> Tensor { clamp(clamp(x, min: min), max: max) }
+/// `x`, but at least `min`.
+public func clamp<N: WeakNumber>(_ x: Tensor, min: N) -> Tensor { select(x .< min, min, x) }
+/// `x`, but at most `max`.
+public func clamp<N: WeakNumber>(_ x: Tensor, max: N) -> Tensor { select(x .> max, max, x) }
+/// `x`, but not below `min` nor above `max`; the three broadcast, and a bound that is nil does not bound.
+///
+/// Where a bound holds, the gradient is the bound's.
+public func clamp(_ x: Tensor, min: Tensor?, max: Tensor?) -> Tensor {
+  let raised = min.map { select(x .< $0, $0, x) } ?? x
+  return max.map { select(raised .> $0, $0, raised) } ?? raised
+}
+
+extension Tensor {
+  /// True where an element is NaN.
+  public var isNaN: Tensor { self .!= self }
+  /// True where an element is infinite, of either sign.
+  public var isInfinite: Tensor { dtype.isFloating ? MartletOps.abs(self) .== Double.infinity : self .!= self }
+  /// True where an element is neither infinite nor NaN.
+  public var isFinite: Tensor { dtype.isFloating ? MartletOps.abs(self) .< Double.infinity : self .== self }
+}

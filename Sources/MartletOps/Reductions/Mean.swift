@@ -5,12 +5,8 @@ public struct Mean: Reduction {
   public static var id: OpID { OpTable.mean.id }
   public static var name: String { "mean" }
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
-  public let axes: Positions
-  public let keepDims: Bool
-  public init(axes: Positions, keepDims: Bool) {
-    self.axes = axes
-    self.keepDims = keepDims
-  }
+  public let over: ReducedAxes
+  public init(over: ReducedAxes) { self.over = over }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     guard x.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
     return x.with(shape: reducedShape(x.shape, axes, keepDims: keepDims))

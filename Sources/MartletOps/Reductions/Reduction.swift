@@ -1,15 +1,27 @@
 public import MartletCore
 
+/// What a reduction runs over.
+public struct ReducedAxes: Sendable, Hashable {
+  /// The reduced axes.
+  public let axes: Positions
+  /// Whether reduced axes stay, with size 1.
+  public let keepDims: Bool
+  public init(axes: Positions, keepDims: Bool) {
+    self.axes = axes
+    self.keepDims = keepDims
+  }
+}
+
 /// A reduction over some axes.
 public protocol Reduction: UnaryOp {
-  /// The reduced axes.
-  var axes: Positions { get }
-  /// Whether reduced axes stay, with size 1.
-  var keepDims: Bool { get }
-  init(axes: Positions, keepDims: Bool)
+  var over: ReducedAxes { get }
+  init(over: ReducedAxes)
 }
 
 extension Reduction {
+  public init(axes: Positions, keepDims: Bool) { self.init(over: ReducedAxes(axes: axes, keepDims: keepDims)) }
+  public var axes: Positions { over.axes }
+  public var keepDims: Bool { over.keepDims }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     [apply(Self(axes: Positions(bits: axes.bits << 1), keepDims: keepDims), inputs[0])]
   }

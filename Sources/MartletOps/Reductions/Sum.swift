@@ -5,12 +5,8 @@ public struct Sum: Reduction {
   public static var id: OpID { OpTable.sum.id }
   public static var name: String { "sum" }
   public static var rules: Rules { [.vjp, .jvp, .batched] }
-  public let axes: Positions
-  public let keepDims: Bool
-  public init(axes: Positions, keepDims: Bool) {
-    self.axes = axes
-    self.keepDims = keepDims
-  }
+  public let over: ReducedAxes
+  public init(over: ReducedAxes) { self.over = over }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     TensorSpec(
       reducedShape(x.shape, axes, keepDims: keepDims), x.dtype.isFloating ? x.dtype : .int64, device: x.device)

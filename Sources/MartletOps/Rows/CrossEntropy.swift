@@ -51,9 +51,6 @@ public struct CrossEntropy: BinaryOp {
   }
 }
 
-/// How the losses of the examples are combined.
-public enum LossReduction: Sendable { case mean, sum, none }
-
 /// The cross entropy of class labels under the softmax of logits.
 ///
 /// - Parameters:
@@ -129,21 +126,5 @@ public func crossEntropy(
   case .none: return losses.reshaped(labels.shape)
   case .sum: return losses.sum()
   case .mean: return losses.sum() / total!
-  }
-}
-
-/// The mean of `(a - b)²`.
-public func meanSquaredError(_ a: Tensor, _ b: Tensor, reduction: LossReduction = .mean) -> Tensor {
-  guard a.shape == b.shape else {
-    return failure(
-      .argumentShape(argument: 1, expected: "\(a.shape), that of a"), op: "meanSquaredError", [a, b],
-      names: ["a", "b"])
-  }
-  let difference = a - b
-  let squares = difference * difference
-  return switch reduction {
-  case .none: squares
-  case .sum: squares.sum()
-  case .mean: squares.mean()
   }
 }

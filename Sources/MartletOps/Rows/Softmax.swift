@@ -41,11 +41,3 @@ public func softmax(_ x: Tensor, axis: Int = -1) -> Tensor {
   guard let position = x.position(of: axis, op: Softmax.name) else { return x.afterFailure }
   return apply(Softmax(axis: position), x.dtype.isFloating ? x : x.cast(to: .float32))
 }
-
-/// `log(softmax(x))` along an axis, without overflow or loss of precision.
-public func logSoftmax(_ x: Tensor, axis: Int = -1) -> Tensor {
-  guard let position = x.position(of: axis, op: "logSoftmax") else { return x.afterFailure }
-  if x.shape[position] == 0 { return x }
-  let shifted = x - x.detached().max(axis: position, keepDims: true)
-  return shifted - log(exp(shifted).sum(axis: position, keepDims: true))
-}

@@ -51,11 +51,34 @@ extension OpTable {
     case .sigmoid: unary(Sigmoid(), .between(-5, 5), [])
     case .sin: unary(Sin(), .between(-7, 7), [])
     case .cos: unary(Cos(), .between(-7, 7), [])
+    case .expm1: unary(Expm1(), .between(-2, 2), [])
+    case .exp2: unary(Exp2(), .between(-3, 3), [])
+    case .log1p: unary(Log1p(), .between(-0.8, 3), [])
+    case .log2: unary(Log2(), .between(0.2, 4), [])
+    case .log10: unary(Log10(), .between(0.2, 4), [])
+    case .tan: unary(Tan(), .between(-1.2, 1.2), [])
+    case .asin: unary(Asin(), .between(-0.9, 0.9), [])
+    case .acos: unary(Acos(), .between(-0.9, 0.9), [])
+    case .atan: unary(Atan(), .between(-3, 3), [])
+    case .sinh: unary(Sinh(), .between(-2, 2), [])
+    case .cosh: unary(Cosh(), .between(-2, 2), [])
+    case .asinh: unary(Asinh(), .between(-3, 3), [])
+    case .acosh: unary(Acosh(), .between(1.3, 4), [])
+    case .atanh: unary(Atanh(), .between(-0.9, 0.9), [])
+    case .erf: unary(Erf(), .between(-3, 3), [])
+    case .round: Round.Kind.allCases.flatMap { unary(Round(kind: $0), .between(-5, 5), integerTypes) + halves($0) }
+    case .silu: unary(Silu(), .between(-5, 5), []).map { $0.loosened(4) }
+    case .gelu:
+      [false, true].flatMap { unary(Gelu(approximate: $0), .between(-4, 4), []).map { $0.loosened(4) } }
     case .logicalNot: forms(.bool, .below(2)).map { OpCase(LogicalNot(), [$0], .none) }
     case .detach: allTypes.flatMap { forms($0, .grid(0)).map { OpCase(Detach(), [$0], .none) } }
     case .copyTo: copies
     default: casts
     }
+  }
+
+  private func halves(_ kind: Round.Kind) -> [OpCase] {
+    floatingTypes.map { OpCase(Round(kind: kind), [Input([8], $0, .list([0.5, 1.5, 2.5, -0.5, -1.5, -2.5]))], .none) }
   }
 
   private func unary(_ op: any Op, _ values: Values, _ integers: [DType]) -> [OpCase] {
@@ -137,6 +160,14 @@ extension OpTable {
         OpCase(
           Power(), [Input([4], .float64, .list([0, 2, -2, 0])), Input([4], .float64, .list([0, 0, 3, 2]))], .none))
       return cases
+    case .atan2: return arithmetic(Atan2(), .away(0.3, 2), .away(0.3, 2), [])
+    case .remainder:
+      // Away from the jumps for the derivatives, then over them.
+      return arithmetic(Remainder(), .between(-7.8, -7.2), .between(3, 3.1), integerTypes)
+        + floatingTypes.map {
+          OpCase(Remainder(), [Input([300], $0, .grid(0.05)), Input([300], $0, .away(0.3, 2))], .none, loose: 4)
+        }
+    case .floorDivide: return arithmetic(FloorDivide(), .between(-9, 9), .away(0.3, 2), integerTypes)
     case .compare:
       return Compare.Kind.allCases.flatMap { arithmetic(Compare(kind: $0), .grid(0), .grid(0), [.bool] + integerTypes) }
     case .logic:

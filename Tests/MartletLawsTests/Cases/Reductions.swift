@@ -17,10 +17,12 @@ extension OpTable {
       let isCommon = dtype == .float32 || dtype == .float64 || dtype == .int64
       for (index, (shape, axes, layout)) in reduced.enumerated() where isCommon || index % 3 != 1 {
         let isEmpty = (0..<shape.rank).contains { axes[$0] && shape[$0] == 0 }
-        if isEmpty, self == .max || self == .argMax { continue }
+        if isEmpty, self == .max || self == .min || self == .argMax { continue }
         let values: Values =
           dtype == .bool
-          ? .below(2) : !dtype.isFloating ? .below(100) : self == .sum || self == .mean ? .between(-1, 2) : .spaced
+          ? .below(2)
+          : !dtype.isFloating
+            ? .below(100) : self == .sum || self == .mean || self == .cumsum ? .between(-1, 2) : .spaced
         for keepDims in [false, true] {
           let input = Input(shape, dtype, values, layout)
           switch self {
@@ -31,10 +33,17 @@ extension OpTable {
             // An expanded axis is all ties.
             cases.append(
               OpCase(Max(axes: axes, keepDims: keepDims), [input], layout == .expanded ? .kinked : .smooth))
+          case .min:
+            cases.append(
+              OpCase(Min(axes: axes, keepDims: keepDims), [input], layout == .expanded ? .kinked : .smooth))
           default:
-            if shape.rank > 0 {
-              let axis = (0..<shape.rank).first { axes[$0] } ?? 0
-              if shape[axis] > 0 { cases.append(OpCase(ArgMax(axis: axis, keepDims: keepDims), [input], .none)) }
+            guard let axis = (0..<shape.rank).first(where: { axes[$0] }) else { continue }
+            if self == .cumsum {
+              cases.append(OpCase(Cumsum(axis: axis, reversed: keepDims), [input], loose: 8))
+            } else {
+              for largest in [true, false] {
+                cases.append(OpCase(ArgMax(axis: axis, keepDims: keepDims, largest: largest), [input], .none))
+              }
             }
           }
         }
@@ -50,7 +59,9 @@ extension OpTable {
       return switch self {
       case .sum: [OpCase(Sum(axes: [1], keepDims: false), [input], .none)]
       case .max: [OpCase(Max(axes: [0], keepDims: false), [input], .none)]
-      case .argMax: [OpCase(ArgMax(axis: 1, keepDims: false), [input], .none)]
+      case .min: [OpCase(Min(axes: [0], keepDims: false), [input], .none)]
+      case .cumsum: [OpCase(Cumsum(axis: 1), [input], .none)]
+      case .argMax: [true, false].map { OpCase(ArgMax(axis: 1, keepDims: false, largest: $0), [input], .none) }
       default: []
       }
     }
@@ -66,12 +77,22 @@ extension OpTable {
         OpCase(Max(axes: [1], keepDims: true), [tied], .kinked),
         OpCase(Max(axes: [0, 1], keepDims: false), [tied], .kinked),
       ]
-    default:
+    case .min:
       [
-        OpCase(ArgMax(axis: 1, keepDims: false), [wild], .none), OpCase(ArgMax(axis: 0, keepDims: true), [wild], .none),
-        OpCase(ArgMax(axis: 1, keepDims: false), [tied], .none),
-        OpCase(ArgMax(axis: 0, keepDims: false), [tied], .none),
+        OpCase(Min(axes: [1], keepDims: false), [wild], .none), OpCase(Min(axes: [0], keepDims: false), [wild], .none),
+        OpCase(Min(axes: [1], keepDims: true), [tied], .kinked),
+        OpCase(Min(axes: [0, 1], keepDims: false), [tied], .kinked),
       ]
+    case .cumsum: [OpCase(Cumsum(axis: 1), [wild], .none), OpCase(Cumsum(axis: 0), [tied], loose: 8)]
+    default:
+      [true, false].flatMap { largest in
+        [
+          OpCase(ArgMax(axis: 1, keepDims: false, largest: largest), [wild], .none),
+          OpCase(ArgMax(axis: 0, keepDims: true, largest: largest), [wild], .none),
+          OpCase(ArgMax(axis: 1, keepDims: false, largest: largest), [tied], .none),
+          OpCase(ArgMax(axis: 0, keepDims: false, largest: largest), [tied], .none),
+        ]
+      }
     }
   }
 }

@@ -5,7 +5,8 @@ extension OpTable {
   var rowCases: [OpCase] {
     switch self {
     case .matmul: matmuls
-    case .softmax: softmaxes
+    case .softmax: softmaxes { Softmax(axis: $0) }
+    case .logSoftmax: softmaxes { LogSoftmax(axis: $0) }
     case .crossEntropy: crossEntropies
     default: topKs
     }
@@ -44,7 +45,7 @@ extension OpTable {
     return cases
   }
 
-  private var softmaxes: [OpCase] {
+  private func softmaxes(_ op: (Int) -> any Op) -> [OpCase] {
     var cases: [OpCase] = []
     for dtype in floatingTypes {
       for (shape, axis) in [
@@ -53,12 +54,12 @@ extension OpTable {
         ([63, 2], 0),
       ] as [(Shape, Int)] {
         for layout in [Layout.dense, .transposed, .strided] {
-          cases.append(OpCase(Softmax(axis: axis), [Input(shape, dtype, .between(-3, 3), layout)], loose: 4))
+          cases.append(OpCase(op(axis), [Input(shape, dtype, .between(-3, 3), layout)], loose: 4))
         }
       }
       cases.append(
-        OpCase(Softmax(axis: 1), [Input([2, 3], dtype, .list([-.infinity, 1, 2, 10000, 1, -10000]))], .none))
-      cases.append(OpCase(Softmax(axis: 1), [Input([2, 2], dtype, .list([.nan, 1, -.infinity, -.infinity]))], .none))
+        OpCase(op(1), [Input([2, 3], dtype, .list([-.infinity, 1, 2, 10000, 1, -10000]))], .none))
+      cases.append(OpCase(op(1), [Input([2, 2], dtype, .list([.nan, 1, -.infinity, -.infinity]))], .none))
     }
     return cases
   }
