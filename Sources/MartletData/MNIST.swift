@@ -19,6 +19,11 @@ public struct MNIST: Sendable {
     MNIST(train: try part("train", in: folder), test: try part("t10k", in: folder))
   }
 
+  /// Reads the test images and their labels only.
+  public static func loadTest(from folder: String) throws(FileError) -> LabeledImages {
+    try part("t10k", in: folder)
+  }
+
   private static func part(_ name: String, in folder: String) throws(FileError) -> LabeledImages {
     let imagesPath = try find("\(name)-images-idx3-ubyte", in: folder)
     let labelsPath = try find("\(name)-labels-idx1-ubyte", in: folder)

@@ -92,16 +92,27 @@ public struct Checkpoint: Sendable {
     try Checkpoint.decode(type, try verified(Checkpoint.descriptionName))
   }
 
+  /// Names other whole checkpoints of the run, for errors.
+  private var others: String {
+    let parts = folder.split(separator: "/")
+    guard let own = parts.last, let end = folder.lastIndex(of: "/") else { return "" }
+    let run = String(folder[..<end])
+    let names = Checkpoint.entries(run).filter {
+      Checkpoint.isName($0) && $0 != own && fileExists(joined(run, $0 + "/" + Checkpoint.manifestName))
+    }
+    return names.isEmpty ? "" : "; another checkpoint of the run is \(joined(run, names.sorted().last!))"
+  }
+
   /// The path of a file whose bytes are those that were written.
   private func verified(_ name: String) throws(FileError) -> String {
     let path = joined(folder, name)
     guard let expected = manifest.files[name] else { throw FileError(folder, "holds no \(name)") }
     let found = try Checkpoint.measure(path)
     guard found.bytes == expected.bytes else {
-      throw FileError(path, "has \(found.bytes) bytes, but \(expected.bytes) were written")
+      throw FileError(path, "has \(found.bytes) bytes, but \(expected.bytes) were written\(others)")
     }
     guard found.crc32 == expected.crc32 else {
-      throw FileError(path, "is damaged: its checksum is not the one written")
+      throw FileError(path, "is damaged: its checksum is not the one written\(others)")
     }
     return path
   }

@@ -54,9 +54,14 @@ struct ImagesMark: Codable, Equatable {
 struct SavedRun {
   let checkpoint: Checkpoint
   let description: RunDescription
+  /// The folder of the run, of which the checkpoint's own is a part.
+  let run: String
 
+  /// - Parameter folder: that of a run, whose newest checkpoint is taken, or a checkpoint's own.
   init(_ folder: String) throws {
     checkpoint = try Checkpoint.find(in: folder)
+    let path = checkpoint.folder
+    run = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     description = try checkpoint.description()
     // What a file says is not to be relied on.
     let (options, position) = (description.options, description.position)
@@ -113,6 +118,14 @@ func images(_ data: DataName, folder: String?, drawn: [Int], seed: Int) throws -
   case .digits:
     return DrawnDigits(seed: UInt64(bitPattern: Int64(seed))).split(train: drawn[0], test: drawn[1])
   }
+}
+
+/// The images with which a run is tested.
+func testImages(_ options: RunOptions, folder: String?) throws -> LabeledImages {
+  guard options.data == .mnist, let folder else {
+    return try images(options.data, folder: folder, drawn: options.drawn, seed: options.seed).test
+  }
+  return try MNIST.loadTest(from: folder)
 }
 
 let mnistHint =

@@ -78,7 +78,7 @@ struct Train: ParsableCommand {
     let named = given.filter(\.1).map(\.0)
     if !named.isEmpty {
       throw ValidationError(
-        "--resume goes on with the options of the run; without it: \(named.joined(separator: ", "))")
+        "--resume takes the options that the run began with; leave out \(named.joined(separator: ", "))")
     }
   }
 
@@ -111,7 +111,10 @@ struct Train: ParsableCommand {
           "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
             + "uninterrupted run")
       }
-      return try training(options, output: resume, saved: saved, report)
+      if saved.description.position.epoch >= options.epochs {
+        throw FileError(resume, "is complete: all \(options.epochs) epochs are done; martlet evaluate \(resume) tests it")
+      }
+      return try training(options, output: saved.run, saved: saved, report)
     }
     let network = model ?? .lenet
     let optimizer = optimizer ?? .adam

@@ -24,7 +24,7 @@ struct Evaluate: ParsableCommand {
         throw ValidationError("the run is on mnist: --data DIR names the folder with its files")
       }
       let model = try saved.model()
-      let set = try images(options.data, folder: data, drawn: options.drawn, seed: options.seed).test
+      let set = try testImages(options, folder: data)
       let scaling = saved.description.scaling
       let score = try withThreads(threads) {
         try evaluate(model, count: set.count) { set.batch($0, scaling: scaling) }
