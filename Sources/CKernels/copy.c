@@ -1,9 +1,17 @@
 // Copies between strided views, and fill.
 #include "internal.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#define CK_BODY "copy_body.h"
+#include "levels.h"
 
 typedef struct {
   int64_t size, shape[3 + CK_MAX_RANK], to[3 + CK_MAX_RANK], from[3 + CK_MAX_RANK];
   int rank;
+  int64_t group;  // rows that a thread takes at once
+  bool turns;     // a matrix of which the input walks down the columns
+  bool streams;   // the result is far larger than the caches
   char *out;
   const char *in;
 } job;
@@ -32,11 +40,11 @@ COPY2(uint16_t)
 COPY2(uint32_t)
 COPY2(uint64_t)
 
-// Over the elements of all but the last two dimensions, times the rows of the last but one in groups of 32.
+// Over the elements of all but the last two dimensions, times groups of the rows of the last but one.
 static void run_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   const int c = j->rank - 1, r = j->rank - 2;
-  const int64_t groups = (j->shape[r] + 31) / 32;
+  const int64_t groups = (j->shape[r] + j->group - 1) / j->group;
   for (int64_t unit = begin; unit < end;) {
     const int64_t first = unit % groups, some = ck_min64(groups - first, end - unit);
     int64_t rest = unit / groups, to = 0, from = 0;
@@ -45,9 +53,20 @@ static void run_range(void *context, int64_t begin, int64_t end) {
       from += rest % j->shape[d] * j->from[d];
       rest /= j->shape[d];
     }
-    const int64_t row = first * 32, rows = ck_min64(some * 32, j->shape[r] - row);
+    const int64_t row = first * j->group, rows = ck_min64(some * j->group, j->shape[r] - row);
     void *out = j->out + (to + row * j->to[r]) * j->size;
     const void *in = j->in + (from + row * j->from[r]) * j->size;
+    unit += some;
+    if (j->turns) {
+#define TURN(bits) CK_PICK(turn##bits)(j->shape[c], rows, out, j->to[r], in, j->from[c], j->streams)
+      switch (j->size) {
+        case 1: TURN(8); break;
+        case 2: TURN(16); break;
+        case 4: TURN(32); break;
+        default: TURN(64); break;
+      }
+      continue;
+    }
 #define CALL(T) copy2_##T(rows, j->shape[c], out, j->to[r], j->to[c], in, j->from[r], j->from[c])
     switch (j->size) {
       case 1: CALL(uint8_t); break;
@@ -55,12 +74,11 @@ static void run_range(void *context, int64_t begin, int64_t end) {
       case 4: CALL(uint32_t); break;
       default: CALL(uint64_t); break;
     }
-    unit += some;
   }
 }
 
 int32_t ck_copy(int32_t dtype, const ck_nd *nd, void *out, const void *a) {
-  job j = {.size = ck_element_size(dtype), .out = out, .in = a};
+  job j = {.size = ck_element_size(dtype), .out = out, .in = a, .group = 32};
   if (!j.size) return CK_UNSUPPORTED;
   int64_t total = 1;
   int rank = 0;
@@ -108,10 +126,14 @@ int32_t ck_copy(int32_t dtype, const ck_nd *nd, void *out, const void *a) {
     j.to[rank - 2] = to;
     j.from[rank - 2] = from;
   }
-  const int64_t groups = (j.shape[rank - 2] + 31) / 32, rows = ck_min64(32, j.shape[rank - 2]);
-  int64_t units = groups;
+  const int64_t height = j.shape[rank - 2], width = j.shape[rank - 1];
+  j.turns = j.to[rank - 1] == 1 && j.from[rank - 2] == 1 && height >= 8 && width >= 8;
+  j.streams = total * j.size > CK_STREAM;
+  if (j.turns && height >= 1024) j.group = 128;  // the input is read in longer stretches
+  const int64_t rows = ck_min64(j.group, height);
+  int64_t units = (height + j.group - 1) / j.group;
   for (int d = 0; d < rank - 2; d++) units *= j.shape[d];
-  ck_parallel(units, ck_grain_for(rows * j.shape[rank - 1]), &j, run_range);
+  ck_parallel(units, ck_grain_for(rows * width), &j, run_range);
   return CK_OK;
 }
 

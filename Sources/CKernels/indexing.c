@@ -20,9 +20,11 @@ typedef struct {
   char *out;
   const char *a;
   const void *idx;
+  int32_t failed;
+  int64_t *order;  // take-add of 16-bit floats
 } job;
 
-// o[i * step] += s[i * step_s] in the dtype; 16-bit floats round after each addition unless the caller widens.
+// *o += *s in a dtype that is not a 16-bit float.
 static void add_one(int32_t dtype, char *o, const char *s) {
 #define ADD(T, U) { T x, y; memcpy(&x, o, sizeof x); memcpy(&y, s, sizeof y); x = (T)((U)x + (U)y); memcpy(o, &x, sizeof x); } break
   switch (dtype) {
@@ -32,14 +34,7 @@ static void add_one(int32_t dtype, char *o, const char *s) {
     case CK_I32: case CK_U32: ADD(uint32_t, uint32_t);
     case CK_I64: ADD(uint64_t, uint64_t);
     case CK_F32: ADD(float, float);
-    case CK_F64: ADD(double, double);
-    default: {
-      float x, y;
-      ck_widen(dtype, 1, &x, o);
-      ck_widen(dtype, 1, &y, s);
-      x += y;
-      ck_narrow(dtype, 1, o, &x);
-    }
+    default: ADD(double, double);
   }
 }
 
@@ -64,12 +59,32 @@ ck_status ck_gather(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, i
                     int32_t index_dtype, const void *idx) {
   const ck_status status = check(dtype, index_dtype, outer * count * inner, idx, axis);
   if (status.code) return status;
-  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx};
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx, 0, NULL};
   ck_parallel(outer * count * inner, CK_GRAIN / 4, &j, gather_range);
   return status;
 }
 
 // MARK: scatter-add: one thread owns an outer slice, so that sums have one order
+
+// 16-bit floats are added up in float32 and rounded once.
+static void scatter_half(void *context, int64_t begin, int64_t end) {
+  job *j = context;
+  const int64_t slice = j->axis * j->inner, values = j->count * j->inner;
+  const size_t bytes = (size_t)(slice + values) * sizeof(float);
+  float *sums = ck_alloc(bytes), *added = sums + slice;
+  if (!sums) {
+    __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
+    return;
+  }
+  for (int64_t o = begin; o < end; o++) {
+    ck_widen(j->dtype, slice, sums, j->out + o * slice * j->size);
+    ck_widen(j->dtype, values, added, j->a + o * values * j->size);
+    for (int64_t at = 0; at < values; at++)
+      sums[index_at(j->index_dtype, j->idx, o * values + at) * j->inner + at % j->inner] += added[at];
+    ck_narrow(j->dtype, slice, j->out + o * slice * j->size, sums);
+  }
+  ck_free(sums, bytes);
+}
 
 static void scatter_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
@@ -85,9 +100,10 @@ ck_status ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inn
                          int32_t index_dtype, const void *idx, const void *src) {
   const ck_status status = check(dtype, index_dtype, outer * count * inner, idx, axis);
   if (status.code) return status;
-  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx};
-  ck_parallel(outer, ck_grain_for(count * inner * 4), &j, scatter_range);
-  return status;
+  if (outer * count * inner == 0) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx, 0, NULL};
+  ck_parallel(outer, ck_grain_for(count * inner * 4), &j, ck_is_half(dtype) ? scatter_half : scatter_range);
+  return j.failed ? (ck_status){CK_NO_MEMORY, 0} : status;
 }
 
 // MARK: take
@@ -105,14 +121,52 @@ ck_status ck_take(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int
                   int32_t index_dtype, const void *idx) {
   const ck_status status = check(dtype, index_dtype, count, idx, axis);
   if (status.code || inner == 0) return status;
-  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx};
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, a, idx, 0, NULL};
   ck_parallel(outer * count, ck_grain_for(inner), &j, take_range);
   return status;
 }
 
 // MARK: take-add: a thread owns a stretch of the inner axis (or of the outer one), so that sums have one order
 
+// 16-bit floats: `order` has the positions of the indices, those of equal ones together and in their order, so that each
+// row is added up in float32 and rounded once.
+static void add_half_rows(const job *j, int64_t o, int64_t first, int64_t width) {
+  float sum[512], value[512];
+  for (int64_t at = 0; at < width; at += 512) {
+    const int64_t n = ck_min64(512, width - at);
+    for (int64_t c = 0; c < j->count;) {
+      const int64_t k = index_at(j->index_dtype, j->idx, j->order[c]);
+      char *to = j->out + ((o * j->axis + k) * j->inner + first + at) * j->size;
+      ck_widen(j->dtype, n, sum, to);
+      for (; c < j->count && index_at(j->index_dtype, j->idx, j->order[c]) == k; c++) {
+        ck_widen(j->dtype, n, value, j->a + ((o * j->count + j->order[c]) * j->inner + first + at) * j->size);
+        for (int64_t i = 0; i < n; i++) sum[i] += value[i];
+      }
+      ck_narrow(j->dtype, n, to, sum);
+    }
+  }
+}
+
+// The positions of the indices by index, then by position: a merge sort between two halves of memory.
+static void sort_positions(const job *j, int64_t *order, int64_t *spare) {
+  for (int64_t c = 0; c < j->count; c++) order[c] = c;
+  for (int64_t run = 1; run < j->count; run *= 2) {
+    for (int64_t begin = 0; begin < j->count; begin += 2 * run) {
+      const int64_t middle = ck_min64(begin + run, j->count), end = ck_min64(begin + 2 * run, j->count);
+      int64_t a = begin, b = middle;
+      for (int64_t to = begin; to < end; to++)
+        spare[to] = b == end || (a < middle && index_at(j->index_dtype, j->idx, order[a]) <=
+                                                 index_at(j->index_dtype, j->idx, order[b])) ? order[a++] : order[b++];
+    }
+    memcpy(order, spare, (size_t)j->count * sizeof *order);
+  }
+}
+
 static void add_rows(const job *j, int64_t o, int64_t first, int64_t width) {
+  if (j->order) {
+    add_half_rows(j, o, first, width);
+    return;
+  }
   for (int64_t c = 0; c < j->count; c++) {
     const int64_t k = index_at(j->index_dtype, j->idx, c);
     char *to = j->out + ((o * j->axis + k) * j->inner + first) * j->size;
@@ -137,9 +191,16 @@ static void take_add_inner(void *context, int64_t begin, int64_t end) {
 ck_status ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
                       int32_t index_dtype, const void *idx, const void *src) {
   const ck_status status = check(dtype, index_dtype, count, idx, axis);
-  if (status.code || inner == 0) return status;
-  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx};
+  if (status.code || outer * inner * count == 0) return status;
+  job j = {dtype, index_dtype, ck_element_size(dtype), outer, axis, inner, count, out, src, idx, 0, NULL};
+  const size_t bytes = (size_t)(2 * count) * sizeof(int64_t);
+  if (ck_is_half(dtype)) {
+    j.order = ck_alloc(bytes);
+    if (!j.order) return (ck_status){CK_NO_MEMORY, 0};
+    sort_positions(&j, j.order, j.order + count);
+  }
   if (outer > 1) ck_parallel(outer, ck_grain_for(count * inner), &j, take_add_outer);
   else ck_parallel((inner + 63) / 64, ck_grain_for(outer * count * 64), &j, take_add_inner);
+  if (j.order) ck_free(j.order, bytes);
   return status;
 }

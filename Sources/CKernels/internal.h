@@ -9,6 +9,9 @@
 // Work below this many elements is not worth a parallel region (about 20 us of cheap arithmetic on cached data).
 enum { CK_GRAIN = 32768 };
 
+// Results of more bytes than this are written past the caches, from which nobody could read them anyway.
+enum { CK_STREAM = 32 << 20 };
+
 // One vectorised loop of an elementwise operation. Bit i of `steps`: input i walks; else it is one element.
 typedef void (*ck_loop)(int64_t n, void *o, const void *a, const void *b, const void *c, int steps);
 

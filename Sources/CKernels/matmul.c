@@ -9,6 +9,14 @@
 void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool a_transposed, const float *b,
                          int64_t ldb, bool b_transposed, float *c, int64_t ldc) {
   const int64_t ar = a_transposed ? 1 : lda, ac = a_transposed ? lda : 1;
+  if (n == 1 && ac == 1 && (b_transposed || ldb == 1)) {
+    CK_PICK(dots)(m, k, b, a, lda, c, ldc);
+    return;
+  }
+  if (b_transposed && m <= 2 && ac == 1) {  // too few rows to pay for turning b
+    for (int64_t i = 0; i < m; i++) CK_PICK(dots)(n, k, a + i * lda, b, ldb, c + i * ldc, 1);
+    return;
+  }
   if (!b_transposed) {
     CK_PICK(small)(m, n, k, a, ar, ac, b, ldb, c, ldc);
     return;

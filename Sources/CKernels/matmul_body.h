@@ -78,6 +78,29 @@ static void L(small)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ar
 #endif
 }
 
+// Scalar products of x with n rows of b; the results are `step` apart. Four rows share what is loaded of x.
+static void L(dots)(int64_t n, int64_t k, const float *x, const float *b, int64_t ldb, float *c, int64_t step) {
+  for (int64_t j = 0; j < n; j += 4) {
+    const float *row[4];
+    for (int r = 0; r < 4; r++) row[r] = b + (j + r < n ? j + r : j) * ldb;
+    L(vec) s[4][2] = {{{0}}};
+    int64_t p = 0;
+    for (; p + 2 * L(LANES) <= k; p += 2 * L(LANES))
+      for (int r = 0; r < 4; r++)
+        for (int v = 0; v < 2; v++)
+          s[r][v] = *(const L(vec) *)(x + p + v * L(LANES)) * *(const L(vec) *)(row[r] + p + v * L(LANES)) + s[r][v];
+    for (int r = 0; r < 4 && j + r < n; r++) {
+      const L(vec) both = s[r][0] + s[r][1];
+      float lane[L(LANES)], sum = 0;
+      memcpy(lane, &both, sizeof lane);
+      for (int half = L(LANES) / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+      for (int64_t q = p; q < k; q++) sum += x[q] * row[r][q];
+      c[(j + r) * step] = lane[0] + sum;
+    }
+  }
+}
+
 // Generic products by rows: c[i, :] += x * b[p, :], in the dtype that is accumulated in.
 #define AXPY(t, T, U)                                                                               \
   static void L(axpy_##t)(int64_t n, T *c, const T *x, const T *b, int64_t ldb, int64_t k) {        \

@@ -58,7 +58,21 @@ static inline float L(cosine_of_turn)(float u) { return L(sincos_)((float)(6.283
 GENERATE(bits, uint32_t, 1, w[0])
 GENERATE(uniform_f32, float, 1, L(unit32)(w[0]))
 GENERATE(uniform_f64, double, 2, L(unit64)(w[0], w[1]))
-GENERATE(normal_f32, float, 2,
-         __builtin_sqrtf(-2 * L(log_)(1 - L(unit32)(w[0]))) * L(cosine_of_turn)(L(unit32)(w[1])))
 GENERATE(normal_f64, double, 4, sqrt(-2 * log(1 - L(unit64)(w[0], w[1]))) * cos(6.283185307179586477 * L(unit64)(w[2], w[3])))
 #undef GENERATE
+
+// The words are parted first, so that the functions run over vectors.
+static void L(normal_f32)(const int64_t *key, int64_t first, int64_t n, float *out) {
+  uint32_t block[64];
+  float u[32], v[32], made[32];
+  for (int64_t at = 0; at < n; at += 32) {
+    L(philox)(key, (uint64_t)(first + at) / 2, block);
+    for (int i = 0; i < 32; i++) {
+      u[i] = 1 - L(unit32)(block[2 * i]);
+      v[i] = L(unit32)(block[2 * i + 1]);
+    }
+    for (int i = 0; i < 32; i++) u[i] = __builtin_elementwise_sqrt(-2 * L(log_)(u[i]));
+    for (int i = 0; i < 32; i++) made[i] = u[i] * L(cosine_of_turn)(v[i]);
+    memcpy(out + at, made, (size_t)ck_min64(32, n - at) * sizeof *made);
+  }
+}

@@ -1,11 +1,12 @@
 // Reductions over any strides. Work is cut into pieces of fixed size, so that no bit depends on the threads.
 #include "internal.h"
 typedef void (*stretch)(int64_t n, void *result, const void *a);
+typedef void (*stretch_of_four)(int64_t n, void *result, const void *a, int64_t row);
 #define CK_BODY "reduce_body.h"
 #include "levels.h"
 
 enum { ADD, MUL, MAX, MIN };
-enum { BLOCK = 2048, SPAN = 32768, TILE = 512, ROWS = 1024 };
+enum { BLOCK = 2048, SPAN = 32768, TILE = 2048, ROWS = 1024 };
 
 typedef union { float f32; double f64; int64_t i64; } number;
 
@@ -13,6 +14,7 @@ typedef struct {
   int32_t take, dtype, wide;       // wide: the dtype that is accumulated in: F32, F64 or I64
   int64_t size, wide_size;
   stretch row, col;
+  stretch_of_four four;
   ck_reduce_nd nd;
   int64_t kept, reduced, pieces;
   const char *a;
@@ -106,18 +108,26 @@ static void column_range(void *context, int64_t begin, int64_t end) {
     const int64_t base = offset_of(k, nd->kept, nd->kept_shape, nd->kept_strides);
     char *total = j->partial + (piece * j->kept + k) * j->wide_size;
     const int64_t stop = ck_min64(j->reduced, (piece + 1) * ROWS);
-    for (int64_t r = piece * ROWS; r < stop; r++) {
-      const void *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
-      if (j->wide != j->dtype) {
-        ck_cast_flat(j->dtype, j->wide, n, wide, from);
-        from = wide;
+    const int64_t step = nd->reduced_strides[0];
+    const bool in_steps = nd->reduced == 1 && j->wide == j->dtype;
+    for (int64_t group = piece * ROWS; group < stop; group += 64) {  // groups of 64 rows, then their sums
+      const int64_t end = ck_min64(stop, group + 64);
+      for (int64_t r = group; r < end;) {
+        if (in_steps && r > group && r + 4 <= end) {
+          j->four(n, sum, j->a + (base + r * step) * j->size, step);
+          r += 4;
+          continue;
+        }
+        const void *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
+        if (j->wide != j->dtype) {
+          ck_cast_flat(j->dtype, j->wide, n, wide, from);
+          from = wide;
+        }
+        if (r++ == group) memcpy(sum, from, (size_t)(n * j->wide_size));
+        else j->col(n, sum, from);
       }
-      if (r % 64 == 0) memcpy(sum, from, (size_t)(n * j->wide_size));  // groups of 64 rows, then their sums
-      else j->col(n, sum, from);
-      if (r % 64 == 63 || r + 1 == stop) {
-        if (r / 64 * 64 == piece * ROWS) memcpy(total, sum, (size_t)(n * j->wide_size));
-        else j->col(n, total, sum);
-      }
+      if (group == piece * ROWS) memcpy(total, sum, (size_t)(n * j->wide_size));
+      else j->col(n, total, sum);
     }
   }
 }
@@ -134,6 +144,7 @@ static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd,
   const int t = j->wide == CK_F32 ? 0 : j->wide == CK_F64 ? 1 : 2;
   j->row = CK_PICK(row)[t][take];
   j->col = CK_PICK(col)[t][take];
+  j->four = CK_PICK(four)[t][take];
   j->nd = *nd;
   j->a = a;
   j->kept = j->reduced = 1;

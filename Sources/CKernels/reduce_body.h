@@ -29,6 +29,16 @@
     T *o = result;                                                                       \
     const T *a = a_;                                                                     \
     LOOP(n) o[i] = (T)TAKE((U)o[i], (U)a[i]);                                            \
+  }                                                                                      \
+  static void L(four_##name##_##t)(int64_t n, void *result, const void *a_, int64_t row) { \
+    T *o = result;                                                                       \
+    const T *a = a_, *b = a + row, *c = b + row, *d = c + row;                           \
+    LOOP(n) {                                                                            \
+      T x = (T)TAKE((U)o[i], (U)a[i]);                                                   \
+      x = (T)TAKE((U)x, (U)b[i]);                                                        \
+      x = (T)TAKE((U)x, (U)c[i]);                                                        \
+      o[i] = (T)TAKE((U)x, (U)d[i]);                                                     \
+    }                                                                                    \
   }
 #define STRETCHES(t, T, U) STRETCH(add, t, T, U, TAKE_ADD) STRETCH(mul, t, T, U, TAKE_MUL) \
   STRETCH(max, t, T, T, TAKE_MAX) STRETCH(min, t, T, T, TAKE_MIN)
@@ -39,6 +49,8 @@ STRETCHES(i64, int64_t, uint64_t)
 #define TABLE(way, t) {L(way##_add_##t), L(way##_mul_##t), L(way##_max_##t), L(way##_min_##t)}
 static const stretch L(row)[3][4] = {TABLE(row, f32), TABLE(row, f64), TABLE(row, i64)};
 static const stretch L(col)[3][4] = {TABLE(col, f32), TABLE(col, f64), TABLE(col, i64)};
+// Four rows at once, `row` elements apart.
+static const stretch_of_four L(four)[3][4] = {TABLE(four, f32), TABLE(four, f64), TABLE(four, i64)};
 #undef STRETCH
 #undef STRETCHES
 #undef TABLE

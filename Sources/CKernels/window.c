@@ -145,48 +145,20 @@ typedef struct {
 // One output line at a time: its best values and their places stay in the first cache while the taps pass by.
 enum { LINE = 256 };
 
-#define MAX_POOL(T, NAME)                                                                                       \
-  static void NAME(void *context, int64_t first, int64_t last) {                                                \
-    const pool_job *j = context;                                                                                \
-    const ck_window *w = j->w;                                                                                  \
-    const int64_t width = w->out[2], lines = w->out[0] * w->out[1];                                             \
-    for (int64_t i = first; i < last; i++) {                                                                    \
-      const int64_t p = i / lines, d = i % lines / w->out[1], h = i % w->out[1];                                \
-      const T *plane = (const T *)j->x + p * j->plane;                                                          \
-      T *restrict out = (T *)j->y + i * width;                                                                  \
-      int32_t *restrict index = j->index + i * width;                                                           \
-      for (int64_t o = 0; o < width; o++) out[o] = (T)-INFINITY, index[o] = -1;                                 \
-      for (int64_t a = 0; a < w->kernel[0]; a++) {                                                              \
-        const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                                    \
-        if (z < 0 || z >= w->size[0]) continue;                                                                 \
-        for (int64_t b = 0; b < w->kernel[1]; b++) {                                                            \
-          const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                                  \
-          if (y < 0 || y >= w->size[1]) continue;                                                               \
-          const int64_t base = (z * w->size[1] + y) * w->size[2];                                               \
-          for (int64_t c = 0; c < w->kernel[2]; c++) {                                                          \
-            const int64_t shift = c * w->dilation[2] - w->low[2], stride = w->stride[2];                        \
-            int64_t begin, end;                                                                                 \
-            reach(width, w->size[2], stride, shift, &begin, &end);                                              \
-            const T *restrict from = plane + base + shift;                                                      \
-            const int32_t place = (int32_t)(base + shift);                                                      \
-            if (stride == 2) { MAX_TAP(T, 2) } else if (stride == 1) { MAX_TAP(T, 1) } else { MAX_TAP(T, stride) } \
-          }                                                                                                     \
-        }                                                                                                       \
-      }                                                                                                         \
-    }                                                                                                           \
+// How many places of the window count: those inside, or those inside the padded input.
+static int64_t counted(const pool_job *j, int a, int64_t o) {
+  const ck_window *w = j->w;
+  const int64_t start = o * w->stride[a] - w->low[a];
+  int64_t n = 0;
+  for (int64_t k = 0; k < w->kernel[a]; k++) {
+    const int64_t at = start + k * w->dilation[a];
+    n += j->count_padding ? at < w->size[a] + w->high[a] : at >= 0 && at < w->size[a];
   }
+  return n;
+}
 
-// The first of equal ones, and NaN before all; an empty place takes anything.
-#define MAX_TAP(T, S)                                                                                           \
-  for (int64_t o = begin; o < end; o++) {                                                                       \
-    const T v = from[o * (S)], best = out[o];                                                                   \
-    const bool take = (v > best) | ((v != v) & (best == best)) | (index[o] < 0);                                \
-    out[o] = take ? v : best;                                                                                   \
-    index[o] = take ? place + (int32_t)(o * (S)) : index[o];                                                    \
-  }
-
-MAX_POOL(float, max_pool_f32)
-MAX_POOL(double, max_pool_f64)
+#define CK_BODY "window_body.h"
+#include "levels.h"
 
 // An adaptive window: from floor(o * size / out) up to ceil((o + 1) * size / out).
 static void adapt(int64_t o, int64_t size, int64_t out, int64_t *begin, int64_t *end) {
@@ -241,69 +213,10 @@ int32_t ck_max_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adap
                 dtype == CK_F64 ? adaptive_max_f64 : adaptive_max_f32);
   } else {
     ck_parallel(planes * w->out[0] * w->out[1], ck_grain_for(w->out[2] * product(w->kernel)), &j,
-                dtype == CK_F64 ? max_pool_f64 : max_pool_f32);
+                dtype == CK_F64 ? CK_PICK(max_pool_f64) : CK_PICK(max_pool_f32));
   }
   return CK_OK;
 }
-
-// How many places of the window count: those inside, or those inside the padded input.
-static int64_t counted(const pool_job *j, int a, int64_t o) {
-  const ck_window *w = j->w;
-  const int64_t start = o * w->stride[a] - w->low[a];
-  int64_t n = 0;
-  for (int64_t k = 0; k < w->kernel[a]; k++) {
-    const int64_t at = start + k * w->dilation[a];
-    n += j->count_padding ? at < w->size[a] + w->high[a] : at >= 0 && at < w->size[a];
-  }
-  return n;
-}
-
-// Average pooling and its adjoint share the walk; FORWARD adds inputs to outputs, else outputs to inputs.
-#define AVERAGE(T, NAME, FORWARD)                                                                               \
-  static void NAME(void *context, int64_t first, int64_t last) {                                                \
-    const pool_job *j = context;                                                                                \
-    const ck_window *w = j->w;                                                                                  \
-    const int64_t width = w->out[2];                                                                            \
-    T counts[LINE];                                                                                            \
-    for (int64_t p = first; p < last; p++) {                                                                    \
-      T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                \
-      T *outs = (T *)(FORWARD ? j->y : (void *)(uintptr_t)j->x) + p * j->outs;                                  \
-      if (!FORWARD) memset(plane, 0, (size_t)j->plane * sizeof(T));                                             \
-      for (int64_t d = 0; d < w->out[0]; d++)                                                                   \
-        for (int64_t h = 0; h < w->out[1]; h++)                                                                 \
-          for (int64_t at = 0; at < width; at += LINE) {                                                        \
-            const int64_t n = ck_min64(LINE, width - at), both = counted(j, 0, d) * counted(j, 1, h);           \
-            for (int64_t o = 0; o < n; o++) counts[o] = (T)(both * counted(j, 2, at + o));                     \
-            T *restrict out = outs + (d * w->out[1] + h) * width + at;                                          \
-            T line[LINE];                                                                                       \
-            if (FORWARD) memset(line, 0, (size_t)n * sizeof(T));                                                \
-            else for (int64_t o = 0; o < n; o++) line[o] = out[o] / counts[o];                                 \
-            for (int64_t a = 0; a < w->kernel[0]; a++) {                                                        \
-              const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                              \
-              if (z < 0 || z >= w->size[0]) continue;                                                           \
-              for (int64_t b = 0; b < w->kernel[1]; b++) {                                                      \
-                const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                            \
-                if (y < 0 || y >= w->size[1]) continue;                                                         \
-                T *from = plane + (z * w->size[1] + y) * w->size[2];                                            \
-                for (int64_t c = 0; c < w->kernel[2]; c++) {                                                    \
-                  const int64_t shift = at * w->stride[2] + c * w->dilation[2] - w->low[2], stride = w->stride[2]; \
-                  int64_t begin, end;                                                                           \
-                  reach(n, w->size[2], stride, shift, &begin, &end);                                            \
-                  for (int64_t o = begin; o < end; o++) {                                                       \
-                    if (FORWARD) line[o] += from[o * stride + shift];                                           \
-                    else from[o * stride + shift] += line[o];                                                   \
-                  }                                                                                             \
-                }                                                                                               \
-              }                                                                                                 \
-            }                                                                                                   \
-            if (FORWARD) for (int64_t o = 0; o < n; o++) out[o] = line[o] / counts[o];                         \
-          }                                                                                                     \
-    }                                                                                                           \
-  }
-AVERAGE(float, average_f32, true)
-AVERAGE(double, average_f64, true)
-AVERAGE(float, average_back_f32, false)
-AVERAGE(double, average_back_f64, false)
 
 #define ADAPTIVE_AVERAGE(T, NAME, FORWARD)                                                                       \
   static void NAME(void *context, int64_t first_plane, int64_t last_plane) {                                     \
@@ -336,9 +249,9 @@ static int32_t average(int32_t dtype, const ck_window *w, int64_t planes, bool a
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
   pool_job j = pool_of(w, planes, x, y);
   j.count_padding = count_padding;
-  static const ck_body bodies[2][2][2] = {
-    {{average_back_f32, average_back_f64}, {adaptive_average_back_f32, adaptive_average_back_f64}},
-    {{average_f32, average_f64}, {adaptive_average_f32, adaptive_average_f64}}};
+  const ck_body bodies[2][2][2] = {
+    {{CK_PICK(average_back_f32), CK_PICK(average_back_f64)}, {adaptive_average_back_f32, adaptive_average_back_f64}},
+    {{CK_PICK(average_f32), CK_PICK(average_f64)}, {adaptive_average_f32, adaptive_average_f64}}};
   ck_parallel(planes, ck_grain_for(adaptive ? j.plane : j.outs * product(w->kernel)), &j,
               bodies[forward][adaptive][dtype == CK_F64]);
   return CK_OK;

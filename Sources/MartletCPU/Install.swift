@@ -12,6 +12,7 @@ import MartletOps
   registerConvolution()
   registerPooling()
   registerRows()
+  registerNormalize()
   registerRandom()
   registerUpdates()
 }

@@ -15,6 +15,7 @@ package enum OpTable: Int, CaseIterable {
   case gather, scatterAdd, take, takeAdd, takeUpdate
   case matmul, softmax, logSoftmax, crossEntropy
   case convolution, convolutionInputGradient, convolutionWeightGradient
+  case normalize, normalizeGradient
   case maxPool, unpool, averagePool, averagePoolGradient
   case randomBits, randomUniform, randomNormal
   case topK, adamUpdate, sgdUpdate
@@ -96,6 +97,8 @@ package enum OpTable: Int, CaseIterable {
     case .convolution: Convolution.self
     case .convolutionInputGradient: ConvolutionInputGradient.self
     case .convolutionWeightGradient: ConvolutionWeightGradient.self
+    case .normalize: Normalize.self
+    case .normalizeGradient: NormalizeGradient.self
     case .maxPool: MaxPool.self
     case .unpool: Unpool.self
     case .averagePool: AveragePool.self

@@ -127,6 +127,37 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     "kl_div": binary { klDivergence($0, $1, reduction: .batchMean) },
     "cosine_similarity": { c, x in [cosineSimilarity(x[0], x[1], axis: c.int("dim"))] },
     "triplet_margin_loss": { c, x in [tripletMarginLoss(x[0], x[1], x[2], margin: c.double("margin"))] },
+    "layer_norm": { c, x in
+      [
+        layerNorm(
+          x[0], normalizedShape: Shape(c.ints("normalized_shape")), weight: x[1], bias: x[2], epsilon: c.double("eps"))
+      ]
+    },
+    "rms_norm": { c, x in
+      [rmsNorm(x[0], normalizedShape: Shape(c.ints("normalized_shape")), weight: x[1], epsilon: c.double("eps"))]
+    },
+    "group_norm": { c, x in
+      [groupNorm(x[0], groups: c.int("groups"), weight: x[1], bias: x[2], epsilon: c.double("eps"))]
+    },
+    "instance_norm": { c, x in [instanceNorm(x[0], epsilon: c.double("eps"))] },
+    "local_response_norm": { c, x in
+      [
+        localResponseNorm(
+          x[0], size: c.int("size"), alpha: c.double("alpha"), beta: c.double("beta"), k: c.double("k"))
+      ]
+    },
+    "batch_norm": { c, x in
+      if !c.bool("training") {
+        return [
+          batchNorm(x[0], mean: x[3], variance: x[4], weight: x[1], bias: x[2], epsilon: c.double("eps"))
+        ]
+      }
+      var (mean, variance) = (x[3].detached(), x[4].detached())
+      let y = batchNorm(
+        x[0], runningMean: &mean, runningVariance: &variance, weight: x[1], bias: x[2], momentum: c.double("momentum"),
+        epsilon: c.double("eps"))
+      return [y, mean, variance]
+    },
     "cross_entropy": { c, x in
       let reductions: [String: LossReduction] = ["mean": .mean, "sum": .sum, "none": .none]
       return [

@@ -108,6 +108,19 @@ ck_status ck_cross_entropy_grad(int32_t dtype, int64_t rows, int64_t classes, in
                                 const void *logits, const void *labels, int64_t ignore_index, const void *log_sum_exp,
                                 const void *scale, int32_t scale_step);
 
+// MARK: normalisation of [n, c, s], F32 or F64, by the mean and the variance of sets: the groups of channels of an example,
+// or with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c].
+
+// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with [c] weights and biases or none. Not centred: mean is 0,
+// and the variance is the mean of the squares.
+int32_t ck_normalize(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
+                     void *y, void *mean, void *variance, const void *x, const void *_Nullable weight,
+                     const void *_Nullable bias);
+// From g, the cotangent of y: those of x, weight and bias, the latter where wanted.
+int32_t ck_normalize_grad(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
+                          void *dx, void *_Nullable dweight, void *_Nullable dbias, const void *g, const void *x,
+                          const void *mean, const void *variance, const void *_Nullable weight);
+
 // MARK: random numbers: Philox-4x32-10
 
 // key: seed, stream, counter. Word w is lane w & 3 of the block whose counter is

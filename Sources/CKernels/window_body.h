@@ -1,0 +1,126 @@
+// Pooling by windows of one size. Included once per level.
+
+#define MAX_POOL(T, NAME)                                                                                       \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    const pool_job *j = context;                                                                                \
+    const ck_window *w = j->w;                                                                                  \
+    const int64_t width = w->out[2], lines = w->out[0] * w->out[1];                                             \
+    const bool pairs = w->kernel[0] == 1 && w->stride[0] == 1 && w->low[0] == 0 && w->kernel[1] == 2 &&         \
+                       w->kernel[2] == 2 && w->stride[1] == 2 && w->stride[2] == 2 && w->dilation[1] == 1 &&    \
+                       w->dilation[2] == 1 && w->low[1] == 0 && w->low[2] == 0 && 2 * width <= w->size[2];      \
+    for (int64_t i = first; i < last; i++) {                                                                    \
+      const int64_t p = i / lines, d = i % lines / w->out[1], h = i % w->out[1];                                \
+      const T *plane = (const T *)j->x + p * j->plane;                                                          \
+      T *restrict out = (T *)j->y + i * width;                                                                  \
+      int32_t *restrict index = j->index + i * width;                                                           \
+      if (pairs && h * 2 + 1 < w->size[1]) {                                                                    \
+        const int64_t base = (d * w->size[1] + 2 * h) * w->size[2];                                             \
+        MAX_OF_FOUR(T, plane + base, plane + base + w->size[2], (int32_t)base, (int32_t)w->size[2])             \
+        continue;                                                                                               \
+      }                                                                                                         \
+      for (int64_t o = 0; o < width; o++) out[o] = (T)-INFINITY, index[o] = -1;                                 \
+      for (int64_t a = 0; a < w->kernel[0]; a++) {                                                              \
+        const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                                    \
+        if (z < 0 || z >= w->size[0]) continue;                                                                 \
+        for (int64_t b = 0; b < w->kernel[1]; b++) {                                                            \
+          const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                                  \
+          if (y < 0 || y >= w->size[1]) continue;                                                               \
+          const int64_t base = (z * w->size[1] + y) * w->size[2];                                               \
+          for (int64_t c = 0; c < w->kernel[2]; c++) {                                                          \
+            const int64_t shift = c * w->dilation[2] - w->low[2], stride = w->stride[2];                        \
+            int64_t begin, end;                                                                                 \
+            reach(width, w->size[2], stride, shift, &begin, &end);                                              \
+            const T *restrict from = plane + base + shift;                                                      \
+            const int32_t place = (int32_t)(base + shift);                                                      \
+            if (stride == 2) { MAX_TAP(T, 2) } else if (stride == 1) { MAX_TAP(T, 1) } else { MAX_TAP(T, stride) } \
+          }                                                                                                     \
+        }                                                                                                       \
+      }                                                                                                         \
+    }                                                                                                           \
+  }
+
+// The common window of 2 by 2 that moves by 2, with all four places inside.
+#define MAX_OF_FOUR(T, UPPER, LOWER, PLACE, BELOW) {                                                            \
+    const T *restrict upper = UPPER, *restrict lower = LOWER;                                                   \
+    const int32_t place = PLACE, below = BELOW;                                                                 \
+    for (int64_t o = 0; o < width; o++) {                                                                       \
+      const T v[4] = {upper[2 * o], upper[2 * o + 1], lower[2 * o], lower[2 * o + 1]};                          \
+      const int32_t at = place + 2 * (int32_t)o;                                                                \
+      T best = v[0];                                                                                            \
+      int32_t where = at;                                                                                       \
+      MAX_STEP(v[1], at + 1)                                                                                    \
+      MAX_STEP(v[2], at + below)                                                                                \
+      MAX_STEP(v[3], at + below + 1)                                                                            \
+      out[o] = best;                                                                                            \
+      index[o] = where;                                                                                         \
+    }                                                                                                           \
+  }
+#define MAX_STEP(V, PLACE) {                                                                                    \
+    const bool take = (V > best) | ((V != V) & (best == best));                                                 \
+    best = take ? V : best;                                                                                     \
+    where = take ? PLACE : where;                                                                               \
+  }
+
+// The first of equal ones, and NaN before all; an empty place takes anything.
+#define MAX_TAP(T, S)                                                                                           \
+  for (int64_t o = begin; o < end; o++) {                                                                       \
+    const T v = from[o * (S)], best = out[o];                                                                   \
+    const bool take = (v > best) | ((v != v) & (best == best)) | (index[o] < 0);                                \
+    out[o] = take ? v : best;                                                                                   \
+    index[o] = take ? place + (int32_t)(o * (S)) : index[o];                                                    \
+  }
+
+MAX_POOL(float, L(max_pool_f32))
+MAX_POOL(double, L(max_pool_f64))
+
+// Average pooling and its adjoint share the walk; FORWARD adds inputs to outputs, else outputs to inputs.
+#define AVERAGE(T, NAME, FORWARD)                                                                               \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    const pool_job *j = context;                                                                                \
+    const ck_window *w = j->w;                                                                                  \
+    const int64_t width = w->out[2];                                                                            \
+    T counts[LINE];                                                                                             \
+    for (int64_t p = first; p < last; p++) {                                                                    \
+      T *plane = (T *)(FORWARD ? (void *)(uintptr_t)j->x : j->y) + p * j->plane;                                \
+      T *outs = (T *)(FORWARD ? j->y : (void *)(uintptr_t)j->x) + p * j->outs;                                  \
+      if (!FORWARD) memset(plane, 0, (size_t)j->plane * sizeof(T));                                             \
+      for (int64_t d = 0; d < w->out[0]; d++)                                                                   \
+        for (int64_t h = 0; h < w->out[1]; h++)                                                                 \
+          for (int64_t at = 0; at < width; at += LINE) {                                                        \
+            const int64_t n = ck_min64(LINE, width - at), both = counted(j, 0, d) * counted(j, 1, h);           \
+            for (int64_t o = 0; o < n; o++) counts[o] = (T)(both * counted(j, 2, at + o));                     \
+            T *restrict out = outs + (d * w->out[1] + h) * width + at;                                          \
+            T line[LINE];                                                                                       \
+            if (FORWARD) memset(line, 0, (size_t)n * sizeof(T));                                                \
+            else for (int64_t o = 0; o < n; o++) line[o] = out[o] / counts[o];                                 \
+            for (int64_t a = 0; a < w->kernel[0]; a++) {                                                        \
+              const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                              \
+              if (z < 0 || z >= w->size[0]) continue;                                                           \
+              for (int64_t b = 0; b < w->kernel[1]; b++) {                                                      \
+                const int64_t y = h * w->stride[1] + b * w->dilation[1] - w->low[1];                            \
+                if (y < 0 || y >= w->size[1]) continue;                                                         \
+                T *from = plane + (z * w->size[1] + y) * w->size[2];                                            \
+                for (int64_t c = 0; c < w->kernel[2]; c++) {                                                    \
+                  const int64_t shift = at * w->stride[2] + c * w->dilation[2] - w->low[2], stride = w->stride[2]; \
+                  int64_t begin, end;                                                                           \
+                  reach(n, w->size[2], stride, shift, &begin, &end);                                            \
+                  for (int64_t o = begin; o < end; o++) {                                                       \
+                    if (FORWARD) line[o] += from[o * stride + shift];                                           \
+                    else from[o * stride + shift] += line[o];                                                   \
+                  }                                                                                             \
+                }                                                                                               \
+              }                                                                                                 \
+            }                                                                                                   \
+            if (FORWARD) for (int64_t o = 0; o < n; o++) out[o] = line[o] / counts[o];                         \
+          }                                                                                                     \
+    }                                                                                                           \
+  }
+AVERAGE(float, L(average_f32), true)
+AVERAGE(double, L(average_f64), true)
+AVERAGE(float, L(average_back_f32), false)
+AVERAGE(double, L(average_back_f64), false)
+#undef MAX_POOL
+#undef MAX_TAP
+#undef MAX_STEP
+#undef MAX_OF_FOUR
+#undef AVERAGE
