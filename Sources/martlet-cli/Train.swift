@@ -112,7 +112,8 @@ struct Train: ParsableCommand {
             + "uninterrupted run")
       }
       if saved.description.position.epoch >= options.epochs {
-        throw FileError(resume, "is complete: all \(options.epochs) epochs are done; martlet evaluate \(resume) tests it")
+        throw FileError(
+          resume, "is complete: all \(options.epochs) epochs are done; martlet evaluate \(resume) tests it")
       }
       return try training(options, output: saved.run, saved: saved, report)
     }

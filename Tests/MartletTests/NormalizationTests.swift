@@ -90,4 +90,10 @@ import Testing
     #expect(text { batchNorm(x, mean: Tensor.ones([2]), variance: Tensor.ones([3])) }.contains("mean has shape [2]"))
     #expect(text { localResponseNorm(x, size: 0) }.contains("1 or more"))
   }
+
+  @Test func stateHasPyTorchsNames() {
+    let model = Sequential { BatchNorm2d(3) }
+    #expect(
+      model.state.names == ["0.weight", "0.bias", "0.running_mean", "0.running_var", "0.num_batches_tracked"])
+  }
 }

@@ -124,6 +124,10 @@ public struct ModuleTree {
     if isPlain(type(of: value)) { return }
     switch value {
     case let cell as Cell:
+      let path =
+        cell.stateName.map { name in
+          path.lastIndex(of: ".").map { String(path[...$0]) + name } ?? name
+        } ?? path
       guard seen.insert(ObjectIdentifier(cell)).inserted else { return }
       cells.append((path, cell))
       guard names else { return }

@@ -157,6 +157,9 @@ public class BatchNorm: Module {
     runningVar = tracksRunningStatistics ? Buffer(Tensor(repeating: 1, spec)) : nil
     numBatchesTracked =
       tracksRunningStatistics ? Buffer(Tensor(repeating: 0, TensorSpec([], .int64, device: .current))) : nil
+    runningMean?.stateName = "running_mean"
+    runningVar?.stateName = "running_var"
+    numBatchesTracked?.stateName = "num_batches_tracked"
     self.channels = channels
     self.epsilon = epsilon
     self.momentum = momentum
