@@ -3,7 +3,10 @@ import Testing
 
 @Suite struct NormalizationTests {
   /// The mean is far larger than the deviation: what is left of the digits decides.
-  @Test(arguments: ["layer", "batch", "batch of rows", "group"]) func largeMeansAreHarmless(_ kind: String) {
+  @Test(
+    .enabled(if: Device.current != .reference, "the reference computes the decomposition, in float32"),
+    arguments: ["layer", "batch", "batch of rows", "group"])
+  func largeMeansAreHarmless(_ kind: String) {
     let shape: Shape = kind == "batch of rows" ? [500, 3] : [4, 6, 700]
     let x = Tensor.normal(shape, mean: 1e4, deviation: 1e-2, generator: Generator(seed: 3))
     let wide = x.cast(to: .float64)
