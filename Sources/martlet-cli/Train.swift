@@ -111,10 +111,6 @@ struct Train: ParsableCommand {
           "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
             + "uninterrupted run")
       }
-      if saved.description.position.epoch >= options.epochs {
-        throw FileError(
-          resume, "is complete: all \(options.epochs) epochs are done; martlet evaluate \(resume) tests it")
-      }
       return try training(options, output: saved.run, saved: saved, report)
     }
     let network = model ?? .lenet

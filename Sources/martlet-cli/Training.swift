@@ -80,7 +80,9 @@ final class Training {
     report.say(
       "\(options.model.rawValue): \(options.model.summary), \(parameterCount) parameters\n"
         + "\(set.train.count) images to train, \(set.test.count) to test, \(threads) thread\(threads == 1 ? "" : "s")")
-    if !fresh {
+    if trainer.position.epoch >= options.epochs {
+      report.say("the run is complete: all \(options.epochs) epochs are done")
+    } else if !fresh {
       report.say("going on in epoch \(trainer.position.epoch + 1) after \(trainer.position.step) steps")
     }
     // Now, so that a folder that cannot be written is known before an hour of training.
@@ -195,7 +197,7 @@ final class Training {
 
       test accuracy   \((last.testAccuracy * 100).text(2)) %
       test loss       \(last.testLoss.text(4))
-      training speed  \(Int(samplesPerSecond)) samples/s
+      training speed  \(trainedExamples == 0 ? "nothing was trained" : "\(Int(samplesPerSecond)) samples/s")
       peak memory     \(Int(peakMemory)) MiB
       saved in        \(output)
       """)

@@ -70,8 +70,8 @@ import Testing
     }
     #expect(
       ModuleTree(model).cells.map { $0.name } == [
-        "0.weight", "0.bias", "0.running_mean", "0.running_var", "0.num_batches_tracked", "1.weight", "1.bias", "2.weight",
-        "2.bias", "3.weight",
+        "0.weight", "0.bias", "0.running_mean", "0.running_var", "0.num_batches_tracked", "1.weight", "1.bias",
+        "2.weight", "2.bias", "3.weight",
       ])
     #expect(model(Tensor.ones([2, 3, 4, 4])).shape == [2, 3, 4, 4])
     #expect("\(model)".contains("BatchNorm2d(3, epsilon: 1e-05, momentum: 0.1)"))
