@@ -217,5 +217,10 @@ enum FromPyTorch {
     optimizer.learningRate = 0.01
     use(Schedule.cosine(0.1, steps: 1000).rate(at: 10))
     use(clipGradients(model.parameters, toNorm: 1))
+    use(BatchNorm2d(3))
+    use(LayerNorm(3))
+    use(GroupNorm(3, 3))
+    use(Linear(3, 5).weight.shape)
+    use(model.state.count)
   }
 }

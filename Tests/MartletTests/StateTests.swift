@@ -448,4 +448,14 @@ private final class Tied: Module {
       expectValues(model.average.value, [2], [2, 4])
     }
   }
+
+  @Test func statesAreSequences() {
+    let state = Linear(3, 2).state
+    #expect(state.count == 2)
+    #expect(state.map { $0.name } == ["weight", "bias"])
+    for (name, tensor) in state { #expect(state[name]!.shape == tensor.shape) }
+    #expect(withoutDevice(state.description) == "weight: float32[2, 3]\nbias: float32[2]")
+    #expect(Linear(3, 2).weight.shape == [2, 3])
+    #expect(Tensor.zeros(2, 3).shape == [2, 3] && Tensor.ones([2]).floats == [1, 1])
+  }
 }

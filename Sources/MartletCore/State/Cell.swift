@@ -238,3 +238,10 @@ public final class Mode {
   }
   package var current: Bool { training }
 }
+
+extension Parameter {
+  /// The sizes of the axes.
+  public var shape: Shape { read()!.shape }
+  /// The type of the elements.
+  public var dtype: DType { read()!.dtype }
+}

@@ -15,6 +15,14 @@ public struct State: Sendable {
   public var byteCount: Int { entries.reduce(0) { $0 + $1.tensor.spec.byteCount } }
 }
 
+extension State: Sequence, CustomStringConvertible {
+  /// The number of tensors.
+  public var count: Int { entries.count }
+  public func makeIterator() -> some IteratorProtocol<(name: String, tensor: Tensor)> { entries.makeIterator() }
+  /// A line for each tensor: its name and its spec.
+  public var description: String { entries.map { "\($0.name): \($0.tensor.spec)" }.joined(separator: "\n") }
+}
+
 extension State: TensorTree {
   public var flattened: [Tensor] { entries.map { $0.tensor } }
   public func rebuilt(from tensors: inout ArraySlice<Tensor>) -> State {

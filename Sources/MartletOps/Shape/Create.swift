@@ -34,6 +34,10 @@ extension Tensor {
   public static func ones(_ shape: Shape, dtype: DType = .float32, device: Device = .current) -> Tensor {
     Tensor(repeating: 1, shape, dtype: dtype, device: device)
   }
+  /// Zeros: `Tensor.zeros(2, 3)`.
+  public static func zeros(_ sizes: Int..., dtype: DType = .float32) -> Tensor { zeros(Shape(sizes), dtype: dtype) }
+  /// Ones: `Tensor.ones(2, 3)`.
+  public static func ones(_ sizes: Int..., dtype: DType = .float32) -> Tensor { ones(Shape(sizes), dtype: dtype) }
   /// `start, start + step, …`, before `stop`.
   public static func range(
     from start: Double = 0, to stop: Double, by step: Double = 1, dtype: DType = .float32, device: Device = .current
