@@ -1,5 +1,4 @@
 internal import CKernels
-import Synchronization
 
 /// One device: memory and the time at which its operations have run. Kernels are registered by operation.
 package protocol Executor: AnyObject, Sendable {
@@ -11,11 +10,13 @@ package protocol Executor: AnyObject, Sendable {
 }
 
 package enum Executors {
-  private static let all = Mutex<[UInt8: any Executor]>([:])
+  // A `Lock` and not a `Mutex`, whose futex the thread sanitizer does not see.
+  private static let lock = Lock()
+  nonisolated(unsafe) private static var all: [UInt8: any Executor] = [:]
 
   /// Called once for each device, by the room that brings it.
   package static func register(_ executor: any Executor, for device: Device) {
-    all.withLock { $0[device.raw] = executor }
+    lock.holding { all[device.raw] = executor }
   }
 
   /// Waits until everything asked of a device has run; a fault found late, of the current error scope or of nobody's, is
@@ -31,7 +32,7 @@ package enum Executors {
 
   /// Waits for all devices that have been used, and reports what they found late.
   static func synchronizeAll() {
-    for executor in all.withLock({ Array($0.values) }) {
+    for executor in lock.holding({ Array(all.values) }) {
       do throws(OpError) { try executor.synchronize() } catch { fail(error) }
     }
   }
@@ -56,7 +57,7 @@ package enum Executors {
   static func executor(for device: Device) -> (any Executor)? {
     if device == .cpu { return nil }
     Rooms.require(device)
-    return all.withLock { $0[device.raw] }
+    return lock.holding { all[device.raw] }
   }
 }
 
