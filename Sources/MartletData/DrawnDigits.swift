@@ -20,6 +20,10 @@ public struct DrawnDigits: Sendable, Hashable {
   ///
   /// Take ranges that do not overlap for training and for testing.
   public func images(_ range: Range<Int>) -> LabeledImages {
+    // An array of no capacity is one for the whole process, which must not be written.
+    guard !range.isEmpty else {
+      return LabeledImages(images: RawImages(count: 0, rows: Self.rows, columns: Self.columns, pixels: []), labels: [])
+    }
     var labels: [UInt8] = []
     labels.reserveCapacity(range.count)
     let size = Self.rows * Self.columns

@@ -331,6 +331,8 @@ extension Tensor {
 extension Recorded {
   /// The cell that keeps the gradient of an output.
   package func gradientCell(_ output: Int) -> Cell {
+    // Made with the leaf and not changed after: several tasks may ask at once.
+    if op == nil, let cell = watch?.leafGradient { return cell }
     let watch = self.watch ?? Watch()
     self.watch = watch
     if op == nil {
