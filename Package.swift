@@ -67,7 +67,9 @@ let package = Package(
     .testTarget(name: "MartletTrainTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
       name: "martlet-cli",
-      dependencies: ["Martlet", "MartletCore", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Martlet", "MartletCore", "MartletFormats", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: swift),
     .executableTarget(
       name: "martlet-bench",

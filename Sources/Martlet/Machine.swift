@@ -15,6 +15,21 @@ public enum Machine {
   /// The threads that operations called here use.
   public static var threadCount: Int { Int(ck_threads()) }
 
+  /// The most memory that the process has held so far, in MiB.
+  public static var peakMemory: Double {
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    #if canImport(Darwin)
+      return Double(usage.ru_maxrss) / 1_048_576
+    #else
+      return Double(usage.ru_maxrss) / 1024
+    #endif
+  }
+
   /// The versions on which results depend in their last bits.
   public static var versions: [String: String] {
     [

@@ -30,7 +30,7 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let modes = Set(modes.split(separator: ",").map(String.init))
-    let atStart = peakMemory
+    let atStart = Machine.peakMemory
     for workload in workloads.isEmpty ? Workload.allCases : workloads {
       switch workload {
       case .calibration: calibration(seconds: seconds)
@@ -41,8 +41,8 @@ struct Bench: ParsableCommand {
       }
     }
     // As PyTorch's rows: for one workload in one mode a process.
-    emit("peak_rss", "all", peakMemory, "MiB", median: peakMemory)
-    emit("peak_rss_above_import", "all", peakMemory - atStart, "MiB", median: peakMemory - atStart)
+    emit("peak_rss", "all", Machine.peakMemory, "MiB", median: Machine.peakMemory)
+    emit("peak_rss_above_import", "all", Machine.peakMemory - atStart, "MiB", median: Machine.peakMemory - atStart)
     // Last, because of its memory.
     if workloads != [.calibration] { calibration(seconds: 1) }
   }

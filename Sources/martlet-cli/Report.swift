@@ -1,4 +1,5 @@
 import Martlet
+import MartletFormats
 
 #if canImport(Glibc)
   import Glibc
@@ -96,35 +97,7 @@ enum JSONValue: CustomStringConvertible {
     // JSON has no NaN.
     case .number(let number): return number.isFinite ? "\(number)" : "null"
     case .list(let values): return "[" + values.map { "\($0)" }.joined(separator: ",") + "]"
-    case .text(let text):
-      var result = "\""
-      for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": result += "\\\""
-        case "\\": result += "\\\\"
-        case "\n": result += "\\n"
-        case _ where scalar.value < 0x20:
-          let hex = String(scalar.value, radix: 16)
-          result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-        default: result.unicodeScalars.append(scalar)
-        }
-      }
-      return result + "\""
+    case .text(let text): return quotedJSON(text)
     }
   }
-}
-
-/// The most memory that the process has held, in MiB.
-var peakMemory: Double {
-  var usage = rusage()
-  #if canImport(Glibc)
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-  #else
-    getrusage(RUSAGE_SELF, &usage)
-  #endif
-  #if canImport(Darwin)
-    return Double(usage.ru_maxrss) / 1_048_576
-  #else
-    return Double(usage.ru_maxrss) / 1024
-  #endif
 }

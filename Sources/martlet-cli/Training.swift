@@ -190,7 +190,7 @@ final class Training {
       [
         ("test_accuracy", .number(last.testAccuracy)), ("test_loss", .number(last.testLoss)),
         ("train_samples_per_second", .number(samplesPerSecond)), ("epochs", .integer(last.epoch)),
-        ("peak_rss_mib", .number(peakMemory)),
+        ("peak_rss_mib", .number(Machine.peakMemory)),
       ])
     report.conclude(
       """
@@ -198,7 +198,7 @@ final class Training {
       test accuracy   \((last.testAccuracy * 100).text(2)) %
       test loss       \(last.testLoss.text(4))
       training speed  \(trainedExamples == 0 ? "nothing was trained" : "\(Int(samplesPerSecond)) samples/s")
-      peak memory     \(Int(peakMemory)) MiB
+      peak memory     \(Int(Machine.peakMemory)) MiB
       saved in        \(output)
       """)
   }

@@ -41,12 +41,6 @@ public struct Convolution: ConvolutionOp {
     return try Kernels.run(
       self, inputs, specs, reusable: reusable, strides: Order.channelsLast(specs[0], like: inputs[0]))
   }
-  public func saves(needs: Positions) -> Saves {
-    var inputs = Positions()
-    if needs[0] { inputs[1] = true }
-    if needs[1] { inputs[0] = true }
-    return Saves(inputs: inputs)
-  }
 
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let g = ct[0]!

@@ -43,12 +43,6 @@ public struct ConvolutionInputGradient: ConvolutionOp {
     return try Kernels.run(
       self, inputs, specs, reusable: reusable, strides: Order.channelsLast(specs[0], like: inputs[0]))
   }
-  public func saves(needs: Positions) -> Saves {
-    var inputs = Positions()
-    if needs[0] { inputs[1] = true }
-    if needs[1] { inputs[0] = true }
-    return Saves(inputs: inputs)
-  }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let x = ct[0]!
     return [
@@ -58,9 +52,6 @@ public struct ConvolutionInputGradient: ConvolutionOp {
           apply(ConvolutionWeightGradient(window, kernel: Shape(saved.spec(1).shape[2...])), [x, saved.input(0)])[0])
         : nil,
     ]
-  }
-  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    [plus(t[0].map { apply(self, [$0, inputs[1]])[0] }, t[1].map { apply(self, [inputs[0], $0])[0] })]
   }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     let examples = zip(inputs, mapped).first { $0.1 }!.0.shape[0]

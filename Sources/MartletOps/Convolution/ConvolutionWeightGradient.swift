@@ -35,12 +35,6 @@ public struct ConvolutionWeightGradient: ConvolutionOp {
     return [x.with(shape: Shape([g.shape[1], x.shape[1] / window.groups] + Array(kernel)))]
   }
 
-  public func saves(needs: Positions) -> Saves {
-    var inputs = Positions()
-    if needs[0] { inputs[1] = true }
-    if needs[1] { inputs[0] = true }
-    return Saves(inputs: inputs)
-  }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let w = ct[0]!
     return [
@@ -50,9 +44,6 @@ public struct ConvolutionWeightGradient: ConvolutionOp {
         : nil,
       needs[1] ? .dense(apply(Convolution(window), [saved.input(0), w])[0]) : nil,
     ]
-  }
-  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    [plus(t[0].map { apply(self, [$0, inputs[1]])[0] }, t[1].map { apply(self, [inputs[0], $0])[0] })]
   }
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     // Each example has kernels of its own, so examples are groups.

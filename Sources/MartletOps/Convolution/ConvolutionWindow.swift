@@ -109,6 +109,17 @@ protocol ConvolutionOp: Op {
 extension ConvolutionOp {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
 
+  /// Each operand's gradient is made of the other operand.
+  public func saves(needs: Positions) -> Saves {
+    var inputs = Positions()
+    if needs[0] { inputs[1] = true }
+    if needs[1] { inputs[0] = true }
+    return Saves(inputs: inputs)
+  }
+  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
+    [plus(t[0].map { apply(self, [$0, inputs[1]])[0] }, t[1].map { apply(self, [inputs[0], $0])[0] })]
+  }
+
   func checkOperands(_ inputs: [TensorSpec]) throws(OpError) {
     try window.check()
     let rank = window.axes + 2

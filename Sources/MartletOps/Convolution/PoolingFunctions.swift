@@ -1,8 +1,6 @@
 public import MartletCore
 
-private func pool(
-  _ name: String, _ axes: Int, _ x: Tensor, _ f: (Tensor) -> [Tensor]
-) -> [Tensor] {
+private func pool(_ axes: Int, _ x: Tensor, _ f: (Tensor) -> [Tensor]) -> [Tensor] {
   guard x.rank == axes + 1 else { return f(x) }
   return f(x.expandedDims(axis: 0)).map { $0.squeezed(axis: 0) }
 }
@@ -41,7 +39,7 @@ public func maxPool2dWithIndices(
   ceilMode: Bool = false
 ) -> (values: Tensor, indices: Tensor) {
   let window = sliding(2, kernelSize, stride, padding, dilation, ceilMode)
-  let results = pool("maxPool2d", 2, x) { apply(MaxPool(window), [$0]) }
+  let results = pool(2, x) { apply(MaxPool(window), [$0]) }
   return (results[0], results[1])
 }
 
@@ -52,18 +50,18 @@ public func averagePool2d(
   countsPadding: Bool = true
 ) -> Tensor {
   let window = sliding(2, kernelSize, stride, padding, 1, ceilMode)
-  return pool("averagePool2d", 2, x) { apply(AveragePool(window, countsPadding: countsPadding), [$0]) }[0]
+  return pool(2, x) { apply(AveragePool(window, countsPadding: countsPadding), [$0]) }[0]
 }
 
 /// The means of windows that cover the input in `outputSize` parts: `[N, C, H, W]` → `[N, C, outputSize…]`.
 /// Source: PyTorch `adaptive_avg_pool2d`.
 public func adaptiveAveragePool2d(_ x: Tensor, outputSize: Extent) -> Tensor {
   let window = PoolingWindow(adaptiveTo: outputSize.over(2))
-  return pool("adaptiveAveragePool2d", 2, x) { apply(AveragePool(window, countsPadding: false), [$0]) }[0]
+  return pool(2, x) { apply(AveragePool(window, countsPadding: false), [$0]) }[0]
 }
 
 /// The largest elements of windows that cover the input in `outputSize` parts. Source: PyTorch `adaptive_max_pool2d`.
 public func adaptiveMaxPool2d(_ x: Tensor, outputSize: Extent) -> Tensor {
   let window = PoolingWindow(adaptiveTo: outputSize.over(2))
-  return pool("adaptiveMaxPool2d", 2, x) { apply(MaxPool(window), [$0]) }[0]
+  return pool(2, x) { apply(MaxPool(window), [$0]) }[0]
 }

@@ -1,13 +1,5 @@
 import Martlet
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// What the machine can do now: figures of other workloads mean something beside these.
 func calibration(seconds: Double) {
   let generator = Generator(seed: 0)
@@ -27,16 +19,4 @@ func calibration(seconds: Double) {
   let time = medianTime(seconds: seconds / 3) { _ = b + c }
   let rate = Double(count * 12) / time / 1e9
   emit("calibration_triad_256MB", "eager", rate, "GB/s", median: rate)
-}
-
-/// The most memory that the process has held so far, in MiB.
-var peakMemory: Double {
-  var usage = rusage()
-  #if canImport(Glibc)
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return Double(usage.ru_maxrss) / 1024
-  #else
-    getrusage(RUSAGE_SELF, &usage)
-    return Double(usage.ru_maxrss) / 1_048_576
-  #endif
 }
