@@ -12,6 +12,7 @@ import MartletOps
   registerConvolution()
   registerPooling()
   registerRows()
+  registerAttention()
   registerNormalize()
   registerRandom()
   registerUpdates()

@@ -81,6 +81,14 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     },
     "softmax": { c, x in [softmax(x[0], axis: c.int("dim"))] },
     "log_softmax": { c, x in [logSoftmax(x[0], axis: c.int("dim"))] },
+    "einsum": { c, x in [einsum(c.string("equation"), x)] },
+    "bilinear": { _, x in [bilinear(x[0], x[1], x[2], bias: x[3])] },
+    "scaled_dot_product_attention": { c, x in
+      [
+        scaledDotProductAttention(
+          x[0], x[1], x[2], mask: x.count > 3 ? x[3] : nil, isCausal: c.attributes["is_causal"] as? Bool ?? false)
+      ]
+    },
     "linear": { _, x in [matmul(x[0], x[1].transposed()) + x[2]] },
     "conv1d": { c, x in
       [
