@@ -13,6 +13,7 @@ import MartletOps
   registerPooling()
   registerRows()
   registerAttention()
+  registerRecurrence()
   registerNormalize()
   registerRandom()
   registerUpdates()

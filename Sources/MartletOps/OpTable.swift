@@ -15,6 +15,7 @@ package enum OpTable: Int, CaseIterable {
   case gather, scatterAdd, take, takeAdd, takeUpdate
   case matmul, softmax, logSoftmax, crossEntropy
   case attention, attentionGradient
+  case recurrence, recurrenceGradient
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case normalize, normalizeGradient
   case maxPool, unpool, averagePool, averagePoolGradient
@@ -97,6 +98,8 @@ package enum OpTable: Int, CaseIterable {
     case .crossEntropy: CrossEntropy.self
     case .attention: Attention.self
     case .attentionGradient: AttentionGradient.self
+    case .recurrence: Recurrence.self
+    case .recurrenceGradient: RecurrenceGradient.self
     case .convolution: Convolution.self
     case .convolutionInputGradient: ConvolutionInputGradient.self
     case .convolutionWeightGradient: ConvolutionWeightGradient.self

@@ -102,6 +102,7 @@ extension OpTable {
       .averagePoolGradient:
       return convolutionWrongCases
     case .attention, .attentionGradient: return attentionWrongCases
+    case .recurrence, .recurrenceGradient: return recurrenceWrongCases
     case .normalize, .normalizeGradient: return normalizationWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]

@@ -126,6 +126,22 @@ int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, c
                        const float *v, const float *ct, const float *log_sums, const float *delta,
                        const void *_Nullable mask);
 
+// MARK: recurrent layers, in F32: all steps of one layer and direction, contiguous
+
+enum { CK_RNN_TANH, CK_RNN_RELU, CK_LSTM, CK_GRU };
+typedef struct { int64_t steps, batch, hidden; int32_t kind; bool reversed; } ck_recurrent;
+// x: [steps, batch, G * hidden], the inputs' share of the G gates (LSTM 4: in, forget, new, out; GRU 3: reset, keep, new;
+// else 1). weight: [G * hidden, hidden]. y, c: [steps, batch, hidden]. gates: [steps, batch, 4 * hidden], their values; of
+// the GRU also the hidden state's share of the last, to which bias: [hidden] is added. c, c0: LSTM; gates: both.
+int32_t ck_recur(const ck_recurrent *r, float *y, float *_Nullable c, float *_Nullable gates, const float *x,
+                 const float *h0, const float *_Nullable c0, const float *weight, const float *_Nullable bias);
+// From the cotangents of y, c and gates: those of x, of the hidden state's share of the gates (GRU; else that is dx), and of
+// the initial state.
+int32_t ck_recur_grad(const ck_recurrent *r, float *dx, float *_Nullable dhidden, float *dh0, float *_Nullable dc0,
+                      const float *dy, const float *_Nullable dc, const float *_Nullable dgates, const float *y,
+                      const float *_Nullable c, const float *_Nullable gates, const float *h0, const float *_Nullable c0,
+                      const float *weight);
+
 // MARK: normalisation of [n, c, s], F32 or F64, by the mean and the variance of sets: the groups of channels of an example,
 // or with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c].
 
