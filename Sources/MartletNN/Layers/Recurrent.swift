@@ -28,13 +28,12 @@ public class RecurrentLayer {
   public final let mode = Mode()
   public final let generator: Generator
   final let cell: RecurrentCell
-  private let all: CellList
+  private let all: NamedParameters
 
   /// The parameters of one layer in one direction.
   struct Weights {
     let input, hidden: Parameter
     let inputBias, hiddenBias, projection: Parameter?
-    var all: [Parameter] { [input, hidden] + [inputBias, hiddenBias, projection].compactMap { $0 } }
   }
   final let weights: [[Weights]]
 
@@ -63,11 +62,12 @@ public class RecurrentLayer {
     let bound = 1 / Double(Swift.max(1, hiddenSize)).squareRoot()
     let (gates, state) = (cell.gates * Swift.max(1, hiddenSize), projectionSize ?? hiddenSize)
     let directions = isBidirectional ? 2 : 1
+    var named: [(name: String, value: Any)] = []
     weights = (0..<Swift.max(1, layers)).map { layer in
       (0..<directions).map { direction in
         func parameter(_ name: String, _ shape: Shape) -> Parameter {
           let parameter = Parameter(.uniform(shape, low: -bound, high: bound, dtype: dtype, generator: generator))
-          parameter.stateName = "\(name)_l\(layer)" + (direction == 1 ? "_reverse" : "")
+          named.append(("\(name)_l\(layer)" + (direction == 1 ? "_reverse" : ""), parameter))
           return parameter
         }
         return Weights(
@@ -77,7 +77,7 @@ public class RecurrentLayer {
           projection: projectionSize.map { parameter("weight_hr", [$0, hiddenSize]) })
       }
     }
-    all = CellList(weights.joined().flatMap { $0.all })
+    all = NamedParameters(children: named)
   }
 
   public final var settings: String {
@@ -202,11 +202,9 @@ public class RecurrentLayer {
   }
 }
 
-/// Cells that are named by themselves alone.
-struct CellList: UnnamedChildren {
-  let cells: [Cell]
-  init(_ cells: [Cell]) { self.cells = cells }
-  package var children: [Any] { cells }
+/// Parameters with the names that they have in the state.
+private struct NamedParameters: NamedChildren {
+  let children: [(name: String, value: Any)]
 }
 
 /// Sequences of several lengths in one tensor `[T, B, …]`.

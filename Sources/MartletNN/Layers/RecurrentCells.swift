@@ -23,15 +23,16 @@ public class RecurrentStep {
     }
     (self.inputSize, self.hiddenSize, self.cell) = (inputSize, hiddenSize, cell)
     let (bound, gates) = (1 / Double(Swift.max(1, hiddenSize)).squareRoot(), cell.gates * hiddenSize)
-    func parameter(_ name: String, _ shape: Shape) -> Parameter {
-      let parameter = Parameter(.uniform(shape, low: -bound, high: bound, dtype: dtype, generator: generator))
-      parameter.stateName = name
-      return parameter
+    func parameter(_ shape: Shape) -> Parameter {
+      Parameter(.uniform(shape, low: -bound, high: bound, dtype: dtype, generator: generator))
     }
-    weightIH = parameter("weight_ih", [gates, inputSize])
-    weightHH = parameter("weight_hh", [gates, hiddenSize])
-    biasIH = bias ? parameter("bias_ih", [gates]) : nil
-    biasHH = bias ? parameter("bias_hh", [gates]) : nil
+    weightIH = parameter([gates, inputSize])
+    weightHH = parameter([gates, hiddenSize])
+    biasIH = bias ? parameter([gates]) : nil
+    biasHH = bias ? parameter([gates]) : nil
+  }
+  public final var stateNames: [String: String] {
+    ["weightIH": "weight_ih", "weightHH": "weight_hh", "biasIH": "bias_ih", "biasHH": "bias_hh"]
   }
 
   public final var settings: String { "\(inputSize), \(hiddenSize)" + (biasIH == nil ? ", bias: false" : "") }
