@@ -20,7 +20,7 @@ enum FromPyTorch {
     let labels = Tensor([0, 1, 2, 3])
     func f(_ x: Tensor) -> Tensor { (x * x).sum() }
     let optimizer = SGD(model.parameters, learningRate: 0.1)
-    use(Tensor([1, 2] as [Float]))
+    use(Tensor([1.0, 2.0]))
     use(Tensor.zeros([2, 3]))
     use(Tensor(repeating: 7, [2, 3]))
     use(Tensor.range(to: 5))
@@ -185,7 +185,7 @@ enum FromPyTorch {
     use(model(x))
     use(Linear(3, 5))
     use(Conv2d(3, 6, kernelSize: 3, padding: 1))
-    use(MaxPool2d(2))
+    use(MaxPool2d(kernelSize: 2))
     use(AdaptiveAveragePool2d(1))
     use(Sequential { Linear(3, 5); ReLU() })
     use(Dropout(0.1))

@@ -4,7 +4,7 @@ import Martlet
 
 @main
 struct Readme {
-  static func main() throws {
+  static func main() async throws {
 
     let x: Tensor = [[1, 2, 3], [4, 5, 6]]      // float32[2, 3]
     print(x.sum(axis: 0), x[0], x[.all, 1...])  // views: nothing is copied
@@ -13,6 +13,7 @@ struct Readme {
     y[y .> 2] = 0                               // comparison gives a bool tensor
     let i = Tensor([1, 0])                      // integers: int64[2]
     print(x[i], matmul(x, x.transposed()))
+    print(y.floats, i.array(as: Int.self), x.sum().item())  // to [Float], [Int] and a Double
     let f = { (x: Tensor) in (tanh(x) * x).sum() }
     let slope = grad(f)                           // the gradient, a function
     print(slope(x), hessian(f, [0.1, 0.2]))
@@ -52,6 +53,25 @@ struct Readme {
     model.eval()                                // no dropout; train() switches it on again
     let predicted = withoutGradient { model(images).argMax(axis: 1) }
     print((predicted .== labels).sum())
+    let served = MLP()
+    try served.load(State(safetensors: "/tmp/mlp.safetensors"))
+    served.eval()
+    let classify = compile { (x: Tensor) in withoutGradient { softmax(served(x)) } }
+
+    @Sendable func answer(_ request: Tensor) -> String {
+      do {
+        // One thread for each request; what does not fit the model throws, and the others go on.
+        let scores = try withErrors { withThreads(1) { classify(request).max(axis: 1).floats } }
+        return "scores \(scores)"
+      } catch { return "refused: \(error)" }
+    }
+
+    await withTaskGroup(of: String.self) { group in
+      for request in [Tensor.normal([1, 784]), .normal([4, 784]), .normal([3, 100])] {
+        group.addTask { answer(request) }
+      }
+      for await text in group { print(text) }
+    }
     let digits = DrawnDigits(seed: 1).split(train: 1000, test: 100)
     let pixels = digits.train.images.tensor()   // uint8[1000, 28, 28], borrowed without a copy
     let classes = digits.train.labelTensor()    // int64[1000]

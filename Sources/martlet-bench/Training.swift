@@ -45,10 +45,10 @@ func lenet() -> Sequential {
   Sequential {
     Conv2d(1, 32, kernelSize: 5, padding: 2)
     ReLU()
-    MaxPool2d(2)
+    MaxPool2d(kernelSize: 2)
     Conv2d(32, 64, kernelSize: 5, padding: 2)
     ReLU()
-    MaxPool2d(2)
+    MaxPool2d(kernelSize: 2)
     Flatten()
     Linear(3136, 512)
     ReLU()

@@ -25,15 +25,51 @@ struct Command: ParsableCommand {
     subcommands: [Train.self, Evaluate.self, Predict.self, Demo.self, Doctor.self])
 
   static func main() {
+    let arguments = withNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
     let names = configuration.subcommands.map { $0._commandName } + ["help"]
-    if let first = CommandLine.arguments.dropFirst().first, !first.hasPrefix("-"), !names.contains(first) {
+    if let first = arguments.first, !first.hasPrefix("-"), !names.contains(first) {
       let near = Spelling.nearest(to: first, in: names)
       printError(
         "Error: Unknown command '\(first)'. "
           + (near.map { "Did you mean '\($0)'?" } ?? "The commands are \(names.joined(separator: ", "))."))
       exit(withError: ExitCode(64))
     }
-    main(nil)
+    for argument in arguments {
+      let name = String(argument.prefix { $0 != "=" })
+      if let meant = otherNames[name] {
+        printError("Error: Unknown option '\(name)'. Did you mean '\(meant)'?")
+        exit(withError: ExitCode(64))
+      }
+    }
+    do {
+      var command = try parseAsRoot(arguments)
+      do { try command.run() } catch let error as ValidationError {
+        let usage = usageString(for: type(of: command))
+        let name = "martlet \(type(of: command)._commandName)"
+        printError("Error: \(error.message)\nUsage: \(usage)\n  See '\(name) --help' for more information.")
+        exit(withError: ExitCode(64))
+      }
+    } catch { exit(withError: error) }
+  }
+
+  /// What options are called elsewhere, too far from their names here to be found by their spelling.
+  private static let otherNames = [
+    "--lr": "--learning-rate", "--rate": "--learning-rate", "--batch": "--batch-size", "--bs": "--batch-size",
+    "--out": "--output", "--dir": "--output", "--network": "--model", "--arch": "--model", "--opt": "--optimizer",
+    "--num-threads": "--threads", "--workers": "--threads", "--data-dir": "--data", "--checkpoint": "--resume",
+  ]
+
+  /// `--epochs -1` as `--epochs=-1`: what is wrong is the number, and no option that is called -1.
+  private static func withNegativeNumbers(_ arguments: [String]) -> [String] {
+    arguments.reduce(into: []) { result, argument in
+      if argument.hasPrefix("-"), Double(argument) != nil, let option = result.last, option.hasPrefix("--"),
+        !option.contains("=")
+      {
+        result[result.count - 1] = option + "=" + argument
+      } else {
+        result.append(argument)
+      }
+    }
   }
 }
 
@@ -74,7 +110,8 @@ extension Double {
     guard magnitude * scale < 1e18 else { return "\(self)" }
     let digits = String(Int((magnitude * scale).rounded()))
     let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
-    return (self < 0 ? "-" : "") + padded.dropLast(decimals) + (decimals > 0 ? "." : "") + padded.suffix(decimals)
+    return (self < 0 && digits != "0" ? "-" : "") + padded.dropLast(decimals) + (decimals > 0 ? "." : "")
+      + padded.suffix(decimals)
   }
 }
 

@@ -27,10 +27,10 @@ enum Network: String, CaseIterable, Codable, ExpressibleByArgument {
       Sequential {
         Conv2d(1, 32, kernelSize: 5, padding: 2, generator: generator)
         ReLU()
-        MaxPool2d(2)
+        MaxPool2d(kernelSize: 2)
         Conv2d(32, 64, kernelSize: 5, padding: 2, generator: generator)
         ReLU()
-        MaxPool2d(2)
+        MaxPool2d(kernelSize: 2)
         Flatten()
         Linear(3136, 512, generator: generator)
         ReLU()

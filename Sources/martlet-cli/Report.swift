@@ -38,9 +38,9 @@ final class Report {
     printNow(text)
   }
 
-  /// One object for programs.
-  func event(_ name: String, _ fields: [(String, JSONValue)]) {
-    guard json else { return }
+  /// One object for programs; with `--quiet` only the last.
+  func event(_ name: String, _ fields: [(String, JSONValue)], isLast: Bool = false) {
+    guard json, isLast || !quiet else { return }
     let members = [("event", JSONValue.text(name))] + fields
     printNow("{" + members.map { "\(JSONValue.text($0.0)):\($0.1)" }.joined(separator: ",") + "}")
   }
@@ -90,9 +90,11 @@ enum JSONValue: CustomStringConvertible {
   case number(Double)
   case integer(Int)
   case list([JSONValue])
+  case none
 
   var description: String {
     switch self {
+    case .none: return "null"
     case .integer(let number): return "\(number)"
     // JSON has no NaN.
     case .number(let number): return number.isFinite ? "\(number)" : "null"

@@ -34,7 +34,11 @@ struct Train: ParsableCommand {
   var images: Int?
   @Option(help: "The folder for checkpoints. (default: runs/MODEL)")
   var output: String?
-  @Option(help: "Goes on with the run in this folder; its other options are those that it began with.")
+  @Option(
+    help: """
+      Goes on with the run in this folder; its other options are those that it began with, but that --epochs may ask for \
+      more.
+      """)
   var resume: String?
   @Flag(help: "Begins anew in a folder that holds a run.")
   var overwrite = false
@@ -44,7 +48,7 @@ struct Train: ParsableCommand {
   var checkpointEvery = 0
   @Flag(help: "Looks for the first operation that makes a NaN or an infinity; slow.")
   var detectAnomaly = false
-  @Flag(help: "Prints the result only.")
+  @Flag(help: "Prints the result only; with --json its line only.")
   var quiet = false
   @Flag(help: "Prints one JSON object a line; the last is the result.")
   var json = false
@@ -70,7 +74,7 @@ struct Train: ParsableCommand {
     if dataset == .mnist, images != nil { throw ValidationError("--images is for digits; mnist takes all images") }
     guard resume != nil else { return }
     let given: [(String, Bool)] = [
-      ("--model", model != nil), ("--epochs", epochs != nil), ("--batch-size", batchSize != nil),
+      ("--model", model != nil), ("--batch-size", batchSize != nil),
       ("--seed", seed != nil),
       ("--optimizer", optimizer != nil), ("--learning-rate", learningRate != nil), ("--schedule", schedule != nil),
       ("--moment", moment != nil), ("--output", output != nil), ("--images", images != nil), ("--overwrite", overwrite),
@@ -97,7 +101,7 @@ struct Train: ParsableCommand {
   private func prepare(_ report: Report) throws -> Training {
     if let resume {
       let saved = try SavedRun(resume)
-      let options = saved.description.options
+      var options = saved.description.options
       guard options.data == dataset else {
         throw FileError(resume, "is a run on \(options.data.rawValue), not on \(dataset.rawValue)")
       }
@@ -110,6 +114,14 @@ struct Train: ParsableCommand {
         printError(
           "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
             + "uninterrupted run")
+      }
+      if let epochs {
+        if epochs > options.epochs, options.schedule != .constant {
+          printError(
+            "martlet: from here on the learning rate is that of a run of \(epochs) epochs; the run began as one of "
+              + "\(options.epochs)")
+        }
+        options.epochs = max(epochs, saved.description.position.epoch)
       }
       return try training(options, output: saved.run, saved: saved, report)
     }

@@ -81,7 +81,8 @@ final class Training {
       "\(options.model.rawValue): \(options.model.summary), \(parameterCount) parameters\n"
         + "\(set.train.count) images to train, \(set.test.count) to test, \(threads) thread\(threads == 1 ? "" : "s")")
     if trainer.position.epoch >= options.epochs {
-      report.say("the run is complete: all \(options.epochs) epochs are done")
+      report.say(
+        "the run is complete: it is already trained for \(trainer.position.epoch) epochs; a larger --epochs goes on")
     } else if !fresh {
       report.say("going on in epoch \(trainer.position.epoch + 1) after \(trainer.position.step) steps")
     }
@@ -160,7 +161,8 @@ final class Training {
   }
 
   private func sayHowToGoOn() {
-    report.event("interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))])
+    report.event(
+      "interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))], isLast: true)
     report.conclude(
       "stopped after step \(trainer.position.step); go on with: martlet train \(options.data.rawValue)"
         + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
@@ -191,7 +193,7 @@ final class Training {
         ("test_accuracy", .number(last.testAccuracy)), ("test_loss", .number(last.testLoss)),
         ("train_samples_per_second", .number(samplesPerSecond)), ("epochs", .integer(last.epoch)),
         ("peak_rss_mib", .number(Machine.peakMemory)),
-      ])
+      ], isLast: true)
     report.conclude(
       """
 

@@ -64,13 +64,23 @@ struct Predict: ParsableCommand {
   }
 
   func run() throws {
+    if !Checkpoint.exists(in: folder), let run = images.first(where: { Checkpoint.exists(in: $0) }) {
+      let pictures = ([folder] + images.filter { $0 != run }).joined(separator: " ")
+      throw ValidationError("the folder of the run comes first: martlet predict \(run) \(pictures)")
+    }
     try reportingErrors {
       let saved = try SavedRun(folder)
       let model = try saved.model()
       model.eval()
       let report = Report(json: json, quiet: false)
       for path in images {
-        let digit = try GrayImage(png: path).asDigit
+        let picture = try GrayImage(png: path)
+        let digit = picture.asDigit
+        guard Set(digit.pixels).count > 1, Set(picture.pixels).count > 1 else {
+          report.event("prediction", [("image", .text(path)), ("digit", .none), ("probabilities", .none)])
+          report.conclude("\(path): shows nothing: all pixels are alike")
+          continue
+        }
         let set = LabeledImages(
           images: RawImages(count: 1, rows: digit.rows, columns: digit.columns, pixels: digit.pixels), labels: [0])
         let batch = set.batch([0], scaling: saved.description.scaling)

@@ -38,7 +38,7 @@ enum ReadmeProgram {
     let body = body(of: readme)
     let head = [
       "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
-      "@main", "struct Readme {", "  static func main() throws {",
+      "@main", "struct Readme {", "  static func main() async throws {",
     ]
     return (head + body + ["    try FromPyTorch.run()", "  }", "}"]).joined(separator: "\n") + "\n"
   }

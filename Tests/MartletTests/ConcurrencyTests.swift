@@ -47,6 +47,35 @@ import Testing
     #expect(f.programs.count == 4)
   }
 
+  /// A server: weights from a state, requests of several tasks with a thread each, of which some do not fit.
+  @Test func requestsOfManyTasks() async throws {
+    let trained = Linear(16, 4, generator: Generator(seed: 1))
+    let weights = trained.state
+    let served = Linear(16, 4)
+    try served.load(weights)
+    let answer = compile { (x: Tensor) in withoutGradient { softmax(served(x)) } }
+    let requests = (0..<32).map { Tensor.normal([1 + $0 % 2, $0 % 4 == 3 ? 15 : 16], generator: Generator(seed: $0)) }
+    let answers = await withTaskGroup(of: (Int, Tensor?, String).self) { group in
+      for (index, request) in requests.enumerated() {
+        group.addTask {
+          do { return (index, try withErrors { withThreads(1) { answer(request) } }, "") } catch {
+            return (index, nil, "\(error)")
+          }
+        }
+      }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(answers.count == requests.count)
+    for (index, result, error) in answers {
+      if index % 4 == 3 {
+        #expect(result == nil && error.hasPrefix("Linear(16, 4): it takes 16 features in the last axis, and x has 15"))
+      } else {
+        expectSame(try #require(result), softmax(trained(requests[index])), within: 1e-6)
+      }
+    }
+    #expect(answer.programs.count == 2)
+  }
+
   private struct Shared<T>: @unchecked Sendable {
     // The compiled function that writes the cell lets one call in at a time.
     let value: T

@@ -53,7 +53,8 @@ private final class Shrink: Optimizer {
         == "Conv2d(inChannels: 4, outChannels: 6, kernelSize: [3, 5], stride: 1, padding: same, dilation: 1, groups: 2, "
         + "bias: false)")
     #expect(
-      "\(MaxPool2d(2, padding: [0, 1]))" == "MaxPool2d(kernelSize: 2, padding: [0, 1], dilation: 1, ceilMode: false)")
+      "\(MaxPool2d(kernelSize: 2, padding: [0, 1]))"
+        == "MaxPool2d(kernelSize: 2, padding: [0, 1], dilation: 1, ceilMode: false)")
   }
 
   /// A part that is printed keeps the names that its model gave it.

@@ -73,7 +73,7 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "floating indices",
       """
-      subscript: a tensor of indices is float64
+      subscript: a tensor of indices is float32
         with x: float32[2, 3]
         rule: integer or bool
         try: cast(to: .int64)

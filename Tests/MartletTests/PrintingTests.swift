@@ -27,6 +27,13 @@ import Testing
     Case(Tensor([1e-5, -0.0000234] as [Float]), "[ 1.0000e-05, -2.3400e-05]"),
     Case(Tensor([Double.greatestFiniteMagnitude]), "[1.7977e+308]"),
     Case(Tensor([99999.99, 0.1] as [Double]), "[99999.99,     0.10]"),
+    // As PyTorch prints them.
+    Case(Tensor([-0.0]), "[-0.]"),
+    Case(Tensor([-0.0, 1.5]), "[-0.0,  1.5]"),
+    Case(Tensor([-0.00001]), "[-1.0000e-05]"),
+    Case(Tensor([-0.0, 0.00001]), "[-0.0000e+00,  1.0000e-05]"),
+    Case(Tensor([-0.00001, 100]), "[-1.0000e-05,  1.0000e+02]"),
+    Case(Tensor([-0.0004, 0.5]), "[-4.0000e-04,  5.0000e-01]"),
     Case(Tensor([true, false]), "[ true, false]"),
     Case(Tensor([1, -20, 300]), "[  1, -20, 300]"),
     Case(Tensor([255, 0] as [UInt8]), "[255,   0]"),

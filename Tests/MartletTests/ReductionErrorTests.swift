@@ -21,7 +21,7 @@ private let ints = Tensor([1, 2, 3])
       "sum axis of a scalar",
       """
       sum: axis 0 is out of range for 0 axes
-        with x: float64[]
+        with x: float32[]
         rule: a scalar has no axes
         try: reshaped(…) or expandedDims(axis:) first
       """
@@ -74,7 +74,7 @@ private let ints = Tensor([1, 2, 3])
       "topK of a scalar",
       """
       topK: axis -1 is out of range for 0 axes
-        with x: float64[]
+        with x: float32[]
         rule: a scalar has no axes
         try: reshaped(…) or expandedDims(axis:) first
       """

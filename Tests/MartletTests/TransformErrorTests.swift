@@ -132,7 +132,7 @@ private let ints = Tensor([1, 2, 3])
       "vmap of a scalar",
       """
       vmap: axis 0 is out of range for 0 axes
-        with x: float64[]
+        with x: float32[]
         rule: a scalar has no axes
         try: reshaped(…) or expandedDims(axis:) first
       """
@@ -349,10 +349,10 @@ private let ints = Tensor([1, 2, 3])
     Wrong(
       "an error in a layer",
       """
-      matmul: the inner sizes differ: 3 ≠ 4
-        with a: float32[2, 3], b: float32[4, 2]
-        rule: […, M, K] · […, K, N] → […, M, N]
-        try: transposed() or reshaped(…), or a layer of another size
+      Linear(4, 2): it takes 4 features in the last axis, and x has 3
+        with x: float32[2, 3]
+        rule: […, 4] → […, 2]
+        try: Linear(3, 2) for this input, or another input
         in layer Sequential › 1 (Sequential) › 1.0 (Linear)
       """
     ) {

@@ -50,7 +50,7 @@ package enum ErrorText {
     case .dtypesDiffer:
       return (
         "the dtypes differ: \(specs.map { "\($0.dtype)" }.joined(separator: " and "))",
-        "the arguments have one dtype", "cast(to:) on one of them"
+        "the arguments have one dtype", mixRemedy(error)
       )
     case .devicesDiffer:
       return (
@@ -279,6 +279,24 @@ package enum ErrorText {
     guard op == "subscript" else { return "check what the indices were made for" }
     if size == 0 { return "an axis with elements, or a range, which may be empty" }
     return "0 or \(-size) for the first, \(size - 1) or -1 for the last"
+  }
+
+  /// Most often a tensor was made of Swift's `Double`, or of bytes, and the others are the model's.
+  private static func mixRemedy(_ error: OpError) -> String {
+    let dtypes = error.arguments.map { $0.dtype }
+    func mixed(_ odd: (DType) -> Bool) -> (name: String, to: DType)? {
+      guard let position = dtypes.firstIndex(where: odd), let other = dtypes.first(where: { $0.isFloating && !odd($0) })
+      else { return nil }
+      return (name(position, error), other)
+    }
+    if let (name, dtype) = mixed({ $0 == .float64 }) {
+      return "\(name).cast(to: .\(dtype)): arrays and variables of Double become float64"
+    }
+    // Beside these an operation may take indices, which are what they have to be.
+    if dtypes.count == 2 || dtypes.first?.isFloating == false, let (name, dtype) = mixed({ !$0.isFloating }) {
+      return "\(name).cast(to: .\(dtype))"
+    }
+    return "cast(to:) on one of them"
   }
 
   private static func castRemedy(_ expected: String) -> String? {

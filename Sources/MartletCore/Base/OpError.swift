@@ -69,7 +69,8 @@ public struct OpError: Error, Sendable, CustomStringConvertible {
   package var argumentNames: [String] = []
   /// The path of the layer that was being called, outermost first.
   public package(set) var layers: [String]
-  /// Where the arguments were made, when `MARTLET_ORIGINS=1`.
+  /// Where the operation was called, when the error ends the program; and with `MARTLET_ORIGINS=1` where the arguments were
+  /// made.
   public package(set) var origins: [String]
 
   public init(_ fact: Fact, op: String = "", arguments: [TensorSpec] = []) {

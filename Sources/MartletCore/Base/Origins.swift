@@ -1,29 +1,23 @@
 internal import CKernels
 
-#if canImport(Runtime) && os(Linux)
-  import Runtime
-#endif
-
 /// The calls that led to a tensor.
 package final class Origin: Sendable {
   let op: String
-  #if canImport(Runtime) && os(Linux)
-    private let backtrace: Backtrace?
-    init(op: String) {
-      self.op = op
-      backtrace = try? Backtrace.capture(limit: 48)
-    }
+  #if canImport(Runtime) && canImport(Glibc)
+    private let calls = Calls()
+    init(op: String) { self.op = op }
 
-    /// The innermost line outside of Martlet's own sources: `main.swift:12`.
+    /// The innermost line of a function that is not Martlet's: `App/main.swift:12`. Nil where the program was built without
+    /// line numbers.
     var line: String? {
-      guard let frames = backtrace?.symbolicated()?.frames else { return nil }
-      for frame in frames {
-        guard let place = frame.symbol?.sourceLocation, place.line > 0, !place.path.contains("Sources/Martlet") else {
-          continue
-        }
-        return "\(place.path.split(separator: "/").suffix(2).joined(separator: "/")):\(place.line)"
+      var file: String?  // where the compiler has merged the code of several lines, or made it by a macro
+      for frame in calls.frames {
+        guard let place = frame.symbol?.sourceLocation, Origins.isCaller(place.path) else { continue }
+        let name = place.path.split(separator: "/").suffix(2).joined(separator: "/")
+        if place.line > 0, !name.contains("@__swiftmacro") { return "\(name):\(place.line)" }
+        if file == nil { file = name }
       }
-      return nil
+      return file
     }
   #else
     init(op: String) { self.op = op }
@@ -43,15 +37,31 @@ package enum Origins {
     if tensor.node.origin == nil { tensor.node.origin = Origin(op: op) }
   }
 
-  /// Lines for an error text: where it was called, and where each argument was made.
+  /// The line that called Martlet: `called at App/main.swift:12`.
+  static var caller: [String] { Origin(op: "").line.map { ["called at \($0)"] } ?? [] }
+
+  /// Lines for an error text: where each argument was made.
   static func lines(_ tensors: [Tensor], _ names: [String]) -> [String] {
-    var lines: [String] = []
-    if let line = Origin(op: "").line { lines.append("called at \(line)") }
-    for (position, tensor) in tensors.enumerated() {
-      guard let origin = tensor.node.origin ?? tensor.node.inner?.node.origin, let line = origin.line else { continue }
+    tensors.enumerated().compactMap { position, tensor in
+      guard let origin = tensor.node.origin ?? tensor.node.inner?.node.origin, let line = origin.line else {
+        return nil
+      }
       let name = position < names.count ? names[position] : "input \(position)"
-      lines.append("\(name) was made by \(origin.op) at \(line)")
+      return "\(name) was made by \(origin.op) at \(line)"
     }
-    return lines
+  }
+
+  private static let modules: Set<Substring> = [
+    "Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "MartletNN", "MartletFormats",
+    "MartletData", "MartletTrain", "CKernels", "COneDNN",
+  ]
+
+  /// Whether a source file belongs to the program that uses Martlet: not to Martlet's own modules, nor to Swift's library.
+  ///
+  /// By the folder and not by the names of functions: those that a program adds to `Tensor` begin like Martlet's own.
+  package static func isCaller(_ path: String) -> Bool {
+    let parts = path.split(separator: "/")
+    if parts.last == "<compiler-generated>" || path.contains("/stdlib/public/") { return false }
+    return !zip(parts, parts.dropFirst()).contains { $0 == "Sources" && modules.contains($1) }
   }
 }

@@ -97,7 +97,9 @@ package final class Failed: Trace {
   }
   /// An error tensor that has left its `withErrors` would spread silently: the program ends with the error's text.
   func endIfEscaped() {
-    if ErrorScope.slot == nil { fatalError("Martlet: an error tensor is used outside of its withErrors; \(error)") }
+    guard ErrorScope.slot == nil else { return }
+    let line = Origins.caller.map { "\n  \($0)" }.joined()
+    fatalError("Martlet: an error tensor is used outside of its withErrors; \(error)\(line)")
   }
 }
 
@@ -133,6 +135,14 @@ func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tenso
   return failed(op, OpError(status.fact(op, inputs)), inputs)[0]
 }
 
+/// Ends the program with an error's text and the line that asked for the operation.
+private func endProgram(_ error: OpError) -> Never {
+  fflush(nil)  // what the program has printed, before the text that ends it
+  var error = error
+  if error.origins.isEmpty { error.origins = Origins.caller }
+  fatalError("Martlet: \(error)")
+}
+
 /// Reports an error and yields `count` error tensors.
 @inline(never)
 @discardableResult
@@ -143,11 +153,10 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = [], count: Int = 1) -> 
   }
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
-  if Origins.areOn, error.origins.isEmpty { error.origins = Origins.lines(inputs, error.argumentNames) }
-  guard let slot = ErrorScope.slot else {
-    fflush(nil)  // what the program has printed, before the text that ends it
-    fatalError("Martlet: \(error)")
+  if Origins.areOn, error.origins.isEmpty {
+    error.origins = Origins.caller + Origins.lines(inputs, error.argumentNames)
   }
+  guard let slot = ErrorScope.slot else { endProgram(error) }
   slot.keep(error)
   return errorTensors(error, like: inputs, count: count)
 }

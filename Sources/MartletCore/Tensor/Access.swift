@@ -1,10 +1,24 @@
 // To and from Swift values and memory.
 
 extension Tensor {
-  /// A tensor of the given shape with the elements of an array, in row-major order.
+  /// A tensor of the given shape with the elements of an array, in row-major order, and their dtype; numbers that are written
+  /// out, `Tensor([0.5, 1])`, are `float32`, or `int64` where all are whole.
   ///
   /// Traps when the number of elements is not that of the shape.
+  @_disfavoredOverload
   public init<S: TensorScalar>(_ elements: [S], shape: Shape? = nil, device: Device = .current) {
+    self.init(copying: elements, shape, device)
+  }
+  /// Written out, as in `Tensor([0.5, 1])`, numbers are `float32`.
+  public init(_ elements: [Float], shape: Shape? = nil, device: Device = .current) {
+    self.init(copying: elements, shape, device)
+  }
+  /// Written out, as in `Tensor([1, 2])`, whole numbers are `int64`.
+  public init(_ elements: [Int], shape: Shape? = nil, device: Device = .current) {
+    self.init(copying: elements, shape, device)
+  }
+
+  package init<S: TensorScalar>(copying elements: [S], _ shape: Shape?, _ device: Device) {
     let shape = shape ?? [elements.count]
     guard shape.checkedElementCount == elements.count else {
       self = failure(
@@ -18,8 +32,16 @@ extension Tensor {
     }
   }
 
-  /// A tensor without axes.
-  public init<S: TensorScalar>(_ value: S, device: Device = .current) {
+  /// A tensor without axes, of the number's dtype; a number that is written out, `Tensor(0.5)`, is `float32`, or `int64` if it
+  /// is whole.
+  @_disfavoredOverload
+  public init<S: TensorScalar>(_ value: S, device: Device = .current) { self.init(copying: value, device) }
+  /// Written out, as in `Tensor(0.5)`, a number is `float32`.
+  public init(_ value: Float, device: Device = .current) { self.init(copying: value, device) }
+  /// Written out, as in `Tensor(3)`, a whole number is `int64`.
+  public init(_ value: Int, device: Device = .current) { self.init(copying: value, device) }
+
+  private init<S: TensorScalar>(copying value: S, _ device: Device) {
     self = Tensor.make(TensorSpec([], S.dtype, device: device)) { $0.storeBytes(of: value, as: S.self) }
   }
 

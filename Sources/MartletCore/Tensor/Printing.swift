@@ -126,7 +126,7 @@ struct TensorFormatter {
   }
 
   static func exponential(_ value: Double, _ places: Int) -> String {
-    guard value != 0 else { return fixed(0, places) + "e+00" }
+    guard value != 0 else { return fixed(value, places) + "e+00" }
     var exponent = 0
     var mantissa = abs(value)
     while mantissa >= 10 {

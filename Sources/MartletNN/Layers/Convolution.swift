@@ -50,7 +50,21 @@ public final class Conv2d: Module {
   }
 
   public func forward(_ x: Tensor) -> Tensor {
-    conv2d(
-      x, weight.value, bias: bias?.value, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    let weight = weight.value
+    let (inChannels, outChannels) = (weight.shape[1] * groups, weight.shape[0])
+    guard hasChannels(x, inChannels, ranks: 4...4, single: 3) else {
+      return misfit(
+        x, call: "Conv2d(\(inChannels), \(outChannels), …)", channels: inChannels,
+        shapes: ["[N, \(inChannels), H, W]", "[\(inChannels), H, W]"], ranks: 4...4
+      ) { "Conv2d(\($0), \(outChannels), …)" }
+    }
+    return conv2d(
+      x, weight, bias: bias?.value, stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
+
+  @available(*, unavailable, message: "write the size of the kernel with its name: Conv2d(1, 8, kernelSize: 3)")
+  public convenience init(
+    _ inChannels: Int, _ outChannels: Int, _ kernelSize: Extent, stride: Extent = 1, padding: Padding = 0,
+    dilation: Extent = 1, groups: Int = 1, bias: Bool = true
+  ) { fatalError("unavailable") }
 }

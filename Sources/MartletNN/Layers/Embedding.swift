@@ -28,6 +28,11 @@ public final class Embedding: Module {
   }
 
   public func forward(_ indices: Tensor) -> Tensor {
+    guard indices.dtype == .int64 || indices.dtype == .int32 else {
+      return failure(
+        .dtype(argument: 0, expected: "int64 or int32, the numbers of rows of the table"), op: "Embedding", [indices],
+        names: ["indices"])
+    }
     let rows = weight.value.take(axis: 0, indices)
     guard let paddingIndex else { return rows }
     return select((indices .!= paddingIndex).expandedDims(axis: -1), rows, rows.detached())

@@ -30,7 +30,11 @@ public final class Linear: Module {
   }
 
   public func forward(_ x: Tensor) -> Tensor {
-    let product = matmul(x, weight.value.transposed())
+    let weight = weight.value
+    guard x.rank > 0, x.shape[x.rank - 1] == weight.shape[1] else {
+      return misfit(x, layer: "Linear", features: weight.shape[1], to: weight.shape[0])
+    }
+    let product = matmul(x, weight.transposed())
     guard let bias else { return product }
     return product + bias.value
   }

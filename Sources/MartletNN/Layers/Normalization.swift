@@ -84,7 +84,13 @@ public final class GroupNorm: Module {
     self.epsilon = epsilon
   }
   public func forward(_ x: Tensor) -> Tensor {
-    groupNorm(x, groups: groups, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
+    guard hasChannels(x, channels, ranks: 2...5) else {
+      return misfit(
+        x, call: "GroupNorm(\(groups), \(channels))", channels: channels,
+        shapes: ["[N, \(channels), …]"], ranks: 2...5
+      ) { "GroupNorm(\(groups), \($0))" }
+    }
+    return groupNorm(x, groups: groups, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
   }
 }
 
@@ -104,9 +110,11 @@ public final class InstanceNorm2d: Module {
     self.epsilon = epsilon
   }
   public func forward(_ x: Tensor) -> Tensor {
-    guard x.rank == 4, x.shape[1] == channels else {
-      return failure(
-        .argumentShape(argument: 0, expected: "[N, \(channels), H, W]"), op: "InstanceNorm2d", [x])
+    guard hasChannels(x, channels, ranks: 4...4) else {
+      return misfit(
+        x, call: "InstanceNorm2d(\(channels))", channels: channels,
+        shapes: ["[N, \(channels), H, W]"], ranks: 4...4
+      ) { "InstanceNorm2d(\($0))" }
     }
     return instanceNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
   }
@@ -174,11 +182,13 @@ public class BatchNorm: Module {
   }
 
   public final func forward(_ x: Tensor) -> Tensor {
-    guard ranks.contains(x.rank), x.shape[1] == channels else {
+    guard hasChannels(x, channels, ranks: ranks) else {
       let shapes = ["[N, \(channels)]", "[N, \(channels), L]", "[N, \(channels), H, W]", "[N, \(channels), D, H, W]"]
-      return failure(
-        .argumentShape(argument: 0, expected: ranks.map { shapes[$0 - 2] }.joined(separator: " or ")),
-        op: "\(type(of: self))", [x])
+      let layer = "\(type(of: self))"
+      return misfit(
+        x, call: "\(layer)(\(channels))", channels: channels, shapes: ranks.map { shapes[$0 - 2] },
+        ranks: ranks
+      ) { "\(layer)(\($0))" }
     }
     guard let runningMean, let runningVar, let numBatchesTracked else {
       return batchNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon).result

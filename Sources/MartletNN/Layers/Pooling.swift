@@ -11,7 +11,7 @@ public final class MaxPool2d: Module {
 
   /// - Parameter stride: that of the window when nil.
   public init(
-    _ kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, dilation: Extent = 1, ceilMode: Bool = false
+    kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, dilation: Extent = 1, ceilMode: Bool = false
   ) {
     self.kernelSize = kernelSize
     self.stride = stride
@@ -19,6 +19,11 @@ public final class MaxPool2d: Module {
     self.dilation = dilation
     self.ceilMode = ceilMode
   }
+  @available(*, unavailable, message: "write the size of the window with its name: MaxPool2d(kernelSize: 2)")
+  public convenience init(
+    _ kernelSize: Extent, _ stride: Extent? = nil, stride other: Extent? = nil, padding: Extent = 0,
+    dilation: Extent = 1, ceilMode: Bool = false
+  ) { fatalError("unavailable") }
   public func forward(_ x: Tensor) -> Tensor {
     maxPool2d(x, kernelSize: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
   }
@@ -34,7 +39,7 @@ public final class AveragePool2d: Module {
 
   /// - Parameter stride: that of the window when nil.
   public init(
-    _ kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, ceilMode: Bool = false, countsPadding: Bool = true
+    kernelSize: Extent, stride: Extent? = nil, padding: Extent = 0, ceilMode: Bool = false, countsPadding: Bool = true
   ) {
     self.kernelSize = kernelSize
     self.stride = stride
@@ -42,6 +47,11 @@ public final class AveragePool2d: Module {
     self.ceilMode = ceilMode
     self.countsPadding = countsPadding
   }
+  @available(*, unavailable, message: "write the size of the window with its name: AveragePool2d(kernelSize: 2)")
+  public convenience init(
+    _ kernelSize: Extent, _ stride: Extent? = nil, stride other: Extent? = nil, padding: Extent = 0,
+    ceilMode: Bool = false, countsPadding: Bool = true
+  ) { fatalError("unavailable") }
   public func forward(_ x: Tensor) -> Tensor {
     averagePool2d(
       x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countsPadding: countsPadding)

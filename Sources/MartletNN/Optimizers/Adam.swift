@@ -17,11 +17,19 @@ public class Adam: Optimizer {
   }
 
   /// - Parameters:
+  ///   - learningRate: 0 or more, like `epsilon` and `weightDecay`; what is out of its range, or no number, is an error.
+  ///   - betas: each at least 0 and below 1.
   ///   - weightDecay: the L2 penalty; with `decoupled` the parameter shrinks by `rate · weightDecay` instead.
   public init(
     _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
     epsilon: Double = 1e-8, weightDecay: Double = 0, decoupled: Bool = false
   ) {
+    isValid(
+      decoupled ? "AdamW" : "Adam",
+      [
+        ("learningRate", learningRate, .rate), ("betas.0", betas.0, .decay), ("betas.1", betas.1, .decay),
+        ("epsilon", epsilon, .rate), ("weightDecay", weightDecay, .rate),
+      ])
     self.parameters = parameters
     rate = .scalar(learningRate)
     update = AdamUpdate(

@@ -31,11 +31,41 @@ extension Optimizer {
     return "\(type(of: self))(\(([rate, settings].filter { !$0.isEmpty }).joined(separator: ", ")))"
   }
 
-  /// The learning rate as a number.
+  /// The learning rate as a number, 0 or more.
   public var learningRate: Double {
     get { rate.value.item() }
-    set { rate.value = Tensor(scalar: newValue, rate.value.dtype, device: rate.value.device) }
+    set {
+      guard isValid("\(type(of: self))", [("learningRate", newValue, .rate)]) else { return }
+      rate.value = Tensor(scalar: newValue, rate.value.dtype, device: rate.value.device)
+    }
   }
+}
+
+/// What a setting of an optimizer or a schedule may be.
+enum Allowed: String {
+  case rate = "0 or more, and finite"
+  case share = "0 ≤ value ≤ 1"
+  case decay = "0 ≤ value < 1"
+  case divisor = "more than 0, and finite"
+  case finite = "finite"
+
+  func contains(_ value: Double) -> Bool {
+    switch self {
+    case .rate: value >= 0 && value.isFinite
+    case .share: (0...1).contains(value)
+    case .decay: (0..<1).contains(value)
+    case .divisor: value > 0 && value.isFinite
+    case .finite: value.isFinite
+    }
+  }
+}
+
+/// Reports the first setting that is none.
+@discardableResult
+func isValid(_ op: String, _ settings: [(name: String, value: Double, allowed: Allowed)]) -> Bool {
+  guard let wrong = settings.first(where: { !$0.allowed.contains($0.value) }) else { return true }
+  fail(OpError(.misuse("\(wrong.name) is \(wrong.value)", rule: "it is \(wrong.allowed.rawValue)"), op: op))
+  return false
 }
 
 extension StateTensor {

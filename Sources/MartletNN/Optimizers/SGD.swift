@@ -13,10 +13,27 @@ public final class SGD: Optimizer {
   /// The momentum of each parameter; empty before its first step.
   private let buffers: [Cell]
 
+  /// - Parameters:
+  ///   - learningRate: 0 or more, like `weightDecay`; what is out of its range, or no number, is an error.
+  ///   - momentum: 0 … 1.
+  ///   - nesterov: takes a momentum above 0 and no dampening.
   public init(
     _ parameters: [Parameter], learningRate: Double, momentum: Double = 0, dampening: Double = 0,
     weightDecay: Double = 0, nesterov: Bool = false
   ) {
+    isValid(
+      "SGD",
+      [
+        ("learningRate", learningRate, .rate), ("momentum", momentum, .share), ("dampening", dampening, .finite),
+        ("weightDecay", weightDecay, .rate),
+      ])
+    if nesterov, momentum <= 0 || dampening != 0 {
+      fail(
+        OpError(
+          .misuse(
+            "nesterov with momentum \(momentum) and dampening \(dampening)",
+            rule: "Nesterov's momentum is more than 0, without dampening"), op: "SGD"))
+    }
     self.parameters = parameters
     rate = .scalar(learningRate)
     update = SGDUpdate(momentum: momentum, dampening: dampening, weightDecay: weightDecay, nesterov: nesterov)

@@ -104,14 +104,25 @@ extension UInt8: NestedElement {}
 extension Bool: NestedElement {}
 
 extension Tensor {
-  /// A tensor from nested arrays: `Tensor([[1, 2], [3, 4]] as [[Float]])`. Traps when parts differ in length.
-  public init<E: NestedElement>(_ elements: [[E]], device: Device = .current) {
+  /// A tensor from nested arrays, of the dtype of their numbers; numbers that are written out, `Tensor([[0.5, 1], [2, 3]])`,
+  /// are `float32`, or `int64` where all are whole. Traps when parts differ in length.
+  @_disfavoredOverload
+  public init<E: NestedElement>(_ elements: [[E]], device: Device = .current) { self.init(nested: elements, device) }
+  // What the compiler takes for numbers that are written out, for images deep enough.
+  public init(_ elements: [[Float]], device: Device = .current) { self.init(nested: elements, device) }
+  public init(_ elements: [[[Float]]], device: Device = .current) { self.init(nested: elements, device) }
+  public init(_ elements: [[[[Float]]]], device: Device = .current) { self.init(nested: elements, device) }
+  public init(_ elements: [[Int]], device: Device = .current) { self.init(nested: elements, device) }
+  public init(_ elements: [[[Int]]], device: Device = .current) { self.init(nested: elements, device) }
+  public init(_ elements: [[[[Int]]]], device: Device = .current) { self.init(nested: elements, device) }
+
+  private init<E: NestedElement>(nested elements: [[E]], _ device: Device) {
     guard let shape = elements.nestedShape else {
       self = failure(
         .misuse("the nested arrays differ in length", rule: "all rows have one length"), op: "Tensor")
       return
     }
-    self.init(elements.leaves, shape: Shape(shape), device: device)
+    self.init(copying: elements.leaves, Shape(shape), device)
   }
 }
 

@@ -1,0 +1,100 @@
+public import MartletCore
+
+// What PyTorch's users type from habit, for what the compiler then says. No member here has the name of a function of
+// Martlet (`relu`, `softmax`): inside of an extension of Tensor it would hide the function.
+
+private func unavailable() -> Never { fatalError("an unavailable function was called") }
+
+extension Tensor {
+  @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
+  public var T: Tensor { unavailable() }
+  @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
+  public var mT: Tensor { unavailable() }
+  @available(*, unavailable, renamed: "rank")
+  public var ndim: Int { unavailable() }
+  @available(*, unavailable, renamed: "rank")
+  public func dim() -> Int { unavailable() }
+  @available(*, unavailable, message: "x.shape has the sizes of all axes, x.shape[0] that of the first")
+  public func size(_ axis: Int = 0) -> Int { unavailable() }
+  @available(*, unavailable, renamed: "count")
+  public func numel() -> Int { unavailable() }
+  @available(*, unavailable, message: "x.requiringGradient() is a tensor whose gradient backward() finds")
+  public var requires_grad: Bool {
+    get { unavailable() }
+    set { unavailable() }
+  }
+  @available(*, unavailable, renamed: "requiringGradient")
+  public func requires_grad_(_ value: Bool = true) -> Tensor { unavailable() }
+  @available(*, unavailable, renamed: "detached")
+  public func detach() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "a tensor is a value: var y = x, and a change of y leaves x as it is")
+  public func clone() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.floats is an array of Float, x.array(as: Int.self) one of another type")
+  public func numpy() -> [Float] { unavailable() }
+  @available(*, unavailable, message: "x.floats is an array of Float, x.array(as: Int.self) one of another type")
+  public func tolist() -> [Float] { unavailable() }
+  @available(*, unavailable, message: "x.to(.cpu) copies a tensor to the CPU; tensors are there unless you moved them")
+  public func cpu() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "Martlet computes on the CPU")
+  public func cuda() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.cast(to: .float32) changes the dtype, x.to(device) the device")
+  public func to(_ dtype: DType) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.cast(to: .float32)")
+  public func float() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.cast(to: .float64)")
+  public func double() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.cast(to: .int64)")
+  public func long() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.reshaped(2, -1)")
+  public func view(_ sizes: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.reshaped(2, -1)")
+  public func reshape(_ sizes: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.flattened(from: 1) keeps the axis of the examples")
+  public func flatten(_ start: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.permuted(0, 2, 1)")
+  public func permute(_ order: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.transposed(0, 1)")
+  public func transpose(_ a: Int, _ b: Int) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.transposed()")
+  public func t() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.expandedDims(axis: 0), or x[.newAxis]")
+  public func unsqueeze(_ axis: Int) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.squeezed(), or x.squeezed(axis: 0)")
+  public func squeeze(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.expanded(to: [2, 3])")
+  public func expand(_ sizes: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.argMax(axis: 1)")
+  public func argmax(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, renamed: "variance")
+  public func `var`(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, renamed: "standardDeviation")
+  public func std(_ axis: Int = 0) -> Tensor { unavailable() }
+
+  @available(*, unavailable, message: "Tensor.normal([2, 3])")
+  public static func randn(_ sizes: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "Tensor.uniform([2, 3])")
+  public static func rand(_ sizes: Any...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "Tensor.range(to: 5), or Tensor.range(from: 1, to: 5, by: 2)")
+  public static func arange(_ numbers: Double...) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "Tensor(repeating: 7, [2, 3])")
+  public static func full(_ sizes: Any...) -> Tensor { unavailable() }
+}
+
+@available(*, unavailable, message: "Tensor.normal([2, 3])")
+public func randn(_ sizes: Any...) -> Tensor { unavailable() }
+@available(*, unavailable, message: "Tensor.uniform([2, 3])")
+public func rand(_ size: Any, _ sizes: Any...) -> Tensor { unavailable() }
+@available(*, unavailable, message: "Tensor.range(to: 5), or Tensor.range(from: 1, to: 5, by: 2)")
+public func arange(_ numbers: Double...) -> Tensor { unavailable() }
+@available(*, unavailable, message: "Tensor.zeros([2, 3])")
+public func zeros(_ sizes: Any...) -> Tensor { unavailable() }
+@available(*, unavailable, message: "Tensor.ones([2, 3])")
+public func ones(_ sizes: Any...) -> Tensor { unavailable() }
+@available(*, unavailable, message: "concat(tensors, axis: 0)")
+public func cat(_ tensors: [Tensor], dim: Int = 0) -> Tensor { unavailable() }
+@available(*, unavailable, renamed: "withoutGradient")
+public func noGrad<R>(_ body: () throws -> R) rethrows -> R { unavailable() }
+@available(*, unavailable, renamed: "withoutGradient")
+public func no_grad<R>(_ body: () throws -> R) rethrows -> R { unavailable() }
+@available(*, unavailable, message: "Random.seed(1)")
+public func manual_seed(_ seed: Int) { unavailable() }

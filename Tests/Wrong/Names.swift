@@ -1,0 +1,127 @@
+// Does not compile: `scripts/check` compares what the compiler says with the comments.
+
+import Martlet
+
+// What PyTorch's users type from habit.
+func names(_ x: Tensor, _ model: Linear, _ optimizer: SGD) throws {
+  // expected-error@+1 {{'T' is unavailable: x.transposed() exchanges the last two axes}}
+  _ = x.T
+  // expected-error@+1 {{'mT' is unavailable: x.transposed() exchanges the last two axes}}
+  _ = x.mT
+  // expected-error@+1 {{'ndim' has been renamed to 'rank'}}
+  _ = x.ndim
+  // expected-error@+1 {{'dim()' has been renamed to 'rank'}}
+  _ = x.dim()
+  // expected-error@+1 {{'size' is unavailable: x.shape has the sizes of all axes, x.shape[0] that of the first}}
+  _ = x.size()
+  // expected-error@+1 {{'size' is unavailable: x.shape has the sizes of all axes, x.shape[0] that of the first}}
+  _ = x.size(0)
+  // expected-error@+1 {{'numel()' has been renamed to 'count'}}
+  _ = x.numel()
+  // expected-error@+1 {{'requires_grad' is unavailable: x.requiringGradient() is a tensor whose gradient backward() finds}}
+  _ = x.requires_grad
+  // expected-error@+1 {{'requires_grad_' has been renamed to 'requiringGradient'}}
+  _ = x.requires_grad_()
+  // expected-error@+1 {{'detach()' has been renamed to 'detached'}}
+  _ = x.detach()
+  // expected-error@+1 {{'clone()' is unavailable: a tensor is a value: var y = x, and a change of y leaves x as it is}}
+  _ = x.clone()
+  // expected-error@+1 {{'numpy()' is unavailable: x.floats is an array of Float, x.array(as: Int.self) one of another type}}
+  _ = x.numpy()
+  // expected-error@+1 {{'tolist()' is unavailable: x.floats is an array of Float, x.array(as: Int.self) one of another type}}
+  _ = x.tolist()
+  // expected-error@+1 {{'cpu()' is unavailable: x.to(.cpu) copies a tensor to the CPU; tensors are there unless you moved them}}
+  _ = x.cpu()
+  // expected-error@+1 {{'cuda()' is unavailable: Martlet computes on the CPU}}
+  _ = x.cuda()
+  // expected-error@+1 {{'to' is unavailable: x.cast(to: .float32) changes the dtype, x.to(device) the device}}
+  _ = x.to(.float64)
+  // expected-error@+1 {{'float()' is unavailable: x.cast(to: .float32)}}
+  _ = x.float()
+  // expected-error@+1 {{'double()' is unavailable: x.cast(to: .float64)}}
+  _ = x.double()
+  // expected-error@+1 {{'long()' is unavailable: x.cast(to: .int64)}}
+  _ = x.long()
+  // expected-error@+1 {{'view' is unavailable: x.reshaped(2, -1)}}
+  _ = x.view(2, -1)
+  // expected-error@+1 {{'view' is unavailable: x.reshaped(2, -1)}}
+  _ = x.view([2, -1])
+  // expected-error@+1 {{'reshape' is unavailable: x.reshaped(2, -1)}}
+  _ = x.reshape(2, -1)
+  // expected-error@+1 {{'flatten' is unavailable: x.flattened(from: 1) keeps the axis of the examples}}
+  _ = x.flatten()
+  // expected-error@+1 {{'flatten' is unavailable: x.flattened(from: 1) keeps the axis of the examples}}
+  _ = x.flatten(1)
+  // expected-error@+1 {{'permute' is unavailable: x.permuted(0, 2, 1)}}
+  _ = x.permute(0, 2, 1)
+  // expected-error@+1 {{'transpose' is unavailable: x.transposed(0, 1)}}
+  _ = x.transpose(0, 1)
+  // expected-error@+1 {{'t()' is unavailable: x.transposed()}}
+  _ = x.t()
+  // expected-error@+1 {{'unsqueeze' is unavailable: x.expandedDims(axis: 0), or x[.newAxis]}}
+  _ = x.unsqueeze(0)
+  // expected-error@+1 {{'squeeze' is unavailable: x.squeezed(), or x.squeezed(axis: 0)}}
+  _ = x.squeeze()
+  // expected-error@+1 {{'squeeze' is unavailable: x.squeezed(), or x.squeezed(axis: 0)}}
+  _ = x.squeeze(0)
+  // expected-error@+1 {{'expand' is unavailable: x.expanded(to: [2, 3])}}
+  _ = x.expand(2, 3)
+  // expected-error@+1 {{'argmax' is unavailable: x.argMax(axis: 1)}}
+  _ = x.argmax()
+  // expected-error@+1 {{'argmax' is unavailable: x.argMax(axis: 1)}}
+  _ = x.argmax(1)
+  // expected-error@+1 {{'var' has been renamed to 'variance'}}
+  _ = x.var()
+  // expected-error@+1 {{'std' has been renamed to 'standardDeviation'}}
+  _ = x.std()
+  // expected-error@+1 {{'randn' is unavailable: Tensor.normal([2, 3])}}
+  _ = Tensor.randn(2, 3)
+  // expected-error@+1 {{'randn' is unavailable: Tensor.normal([2, 3])}}
+  _ = Tensor.randn([2, 3])
+  // expected-error@+1 {{'rand' is unavailable: Tensor.uniform([2, 3])}}
+  _ = Tensor.rand(2, 3)
+  // expected-error@+1 {{'arange' is unavailable: Tensor.range(to: 5), or Tensor.range(from: 1, to: 5, by: 2)}}
+  _ = Tensor.arange(5)
+  // expected-error@+1 {{'full' is unavailable: Tensor(repeating: 7, [2, 3])}}
+  _ = Tensor.full([2, 3], 7)
+  // expected-error@+1 {{'randn' is unavailable: Tensor.normal([2, 3])}}
+  _ = randn(2, 3)
+  // expected-error@+1 {{'rand' is unavailable: Tensor.uniform([2, 3])}}
+  _ = rand(2, 3)
+  // expected-error@+1 {{'arange' is unavailable: Tensor.range(to: 5), or Tensor.range(from: 1, to: 5, by: 2)}}
+  _ = arange(0, 5)
+  // expected-error@+1 {{'zeros' is unavailable: Tensor.zeros([2, 3])}}
+  _ = zeros(2, 3)
+  // expected-error@+1 {{'ones' is unavailable: Tensor.ones([2, 3])}}
+  _ = ones(2, 3)
+  // expected-error@+1 {{'cat(_:dim:)' is unavailable: concat(tensors, axis: 0)}}
+  _ = cat([x, x])
+  // expected-error@+1 {{'cat(_:dim:)' is unavailable: concat(tensors, axis: 0)}}
+  _ = cat([x, x], dim: 1)
+  // expected-error@+1 {{'noGrad' has been renamed to 'withoutGradient'}}
+  _ = noGrad { x }
+  // expected-error@+1 {{'no_grad' has been renamed to 'withoutGradient'}}
+  _ = no_grad { x }
+  // expected-error@+1 {{'manual_seed' is unavailable: Random.seed(1)}}
+  manual_seed(1)
+  // expected-error@+1 {{'zero_grad()' has been renamed to 'zeroGrad'}}
+  optimizer.zero_grad()
+  // expected-error@+1 {{'zero_grad()' has been renamed to 'zeroGrad'}}
+  model.zero_grad()
+  // expected-error@+1 {{'state_dict()' is unavailable: model.state has the tensors by PyTorch's names}}
+  _ = model.state_dict()
+  // expected-error@+1 {{'load_state_dict' is unavailable: try model.load(state)}}
+  model.load_state_dict(model.state)
+  // expected-error@+1 {{'init(_:_:stride:padding:dilation:ceilMode:)' is unavailable: write the size of the window with its name: MaxPool2d(kernelSize: 2)}}
+  _ = MaxPool2d(2)
+  // expected-error@+1 {{'init(_:_:stride:padding:dilation:ceilMode:)' is unavailable: write the size of the window with its name: MaxPool2d(kernelSize: 2)}}
+  _ = MaxPool2d(2, 2)
+  // expected-error@+1 {{'init(_:_:stride:padding:dilation:ceilMode:)' is unavailable: write the size of the window with its name: MaxPool2d(kernelSize: 2)}}
+  _ = MaxPool2d(2, stride: 1)
+  // expected-error@+1 {{'init(_:_:stride:padding:ceilMode:countsPadding:)' is unavailable: write the size of the window with its name: AveragePool2d(kernelSize: 2)}}
+  _ = AveragePool2d(2)
+  // expected-error@+1 {{'init(_:_:_:stride:padding:dilation:groups:bias:)' is unavailable: write the size of the kernel with its name: Conv2d(1, 8, kernelSize: 3)}}
+  _ = Conv2d(1, 8, 3)
+  // expected-error@+1 {{'init(_:_:_:stride:padding:dilation:groups:bias:)' is unavailable: write the size of the kernel with its name: Conv2d(1, 8, kernelSize: 3)}}
+  _ = Conv2d(1, 8, 3, padding: 1)
+}
