@@ -52,7 +52,8 @@ let package = Package(
     .testTarget(
       name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletNN"], swiftSettings: swift),
     .testTarget(
-      name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
+      name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .executableTarget(
       name: "martlet-docs",
       dependencies: [

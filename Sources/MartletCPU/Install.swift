@@ -11,6 +11,7 @@ import MartletOps
   registerMatmul()
   registerConvolution()
   registerPooling()
+  registerResample()
   registerRows()
   registerAttention()
   registerRecurrence()

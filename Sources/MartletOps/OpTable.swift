@@ -19,6 +19,7 @@ package enum OpTable: Int, CaseIterable {
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case normalize, normalizeGradient
   case maxPool, unpool, averagePool, averagePoolGradient
+  case resample
   case randomBits, randomUniform, randomNormal
   case topK, adamUpdate, sgdUpdate
 
@@ -109,6 +110,7 @@ package enum OpTable: Int, CaseIterable {
     case .unpool: Unpool.self
     case .averagePool: AveragePool.self
     case .averagePoolGradient: AveragePoolGradient.self
+    case .resample: Resample.self
     case .randomBits: RandomBits.self
     case .randomUniform: RandomUniform.self
     case .randomNormal: RandomNormal.self

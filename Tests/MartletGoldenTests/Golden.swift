@@ -22,10 +22,15 @@ struct Golden: Sendable {
     return try! Golden(folder)
   }()
 
+  /// What `scripts/golden-layers` wrote; part of the repository.
+  static let layers = try! Golden(
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/Layers").path)
+
   init(_ folder: String) throws {
-    file = try Safetensors(contentsOf: folder + "/golden.safetensors")
+    let file = try Safetensors(contentsOf: folder + "/golden.safetensors")
     let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/manifest.json"))
-    cases = try (JSONSerialization.jsonObject(with: data) as! [[String: Any]]).map(GoldenCase.init)
+    self.file = file
+    cases = try (JSONSerialization.jsonObject(with: data) as! [[String: Any]]).map { GoldenCase($0, file) }
   }
 
   func tensor(_ key: String) throws -> Tensor { try file.tensor(named: key).tensor() }
@@ -43,10 +48,12 @@ struct GoldenCase: @unchecked Sendable, CustomTestStringConvertible {
   let rtol: Double
   let atol: Double
   let attributes: [String: Any]
+  private let file: Safetensors
 
   var testDescription: String { name }
 
-  init(_ entry: [String: Any]) {
+  init(_ entry: [String: Any], _ file: Safetensors) {
+    self.file = file
     name = entry["name"] as! String
     kind = entry["kind"] as! String
     op = entry["op"] as! String
@@ -60,6 +67,8 @@ struct GoldenCase: @unchecked Sendable, CustomTestStringConvertible {
     attributes = entry["attrs"] as? [String: Any] ?? [:]
   }
 
+  func tensor(_ key: String) throws -> Tensor { try file.tensor(named: key).tensor() }
+
   func int(_ name: String) -> Int { (attributes[name] as! NSNumber).intValue }
   func double(_ name: String, default value: Double = 0) -> Double {
     (attributes[name] as? NSNumber)?.doubleValue ?? value
@@ -69,6 +78,9 @@ struct GoldenCase: @unchecked Sendable, CustomTestStringConvertible {
     (attributes[name] as? [NSNumber])?.map(\.intValue) ?? [int(name)]
   }
   func string(_ name: String) -> String { attributes[name] as! String }
+  func doubles(_ name: String) -> [Double] { (attributes[name] as! [NSNumber]).map(\.doubleValue) }
+  /// Whether an attribute is there and is not null.
+  func has(_ name: String) -> Bool { attributes[name].map { !($0 is NSNull) } ?? false }
   func extent(_ name: String) -> Extent { Extent(ints(name)) }
 }
 

@@ -3,7 +3,9 @@ import Synchronization
 import Testing
 
 /// How a case's operator is called, for those that exist.
-private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = {
+private let operators = generalOperators.merging(visionOperators) { general, _ in general }
+
+private let generalOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = {
   func unary(_ f: @escaping @Sendable (Tensor) -> Tensor) -> @Sendable (GoldenCase, [Tensor]) -> [Tensor] {
     { _, x in [f(x[0])] }
   }
@@ -136,21 +138,6 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
           dilation: c.extent("dilation"), groups: c.int("groups"))
       ]
     },
-    "max_pool2d": { c, x in
-      [
-        maxPool2d(
-          x[0], kernelSize: c.extent("kernel_size"), stride: c.extent("stride"), padding: c.extent("padding"),
-          ceilMode: c.bool("ceil_mode"))
-      ]
-    },
-    "avg_pool2d": { c, x in
-      [
-        averagePool2d(
-          x[0], kernelSize: c.extent("kernel_size"), stride: c.extent("stride"), padding: c.extent("padding"),
-          ceilMode: c.bool("ceil_mode"), countsPadding: c.bool("count_include_pad"))
-      ]
-    },
-    "adaptive_avg_pool2d": { c, x in [adaptiveAveragePool2d(x[0], outputSize: c.extent("output_size"))] },
     "l1_loss": binary { l1Loss($0, $1) },
     "huber_loss": { c, x in [huberLoss(x[0], x[1], delta: c.double("delta"))] },
     "smooth_l1_loss": { c, x in [smoothL1Loss(x[0], x[1], beta: c.double("beta"))] },
@@ -222,18 +209,17 @@ private func recurrent<M: Module>(
   return try! module.with(State(Array(zip(names, x.suffix(names.count))))) { run(module, states) }
 }
 
-private let known: [GoldenCase] = (Golden.shared?.cases ?? []).filter { c in
+private let known: [GoldenCase] = ((Golden.shared?.cases ?? []) + Golden.layers.cases).filter { c in
   c.kind == "op" && operators[c.op] != nil
 }
 
 @Suite struct GoldenOperators {
   @Test(arguments: known) func agreesWithPyTorch(_ c: GoldenCase) throws {
-    let golden = Golden.shared!
-    let inputs = try c.inputs.map(golden.tensor)
+    let inputs = try c.inputs.map(c.tensor)
     let f = operators[c.op]!
-    for moment in Moment.allCases {
+    for moment in c.readsValues ? [.now] : Moment.allCases {
       let positions = c.grads.keys.sorted()
-      let cotangents = try c.cotangents.map(golden.tensor)
+      let cotangents = try c.cotangents.map(c.tensor)
       let (outputs, gradients) = moment.run(inputs, outputs: c.outputs.count) { given in
         let (values, pullback) = vjp({ f(c, $0) }, given)
         // Only floating outputs have cotangents, in their order.
@@ -244,15 +230,55 @@ private let known: [GoldenCase] = (Golden.shared?.cases ?? []).filter { c in
         return values + (cotangents.isEmpty ? [] : pullback(all))
       }
       for (output, key) in zip(outputs, c.outputs) {
-        expectClose(output, try golden.tensor(key), c, "\(moment) \(key)")
+        expectClose(output, try c.tensor(key), c, "\(moment) \(key)")
       }
       for position in positions {
-        expectClose(gradients[position], try golden.tensor(c.grads[position]!), c, "\(moment) gradient \(position)")
+        expectClose(gradients[position], try c.tensor(c.grads[position]!), c, "\(moment) gradient \(position)")
       }
     }
   }
 
-  @Test func hasCases() { if Golden.shared != nil { #expect(known.count >= 120) } }
+  @Test func hasCases() {
+    if Golden.shared != nil { #expect(known.count { c in !Golden.layers.cases.contains { $0.name == c.name } } >= 120) }
+    for c in Golden.layers.cases { #expect(operators[c.op] != nil, "\(c.op)") }
+  }
+
+  /// Forward mode against reverse mode, and two examples at once against each by itself.
+  @Test(arguments: Golden.layers.cases.filter { !$0.grads.isEmpty }) func rulesAgree(_ c: GoldenCase) throws {
+    let f = operators[c.op]!
+    let inputs = try c.inputs.map(c.tensor).map { $0.dtype.isFloating ? $0.cast(to: .float64) : $0 }
+    let cotangents = try c.cotangents.map(c.tensor).map { $0.cast(to: .float64) }
+    let positions = c.grads.keys.sorted()
+    let variables = positions.map { inputs[$0] }
+    func g(_ x: [Tensor]) -> [Tensor] {
+      var all = inputs
+      for (position, x) in zip(positions, x) { all[position] = x }
+      return f(c, all).filter { $0.dtype.isFloating }
+    }
+    let generator = Generator(seed: 5)
+    let directions = variables.map { Tensor.normal($0.shape, dtype: .float64, generator: generator) }
+    let (values, tangents) = jvp(g, variables, directions)
+    let gradients = vjp(g, variables).pullback(cotangents)
+    func dot(_ a: [Tensor], _ b: [Tensor]) -> Double {
+      zip(a, b).reduce(0) { $0 + ($1.0 * $1.1).sum().item() }
+    }
+    let (forward, reverse) = (dot(tangents, cotangents), dot(directions, gradients))
+    #expect(abs(forward - reverse) <= 1e-9 * (1 + abs(forward)), "\(forward) is not \(reverse)")
+
+    if c.readsValues { return }
+    let moved = zip(variables, directions).map { $0 + $1 * 1e-3 }
+    let both = vmap(g)(zip(variables, moved).map { stack([$0, $1]) })
+    for (example, expected) in [values, g(moved)].enumerated() {
+      for (y, z) in zip(both, expected) {
+        #expect(allClose(y[example], z, relative: 1e-10, absolute: 1e-12))
+      }
+    }
+  }
+}
+
+extension GoldenCase {
+  /// Whether the operator looks at the values of its inputs, so that it only runs now.
+  var readsValues: Bool { op == "nms" || op == "roi_align" && int("sampling_ratio") < 1 }
 }
 
 /// When values are computed.

@@ -96,6 +96,74 @@ private func find(_ op: String) -> (Golden, GoldenCase)? {
   }
 }
 
+/// A step of the network below: a convolution, and on the way back up a transposed one.
+private final class UNetStep: Module {
+  let conv1: Conv2d
+  let transposed: ConvTranspose2d?
+  init(_ inputs: Int, _ outputs: Int, isDecoder: Bool) {
+    conv1 = Conv2d(inputs, outputs, kernelSize: 3, stride: isDecoder ? 1 : 2, padding: 1, bias: false)
+    transposed =
+      isDecoder
+      ? ConvTranspose2d(outputs, outputs, kernelSize: 3, stride: 2, padding: 1, outputPadding: 1, bias: false) : nil
+  }
+  func forward(_ x: Tensor) -> Tensor {
+    let y = relu(conv1(x))
+    return transposed.map { $0(y) } ?? y
+  }
+}
+
+private final class UNet: Module {
+  let encoder1 = UNetStep(3, 16, isDecoder: false)
+  let encoder2 = UNetStep(16, 16, isDecoder: false)
+  let encoder3 = UNetStep(16, 16, isDecoder: false)
+  let encoder4 = UNetStep(16, 16, isDecoder: false)
+  let decoder4 = UNetStep(16, 16, isDecoder: true)
+  let decoder3 = UNetStep(32, 16, isDecoder: true)
+  let decoder2 = UNetStep(32, 16, isDecoder: true)
+  let decoder1 = UNetStep(32, 16, isDecoder: true)
+  let classifier: Conv2d
+  init(classes: Int) { classifier = Conv2d(16, classes, kernelSize: 1, bias: false) }
+  func forward(_ x: Tensor) -> Tensor {
+    let e1 = encoder1(x)
+    let e2 = encoder2(e1)
+    let e3 = encoder3(e2)
+    var y = decoder4(encoder4(e3))
+    for (decoder, skip) in [(decoder3, e3), (decoder2, e2), (decoder1, e1)] {
+      y = decoder(concat([y, skip], axis: 1))
+    }
+    return classifier(y)
+  }
+}
+
+@Suite struct GoldenUNet {
+  @Test func agreesWithPyTorch() throws {
+    guard let (golden, c) = find("unet") else { return }
+    let inputs = try c.inputs.map(golden.tensor)
+    let names = c.attributes["parameter_names"] as! [String]
+    let model = UNet(classes: c.int("n_classes"))
+    #expect(model.state.names == names)
+    try model.load(State(Array(zip(names, inputs.dropFirst(2)))))
+    let parameters = model.parameters
+    let cotangent = try golden.tensor(c.cotangents[0])
+    func step() -> Tensor {
+      model.zeroGrad()
+      let loss = crossEntropy(model(inputs[0]), inputs[1])
+      (loss * cotangent).backward()
+      return loss
+    }
+    let compiled = compile { (_: Tensor) in step() }
+    for run in [step, { compiled(inputs[0]) }] {
+      expectClose(run(), try golden.tensor(c.outputs[0]), c, "loss")
+      for (position, parameter) in parameters.enumerated() {
+        expectClose(parameter.grad!, try golden.tensor(c.grads[position + 2]!), c, names[position])
+      }
+    }
+    let image = inputs[0].requiringGradient()
+    (crossEntropy(model(image), inputs[1]) * cotangent).backward()
+    expectClose(image.grad!, try golden.tensor(c.grads[0]!), c, "image")
+  }
+}
+
 @Suite struct GoldenOptimizers {
   static let cases = (Golden.shared?.cases ?? []).filter { c in
     ["sgd", "sgd_momentum", "sgd_nesterov", "adam", "adamw"].contains(c.op)

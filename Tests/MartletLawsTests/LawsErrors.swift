@@ -104,6 +104,7 @@ extension OpTable {
     case .attention, .attentionGradient: return attentionWrongCases
     case .recurrence, .recurrenceGradient: return recurrenceWrongCases
     case .normalize, .normalizeGradient: return normalizationWrongCases
+    case .resample: return resampleWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
     case .topK: return [WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)])]

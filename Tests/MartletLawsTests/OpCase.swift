@@ -104,6 +104,7 @@ extension OpTable {
     case .recurrence, .recurrenceGradient: recurrenceCases
     case .normalize, .normalizeGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
+    case .resample: resampleCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     }
   }

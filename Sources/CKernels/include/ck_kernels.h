@@ -203,6 +203,11 @@ int32_t ck_average_pool_grad(int32_t dtype, const ck_window *window, int64_t pla
 ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
                     const int32_t *index);
 
+// y: [outer, out, inner] from x: [outer, in, inner]: y[i] is the sum over t in begin[i] ..< begin[i + 1] of
+// weight[t] x[place[t]]. f32 and f64, weights of that dtype.
+int32_t ck_resample(int32_t dtype, int64_t outer, int64_t in, int64_t out, int64_t inner, const int64_t *begin,
+                    const int32_t *place, const void *weight, void *y, const void *x);
+
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).
 

@@ -56,7 +56,7 @@ private func pooling(
 }
 
 /// Calls a kernel of float32 and float64 from the first input to the first output; 16-bit floats pass through float32.
-private func widened(
+func widened(
   _ arguments: borrowing KernelArguments,
   _ body: (Int32, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
 ) -> KernelStatus {

@@ -56,7 +56,7 @@ package final class SubstitutionFrame: StateFrame {
   /// The transforms that are around the frame, and so outlive what is written in it.
   private let depth = ck_here().pointee.depth
 
-  init(_ values: [ObjectIdentifier: Tensor]) {
+  package init(_ values: [ObjectIdentifier: Tensor]) {
     self.values = values
     super.init()
   }

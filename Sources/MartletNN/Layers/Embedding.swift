@@ -38,3 +38,56 @@ public final class Embedding: Module {
     return select((indices .!= paddingIndex).expandedDims(axis: -1), rows, rows.detached())
   }
 }
+
+/// Rows of a table looked up and reduced bag by bag, as in `embeddingBag`.
+///
+///     let bag = EmbeddingBag(1000, 16, mode: .sum)
+///     bag(indices)                    // [B, L]: a bag in each row
+///     bag(indices, offsets: begins)   // [n], and where each bag begins
+///
+/// **Shapes** → `[B, dim]`; `weight` is `[numEmbeddings, dim]` and starts normal with deviation 1.
+/// Source: PyTorch `EmbeddingBag`, without `max_norm` and `scale_grad_by_freq`.
+public final class EmbeddingBag: Module {
+  public let weight: Parameter
+  public let bagMode: BagMode
+  public let paddingIndex: Int?
+  public let includesLastOffset: Bool
+
+  /// - Parameters:
+  ///   - paddingIndex: the row that counts as not there: it starts as zeros and gets no gradient.
+  ///   - includesLastOffset: whether the last offset is the end of the last bag.
+  public init(
+    _ numEmbeddings: Int, _ dim: Int, mode: BagMode = .mean, paddingIndex: Int? = nil,
+    includesLastOffset: Bool = false, dtype: DType = .float32, generator: Generator = Random.generator
+  ) {
+    // The same table as that of an `Embedding`, with its checks.
+    weight = Embedding(numEmbeddings, dim, paddingIndex: paddingIndex, dtype: dtype, generator: generator).weight
+    bagMode = mode
+    self.paddingIndex = paddingIndex
+    self.includesLastOffset = includesLastOffset
+  }
+  public var settings: String {
+    let shape = weight.read()!.shape
+    return "\(shape[0]), \(shape[1]), mode: \(bagMode)" + (paddingIndex.map { ", paddingIndex: \($0)" } ?? "")
+      + (includesLastOffset ? ", includesLastOffset: true" : "")
+  }
+
+  /// - Parameters:
+  ///   - offsets: where each bag begins, for `[n]` indices.
+  ///   - perSampleWeights: a factor for each index, for mode `.sum`.
+  public func callAsFunction(_ indices: Tensor, offsets: Tensor? = nil, perSampleWeights: Tensor? = nil) -> Tensor {
+    self(BagInput(indices: indices, offsets: offsets, perSampleWeights: perSampleWeights))
+  }
+  public func forward(_ input: BagInput) -> Tensor {
+    embeddingBag(
+      input.indices, weight.value, offsets: input.offsets, mode: bagMode, perSampleWeights: input.perSampleWeights,
+      paddingIndex: paddingIndex, includesLastOffset: includesLastOffset)
+  }
+}
+
+/// What an `EmbeddingBag` takes.
+public struct BagInput {
+  public let indices: Tensor
+  public let offsets: Tensor?
+  public let perSampleWeights: Tensor?
+}

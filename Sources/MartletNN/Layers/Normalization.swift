@@ -94,31 +94,49 @@ public final class GroupNorm: Module {
   }
 }
 
-/// Normalisation of each channel of each example, as in `instanceNorm`: `[N, C, H, W]`. Without weight and bias unless
-/// `affine`. Source: PyTorch `InstanceNorm2d`.
-public final class InstanceNorm2d: Module {
-  public let weight: Parameter?
-  public let bias: Parameter?
-  public let channels: Int
-  public let epsilon: Double
+/// What the layers of instance normalisation share: each channel of each example is normalised by itself, as in
+/// `instanceNorm`; `weight` and `bias` are `[channels]` and there only if `affine`. One example may stand without `N`.
+/// Source: Ulyanov, Vedaldi and Lempitsky 2016; PyTorch `InstanceNorm2d`, without running statistics.
+public class InstanceNorm: Module {
+  public final let weight: Parameter?
+  public final let bias: Parameter?
+  public final let channels: Int
+  public final let epsilon: Double
 
   public init(_ channels: Int, epsilon: Double = 1e-5, affine isAffine: Bool = false, dtype: DType = .float32) {
-    let (weight, bias) = affine([channels], dtype, "InstanceNorm2d")
+    let (weight, bias) = affine([channels], dtype, "InstanceNorm")
     self.weight = isAffine ? weight : nil
     self.bias = isAffine ? bias : nil
     self.channels = channels
     self.epsilon = epsilon
   }
-  public func forward(_ x: Tensor) -> Tensor {
-    guard hasChannels(x, channels, ranks: 4...4) else {
+  /// The number of spatial axes.
+  var axes: Int { 2 }
+  public final var settings: String {
+    "channels: \(channels), epsilon: \(epsilon)" + (weight == nil ? "" : ", affine: true")
+  }
+  public final func forward(_ x: Tensor) -> Tensor {
+    guard hasChannels(x, channels, ranks: (axes + 2)...(axes + 2), single: axes + 1) else {
+      let spatial = ["L", "H, W", "D, H, W"][axes - 1]
+      let layer = "\(type(of: self))"
       return misfit(
-        x, call: "InstanceNorm2d(\(channels))", channels: channels,
-        shapes: ["[N, \(channels), H, W]"], ranks: 4...4
-      ) { "InstanceNorm2d(\($0))" }
+        x, call: "\(layer)(\(channels))", channels: channels,
+        shapes: ["[N, \(channels), \(spatial)]", "[\(channels), \(spatial)]"], ranks: (axes + 2)...(axes + 2)
+      ) { "\(layer)(\($0))" }
     }
-    return instanceNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
+    let isSingle = x.rank == axes + 1
+    let y = instanceNorm(
+      isSingle ? x.expandedDims(axis: 0) : x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
+    return isSingle ? y.squeezed(axis: 0) : y
   }
 }
+
+/// Instance normalisation of sequences `[N, C, L]`.
+public final class InstanceNorm1d: InstanceNorm { override var axes: Int { 1 } }
+/// Instance normalisation of images `[N, C, H, W]`.
+public final class InstanceNorm2d: InstanceNorm { override var axes: Int { 2 } }
+/// Instance normalisation of volumes `[N, C, D, H, W]`.
+public final class InstanceNorm3d: InstanceNorm { override var axes: Int { 3 } }
 
 /// `localResponseNorm` as a layer. Source: PyTorch `LocalResponseNorm`.
 public final class LocalResponseNorm: Module {

@@ -177,6 +177,20 @@ public func cosineSimilarity(_ a: Tensor, _ b: Tensor, axis: Int = 1, epsilon: D
   return (x * y).sum(axis: position) / (length(x) * length(y))
 }
 
+/// The norm of `a - b + epsilon` along the last axis: `[…, D]`, `[…, D]` → `[…]`, which broadcast.
+///
+/// Source: PyTorch `pairwise_distance`.
+///
+/// - Parameter order: that of the norm.
+public func pairwiseDistance(
+  _ a: Tensor, _ b: Tensor, order: Double = 2, epsilon: Double = 1e-6, keepDims: Bool = false
+) -> Tensor {
+  guard a.shape.broadcast(with: b.shape) != nil, a.rank > 0 || b.rank > 0 else {
+    return failure(.broadcast, op: "pairwiseDistance", [a, b], names: ["a", "b"])
+  }
+  return (a - b + epsilon).norm(order, axis: -1, keepDims: keepDims)
+}
+
 /// The mean of `max(|a - p| - |a - n| + margin, 0)` over examples: the anchor is to be nearer to the positive than to the
 /// negative one. **Shapes** `[…, D]` each, of one shape.
 ///

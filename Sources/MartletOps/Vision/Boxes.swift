@@ -1,0 +1,163 @@
+public import MartletCore
+
+/// The areas of boxes: `[N, 4]` → `[N]`. A box is its left, upper, right and lower border: x1, y1, x2, y2.
+/// Source: torchvision `box_area`.
+public func boxArea(_ boxes: Tensor) -> Tensor {
+  guard let error = wrongBoxes(boxes, "boxArea") else {
+    return (boxes[.all, 2] - boxes[.all, 0]) * (boxes[.all, 3] - boxes[.all, 1])
+  }
+  return error
+}
+
+private func wrongBoxes(_ boxes: Tensor, _ op: String) -> Tensor? {
+  guard boxes.rank == 2, boxes.shape[1] == 4 else {
+    return failure(
+      .argumentShape(argument: 0, expected: "[N, 4]: x1, y1, x2, y2 of each box"), op: op, [boxes], names: ["boxes"])
+  }
+  guard boxes.dtype.isFloating else {
+    return failure(.dtype(argument: 0, expected: Domain.floating.rawValue), op: op, [boxes], names: ["boxes"])
+  }
+  return nil
+}
+
+/// How much each box of `a` and each of `b` have in common: the area of the intersection by that of the union.
+///
+/// `[N, 4]`, `[M, 4]` → `[N, M]`, in 0 … 1; NaN for two boxes without an area. Source: torchvision `box_iou`.
+public func boxIoU(_ a: Tensor, _ b: Tensor) -> Tensor {
+  if let error = wrongBoxes(a, "boxIoU") ?? wrongBoxes(b, "boxIoU") { return error }
+  let left = a.expandedDims(axis: 1)
+  let low = maximum(left[.all, .all, ..<2], b[.all, ..<2])
+  let high = minimum(left[.all, .all, 2...], b[.all, 2...])
+  let sides = clamp(high - low, min: 0)
+  let common = sides[.all, .all, 0] * sides[.all, .all, 1]
+  return common / (boxArea(a).expandedDims(axis: 1) + boxArea(b) - common)
+}
+
+/// The boxes that remain when of any two that overlap by more than `threshold` the one with the lower score is dropped:
+/// their indices (`int64`), the highest score first.
+///
+/// Values are read, so it cannot be part of `compile` or `vmap`: shapes there do not depend on values.
+/// Source: torchvision `nms`.
+///
+/// - Parameters:
+///   - boxes: `[N, 4]`: x1, y1, x2, y2 of each box.
+///   - scores: `[N]`.
+///   - threshold: the largest overlap (`boxIoU`) of two boxes that remain.
+public func nonMaximumSuppression(_ boxes: Tensor, scores: Tensor, threshold: Double) -> Tensor {
+  if let error = wrongBoxes(boxes, "nonMaximumSuppression") { return error }
+  guard scores.shape == [boxes.shape[0]] else {
+    return failure(
+      .argumentShape(argument: 1, expected: "[\(boxes.shape[0])], a score for each box"), op: "nonMaximumSuppression",
+      [boxes, scores], names: ["boxes", "scores"])
+  }
+  let order = scores.detached().argSort(descending: true).array(as: Int.self)
+  let sides = boxes.detached().array(as: Double.self)
+  if sides.count != order.count * 4 { return boxes.afterFailure }
+  func box(_ index: Int) -> (Double, Double, Double, Double) {
+    (sides[4 * index], sides[4 * index + 1], sides[4 * index + 2], sides[4 * index + 3])
+  }
+  var kept: [Int] = []
+  for index in order {
+    let (x1, y1, x2, y2) = box(index)
+    let area = (x2 - x1) * (y2 - y1)
+    let isDropped = kept.contains { other in
+      let (u1, v1, u2, v2) = box(other)
+      let common = max(0, min(x2, u2) - max(x1, u1)) * max(0, min(y2, v2) - max(y1, v1))
+      return common / (area + (u2 - u1) * (v2 - v1) - common) > threshold
+    }
+    if !isDropped { kept.append(index) }
+  }
+  return Tensor(kept, device: boxes.device)
+}
+
+/// The means of the parts of boxes in feature maps, read between elements: `x: [N, C, H, W]` and `boxes: [K, 5]` →
+/// `[K, C, outputSize…]`.
+///
+/// `boxes` have no gradient. Source: He et al. 2017; torchvision `roi_align`.
+///
+/// - Parameters:
+///   - boxes: the number of the image in `x`, then x1, y1, x2, y2.
+///   - outputSize: the parts along height and width.
+///   - spatialScale: what coordinates are multiplied by: 1/16 for boxes of an image that is 16 times larger than `x`.
+///   - samplingRatio: how many places are read along each side of a part; nil: as many as it has elements, for which the
+///     values of `boxes` are read, so that it cannot be part of `compile` or `vmap`.
+///   - aligned: whether coordinates move by half an element, so that they name the borders of elements as in other functions.
+public func roiAlign(
+  _ x: Tensor, boxes: Tensor, outputSize: Extent, spatialScale: Double = 1, samplingRatio: Int? = nil,
+  aligned: Bool = false
+) -> Tensor {
+  let names = ["x", "boxes"]
+  func wrong(_ fact: Fact) -> Tensor { failure(fact, op: "roiAlign", [x, boxes], names: names) }
+  guard x.rank == 4 else { return wrong(.rank(argument: 0, expected: "4: [N, C, H, W]")) }
+  guard boxes.rank == 2, boxes.shape[1] == 5 else {
+    return wrong(.argumentShape(argument: 1, expected: "[K, 5]: the number of the image, x1, y1, x2, y2"))
+  }
+  guard x.dtype == boxes.dtype else { return wrong(.dtypesDiffer) }
+  guard x.dtype.isFloating else { return wrong(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
+  let out = outputSize.over(2)
+  guard out.rank == 2, out.allSatisfy({ $0 >= 1 }), samplingRatio ?? 1 >= 1, x.shape[2] >= 1, x.shape[3] >= 1 else {
+    return wrong(
+      .misuse(
+        "outputSize is \(outputSize)" + (samplingRatio.map { ", samplingRatio \($0)" } ?? ""),
+        rule: "1 or more each, for feature maps of one element or more"))
+  }
+  let boxes = boxes.detached()
+  let size = [x.shape[2], x.shape[3]]
+  let image = boxes[.all, 0].cast(to: .int64)
+
+  /// Places along one axis, `[K, parts, samples]`, and what each counts in the mean of its part.
+  func places(_ axis: Int) -> (places: Tensor, shares: Tensor)? {
+    let offset = aligned ? 0.5 : 0
+    let start = (boxes[.all, 2 - axis] * spatialScale - offset).expandedDims(axis: 1)
+    let end = (boxes[.all, 4 - axis] * spatialScale - offset).expandedDims(axis: 1)
+    let length = aligned ? end - start : maximum(end - start, 1)
+    let part = length / Double(out[axis])
+    let begin = start + part * Tensor.range(to: Double(out[axis]), dtype: x.dtype, device: x.device)
+    func steps(_ count: Int) -> Tensor { Tensor.range(to: Double(count), dtype: x.dtype, device: x.device) }
+    if let samplingRatio {
+      let inner = part.expandedDims(axis: 2) * ((steps(samplingRatio) + 0.5) / Double(samplingRatio))
+      let all = begin.expandedDims(axis: 2) + inner
+      return (all, Tensor(repeating: 1 / Double(samplingRatio), all.spec))
+    }
+    let counts = ceil(part)
+    let most = Int(counts.array(as: Double.self).max() ?? 0)
+    guard most < 1 << 16 else { return nil }
+    let step = steps(max(1, most))
+    let safe = maximum(counts, 1).expandedDims(axis: 2)
+    let all = begin.expandedDims(axis: 2) + part.expandedDims(axis: 2) * ((step + 0.5) / safe)
+    let shares = (step .< counts.expandedDims(axis: 2)).cast(to: x.dtype) / safe
+    return (all, shares.expanded(to: all.shape))
+  }
+
+  /// The two elements around each place, with their weights; a place beyond the border counts as 0.
+  func taps(_ axis: Int) -> [(index: Tensor, weight: Tensor)]? {
+    guard let (place, share) = places(axis) else { return nil }
+    let last = Double(size[axis] - 1)
+    let isInside = ((place .>= -1) .& (place .<= Double(size[axis]))).cast(to: x.dtype) * share
+    let inner = clamp(place, min: 0, max: last)
+    let below = floor(inner)
+    let after = inner - below
+    return [
+      (below.cast(to: .int64), (1 - after) * isInside),
+      (clamp(below + 1, max: last).cast(to: .int64), after * isInside),
+    ]
+  }
+  guard let rows = taps(0), let columns = taps(1) else {
+    return wrong(.misuse("a box is larger than 65536 elements", rule: "boxes lie in the feature maps"))
+  }
+  // Elements with all their channels as rows of a table: [K, parts, samples, parts, samples, C].
+  let table = x.permuted(0, 2, 3, 1).reshaped([x.shape[0] * size[0] * size[1], x.shape[1]])
+  let count = boxes.shape[0]
+  func high(_ t: Tensor) -> Tensor { t.reshaped([count, t.shape[1], t.shape[2], 1, 1]) }
+  func wide(_ t: Tensor) -> Tensor { t.reshaped([count, 1, 1, t.shape[1], t.shape[2]]) }
+  var sum: Tensor?
+  for row in rows {
+    for column in columns {
+      let line = high(row.index) + image.reshaped([count, 1, 1, 1, 1]) * size[0]
+      let values = table.take(axis: 0, line * size[1] + wide(column.index))
+      let part = (values * (high(row.weight) * wide(column.weight)).expandedDims(axis: -1)).sum(axes: [2, 4])
+      sum = sum.map { $0 + part } ?? part
+    }
+  }
+  return sum!.permuted(0, 3, 1, 2)
+}
