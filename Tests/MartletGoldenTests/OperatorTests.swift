@@ -278,7 +278,7 @@ private let known: [GoldenCase] = ((Golden.shared?.cases ?? []) + Golden.layers.
 
 extension GoldenCase {
   /// Whether the operator looks at the values of its inputs, so that it only runs now.
-  var readsValues: Bool { op == "nms" || op == "roi_align" && int("sampling_ratio") < 1 }
+  var readsValues: Bool { op == "nms" || op == "roi_pool" || op == "roi_align" && int("sampling_ratio") < 1 }
 }
 
 /// When values are computed.

@@ -135,6 +135,9 @@ let visionOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = [
   },
   "box_iou": { _, x in [boxIoU(x[0], x[1])] },
   "nms": { c, x in [nonMaximumSuppression(x[0], scores: x[1], threshold: c.double("iou_threshold"))] },
+  "roi_pool": { c, x in
+    [roiPool(x[0], boxes: x[1], outputSize: c.extent("output_size"), spatialScale: c.double("spatial_scale"))]
+  },
   "roi_align": { c, x in
     let ratio = c.int("sampling_ratio")
     return [

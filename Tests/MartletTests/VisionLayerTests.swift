@@ -160,7 +160,7 @@ import Testing
   }
 
   @Test func notANumberInAGridIsTheFirstCorner() {
-    let x = Tensor([[[[1, 2], [3, 4]]]])
+    let x = Tensor([1, 2, 3, 4] as [Float], shape: [1, 1, 2, 2])
     let grid = Tensor([Float.nan, .nan, 1, 1, 1e30, 0], shape: [1, 1, 3, 2])
     expectValues(
       gridSample(x, grid, padding: .border, alignCorners: true), [1, 1, 1, 3], [1, 4, 3])

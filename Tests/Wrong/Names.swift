@@ -124,4 +124,12 @@ func names(_ x: Tensor, _ model: Linear, _ optimizer: SGD) throws {
   _ = Conv2d(1, 8, 3)
   // expected-error@+1 {{'init(_:_:_:stride:padding:dilation:groups:bias:)' is unavailable: write the size of the kernel with its name: Conv2d(1, 8, kernelSize: 3)}}
   _ = Conv2d(1, 8, 3, padding: 1)
+  // expected-error@+1 {{'init(_:_:_:stride:padding:dilation:groups:bias:)' is unavailable: write the size of the kernel with its name: Conv1d(1, 8, kernelSize: 3)}}
+  _ = Conv1d(1, 8, 3)
+  // expected-error@+1 {{'init(_:_:_:stride:padding:outputPadding:groups:bias:dilation:)' is unavailable: write the size of the kernel with its name: ConvTranspose2d(8, 1, kernelSize: 3)}}
+  _ = ConvTranspose2d(8, 1, 3, stride: 2)
+  // expected-error@+1 {{'init(_:_:stride:padding:dilation:ceilMode:)' is unavailable: write the size of the window with its name: MaxPool1d(kernelSize: 2)}}
+  _ = MaxPool1d(2)
+  // expected-error@+1 {{'init(_:_:stride:padding:ceilMode:countsPadding:)' is unavailable: write the size of the window with its name: AveragePool3d(kernelSize: 2)}}
+  _ = AveragePool3d(2)
 }

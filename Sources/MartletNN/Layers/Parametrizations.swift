@@ -4,9 +4,8 @@ public import MartletOps
 /// A layer one of whose parameters is computed from others, which take its place in the state and in training.
 public class ParametrizedLayer<Layer: Module> {
   private let parts: ParametrizedParts
-  /// The layer. Its own parameter holds what it was made with and is no longer used.
-  private let hidden: Hidden<Layer>
-  private let parameter: Parameter
+  /// The layer, and its own parameter, which holds what it was made with and is no longer used.
+  private let hidden: Hidden<(layer: Layer, parameter: Parameter)>
   public final let mode = Mode()
 
   /// - Parameter make: from the parameter at the start the cells, with their names in the state.
@@ -25,22 +24,21 @@ public class ParametrizedLayer<Layer: Module> {
     parts = ParametrizedParts(
       children: others.map { ($0.name, $0.cell) } + tree.modes.enumerated().map { ("mode\($0.offset)", $0.element) }
         + make(parameter.read()!).map { ($0.name, $0.cell) })
-    hidden = Hidden(layer)
-    self.parameter = parameter
+    hidden = Hidden((layer, parameter))
   }
 
-  public final var layer: Layer { hidden.layer }
+  public final var layer: Layer { hidden.value.layer }
   /// The parameter as it is computed now.
   public final var weight: Tensor { computed(updates: false) }
 
   /// The value of the parameter. `updates`: whether what helps to compute it may change.
-  func computed(updates: Bool) -> Tensor { parameter.value }
+  func computed(updates: Bool) -> Tensor { hidden.value.parameter.value }
 
   public final var settings: String { "\(type(of: layer))(\(layer.settings))" }
 
   public final func forward(_ input: Layer.Input) -> Layer.Output {
     let value = computed(updates: true)
-    return SubstitutionFrame([ObjectIdentifier(parameter): value]).run { layer(input) }
+    return SubstitutionFrame([ObjectIdentifier(hidden.value.parameter): value]).run { layer(input) }
   }
 }
 
@@ -49,10 +47,10 @@ private struct ParametrizedParts: NamedChildren {
   let children: [(name: String, value: Any)]
 }
 
-/// Keeps the layer out of the walk over the stored properties: its cells are among the parts.
-private struct Hidden<Layer>: NamedChildren {
-  let layer: Layer
-  init(_ layer: Layer) { self.layer = layer }
+/// Keeps layers and cells out of the walk over the stored properties: they are among the parts.
+private struct Hidden<Value>: NamedChildren {
+  let value: Value
+  init(_ value: Value) { self.value = value }
   var children: [(name: String, value: Any)] { [] }
 }
 
@@ -90,8 +88,8 @@ public final class WeightNorm<Layer: Module>: ParametrizedLayer<Layer>, Module {
   }
 
   override func computed(updates: Bool) -> Tensor {
-    let v = original.layer.v.value
-    return v * (original.layer.g.value / length(v, axis))
+    let v = original.value.v.value
+    return v * (original.value.g.value / length(v, axis))
   }
 }
 
@@ -148,19 +146,19 @@ public final class SpectralNorm<Layer: Module>: ParametrizedLayer<Layer>, Module
 
   /// Steps of power iteration, which gradients do not see.
   private func iterate(_ steps: Int) {
-    let w = matrix(cells.layer.weight.value.detached(), axis)
-    var (u, v) = (cells.layer.u.value, cells.layer.v.value)
+    let w = matrix(cells.value.weight.value.detached(), axis)
+    var (u, v) = (cells.value.u.value, cells.value.v.value)
     for _ in 0..<steps {
       u = unit(matmul(w, v), epsilon)
       v = unit(matmul(w.transposed(), u), epsilon)
     }
-    (cells.layer.u.value, cells.layer.v.value) = (u, v)
+    (cells.value.u.value, cells.value.v.value) = (u, v)
   }
 
   override func computed(updates: Bool) -> Tensor {
     if updates, mode.isTraining { iterate(iterations) }
-    let weight = cells.layer.weight.value
-    let (u, v) = (cells.layer.u.value.detached(), cells.layer.v.value.detached())
+    let weight = cells.value.weight.value
+    let (u, v) = (cells.value.u.value.detached(), cells.value.v.value.detached())
     return weight / (u * matmul(matrix(weight, axis), v)).sum()
   }
 }
