@@ -55,15 +55,17 @@ import Testing
       for mapped in combinations(c.inputs.count) {
         expect("vmap of nothing", c, .cpu) {
           let one = c.tensors(on: .cpu)
-          let inputs = zip(one, mapped).map { $1 ? .zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype) : $0 }
+          let inputs = zip(one, mapped).map {
+            $1 ? .zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype, device: $0.device) : $0
+          }
           let f: ([Tensor]) -> [Tensor] = vmap(inAxes: mapped.map { $0 ? 0 : nil }) { apply(any: c.op, $0) }
           let expected = try c.op.outputs(for: one.map { $0.spec }).map {
-            Tensor.zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype)
+            Tensor.zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype, device: $0.device)
           }
           if let fault = difference(f(inputs), expected, loose: 1) { return "mapped \(mapped): \(fault)" }
           guard c.isForDerivatives else { return nil }
           let gradients = grad { (x: [Tensor]) in
-            floating(f(x)).reduce(Tensor(0 as Float)) { $0 + $1.sum().to(.cpu).cast(to: .float32) }
+            floating(f(x)).reduce(Tensor(0 as Float, device: .cpu)) { $0 + $1.sum().to(.cpu).cast(to: .float32) }
           }(inputs)
           for (position, input) in inputs.enumerated() where input.dtype.isFloating {
             guard gradients[position].shape == input.shape, gradients[position].doubles.allSatisfy({ $0 == 0 }) else {
