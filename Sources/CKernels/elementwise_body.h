@@ -258,21 +258,31 @@ static const ck_loop L(logic)[3] = {[CK_AND] = L(and_bool), [CK_OR] = L(or_bool)
     if (steps & 1) { LOOP(n) { const T x = a[i], r = x < low ? low : x; o[i] = r > high ? high : r; } } \
     else { const T x = *a, r = x < low ? low : x; LOOP(n) o[i] = r > high ? high : r; }      \
   }
-#define BETWEEN(name, T, outside)                                                            \
+// All gradients are read, also those that come to nothing: loads that wait for the comparison wait for the memory twice.
+#define BETWEEN(name, T, U, outside)                                                         \
   static void L(name)(ARGUMENTS) {                                                           \
     T *o = o_;                                                                               \
     const T *a = a_, *b = b_, *bounds = c_, low = bounds[0], high = bounds[1];               \
-    if ((steps & 3) == 3) { LOOP(n) { const T g = a[i], x = b[i]; o[i] = (outside) ? 0 : g; } } \
-    else if (steps & 1) { const T x = *b; LOOP(n) { const T g = a[i]; o[i] = (outside) ? 0 : g; } } \
+    if ((steps & 3) == 3) {                                                                  \
+      U all = 0;                                                                             \
+      LOOP(n) {                                                                              \
+        const T g = a[i], x = b[i];                                                          \
+        U u;                                                                                 \
+        memcpy(&u, &g, sizeof u);                                                            \
+        all |= u;                                                                            \
+        o[i] = (outside) ? 0 : g;                                                            \
+      }                                                                                      \
+      __asm__ volatile("" : : "r"(all));                                                     \
+    } else if (steps & 1) { const T x = *b; LOOP(n) { const T g = a[i]; o[i] = (outside) ? 0 : g; } } \
     else if (steps & 2) { const T g = *a; LOOP(n) { const T x = b[i]; o[i] = (outside) ? 0 : g; } } \
-    else { const T g = *a, x = *b; LOOP(n) o[i] = (outside) ? 0 : g; }                         \
+    else { const T g = *a, x = *b; LOOP(n) o[i] = (outside) ? 0 : g; }                       \
   }
 CLAMP(clamp_f32, float)
 CLAMP(clamp_f64, double)
-BETWEEN(between_f32, float, (x < low) | (x > high))
-BETWEEN(between_f64, double, (x < low) | (x > high))
-BETWEEN(inside_f32, float, (x <= low) | (x >= high))
-BETWEEN(inside_f64, double, (x <= low) | (x >= high))
+BETWEEN(between_f32, float, uint32_t, (x < low) | (x > high))
+BETWEEN(between_f64, double, uint64_t, (x < low) | (x > high))
+BETWEEN(inside_f32, float, uint32_t, (x <= low) | (x >= high))
+BETWEEN(inside_f64, double, uint64_t, (x <= low) | (x >= high))
 static const ck_loop L(clamp)[CK_DTYPES] = {FLOATS(clamp)};
 static const ck_loop L(clamp_grad)[2][CK_DTYPES] = {{FLOATS(between)}, {FLOATS(inside)}};
 
