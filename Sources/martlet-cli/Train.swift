@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -100,6 +101,8 @@ struct Train: ParsableCommand {
 
   private func prepare(_ report: Report) throws -> Training {
     if let resume {
+      let lock = try RunLock(try SavedRun(resume).run)
+      // Only now nobody else writes into it.
       let saved = try SavedRun(resume)
       var options = saved.description.options
       guard options.data == dataset else {
@@ -115,6 +118,7 @@ struct Train: ParsableCommand {
           "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
             + "uninterrupted run")
       }
+<<<<<<< HEAD
       if let epochs {
         if epochs > options.epochs, options.schedule != .constant {
           printError(
@@ -124,10 +128,14 @@ struct Train: ParsableCommand {
         options.epochs = max(epochs, saved.description.position.epoch)
       }
       return try training(options, output: saved.run, saved: saved, report)
+=======
+      return try training(options, output: saved.run, lock, saved: saved, report)
+>>>>>>> robust
     }
     let network = model ?? .lenet
     let optimizer = optimizer ?? .adam
     let folder = output ?? "runs/\(network.rawValue)"
+    let lock = try RunLock(folder)
     if !overwrite, Checkpoint.exists(in: folder) {
       throw FileError(
         folder,
@@ -138,12 +146,14 @@ struct Train: ParsableCommand {
       data: dataset, model: network, epochs: epochs ?? 3, batchSize: batchSize ?? 128, seed: seed ?? 1,
       optimizer: optimizer, learningRate: learningRate ?? optimizer.defaultRate, schedule: schedule ?? .cosine,
       moment: moment ?? .compiled, drawn: [images ?? 20_000, 5_000])
-    return try training(options, output: folder, saved: nil, report)
+    return try training(options, output: folder, lock, saved: nil, report)
   }
 
-  private func training(_ options: RunOptions, output: String, saved: SavedRun?, _ report: Report) throws -> Training {
+  private func training(
+    _ options: RunOptions, output: String, _ lock: RunLock, saved: SavedRun?, _ report: Report
+  ) throws -> Training {
     try Training(
-      options, output: output, data: data, saved: saved, threads: Machine.threadCount,
+      options, output: output, lock: lock, data: data, saved: saved, threads: Machine.threadCount,
       checkpointBatches: checkpointEvery, detectsAnomaly: detectAnomaly, report: report)
   }
 }

@@ -1,10 +1,13 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 /// One run of training, from its first step or from a checkpoint to its end.
 final class Training {
   let options: RunOptions
   let output: String
+  /// Other processes stay out of the folder as long as this lives.
+  private let lock: RunLock
   private let report: Report
   private let interrupts = Interrupts()
   private let set: MNIST
@@ -23,11 +26,13 @@ final class Training {
   ///   - saved: where to go on; nil for a new run.
   ///   - checkpointBatches: a checkpoint after so many batches, beside those after each epoch and each minute; 0 for none.
   init(
-    _ options: RunOptions, output: String, data: String?, saved: SavedRun?, threads: Int, checkpointBatches: Int,
+    _ options: RunOptions, output: String, lock: RunLock, data: String?, saved: SavedRun?, threads: Int,
+    checkpointBatches: Int,
     detectsAnomaly: Bool, report: Report
   ) throws {
     self.options = options
     self.output = output
+    self.lock = lock
     self.report = report
     self.checkpointBatches = checkpointBatches
     self.threads = threads

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Tests a trained network on the test images.")
@@ -130,8 +131,8 @@ struct Demo: ParsableCommand {
         data: name, model: .lenet, epochs: epochs, batchSize: 128, seed: seed, optimizer: .adam, learningRate: 1e-3,
         schedule: .cosine, moment: .compiled, drawn: [20_000, 2_000])
       let training = try Training(
-        options, output: output, data: data, saved: nil, threads: Machine.threadCount, checkpointBatches: 0,
-        detectsAnomaly: false, report: report)
+        options, output: output, lock: RunLock(output), data: data, saved: nil, threads: Machine.threadCount,
+        checkpointBatches: 0, detectsAnomaly: false, report: report)
       guard let last = try training.run() else { throw training.interruptedCode }
       training.conclude(last)
       let test = try images(name, folder: data, drawn: options.drawn, seed: seed).test
