@@ -26,6 +26,7 @@ TILE(1, 2)
 TILE(4, 2)
 #if CK_LEVEL == 2
 TILE(1, 4)
+TILE(2, 4)
 TILE(6, 4)
 #endif
 #undef TILE
@@ -36,7 +37,7 @@ static void L(strip)(int vectors, int64_t m, int64_t k, const float *a, int64_t 
   int64_t i = 0;
 #define ROWS(R, V) for (; i + R <= m; i += R) L(tile_##R##_##V)(k, a + i * ar, ar, ac, b, ldb, c + i * ldc, ldc)
 #if CK_LEVEL == 2
-  if (vectors == 4) { ROWS(6, 4); ROWS(1, 4); return; }
+  if (vectors == 4) { ROWS(6, 4); ROWS(2, 4); ROWS(1, 4); return; }
 #endif
   if (vectors == 2) { ROWS(4, 2); ROWS(1, 2); return; }
   ROWS(4, 1);

@@ -12,6 +12,8 @@ import MartletOps
   registerConvolution()
   registerPooling()
   registerRows()
+  registerAttention()
+  registerRecurrence()
   registerNormalize()
   registerRandom()
   registerUpdates()

@@ -64,6 +64,33 @@ struct Dense {
   }
 }
 
+/// A result in row-major order: the output itself, or pooled memory that `finish` copies to it.
+struct DenseResult {
+  let pointer: UnsafeMutableRawPointer
+  private let storage: Storage?
+
+  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+    let spec = arguments.outputSpec(position)
+    if arguments.outputStrides(position) == spec.shape.contiguousStrides {
+      pointer = arguments.outputPointer(position)
+      storage = nil
+      return
+    }
+    guard let storage = Storage(bytes: spec.byteCount) else { return nil }
+    pointer = storage.pointer
+    self.storage = storage
+  }
+
+  func finish(_ arguments: borrowing KernelArguments, _ position: Int) {
+    guard storage != nil else { return }
+    let spec = arguments.outputSpec(position)
+    var nd = ck_nd(spec.shape)
+    nd.set(0, spec.shape, arguments.outputStrides(position), to: spec.shape)
+    nd.set(1, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
+    _ = ck_copy(spec.dtype.code, &nd, arguments.outputPointer(position), pointer)
+  }
+}
+
 /// Copies a strided operand to row-major order.
 func copy(_ spec: TensorSpec, _ strides: Shape, _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
   var nd = ck_nd(spec.shape)

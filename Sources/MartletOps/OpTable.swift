@@ -14,6 +14,8 @@ package enum OpTable: Int, CaseIterable {
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
   case matmul, softmax, logSoftmax, crossEntropy
+  case attention, attentionGradient
+  case recurrence, recurrenceGradient
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case normalize, normalizeGradient
   case maxPool, unpool, averagePool, averagePoolGradient
@@ -96,6 +98,10 @@ package enum OpTable: Int, CaseIterable {
     case .softmax: Softmax.self
     case .logSoftmax: LogSoftmax.self
     case .crossEntropy: CrossEntropy.self
+    case .attention: Attention.self
+    case .attentionGradient: AttentionGradient.self
+    case .recurrence: Recurrence.self
+    case .recurrenceGradient: RecurrenceGradient.self
     case .convolution: Convolution.self
     case .convolutionInputGradient: ConvolutionInputGradient.self
     case .convolutionWeightGradient: ConvolutionWeightGradient.self

@@ -1,4 +1,5 @@
 import Martlet
+import Synchronization
 import Testing
 
 /// How a case's operator is called, for those that exist.
@@ -81,6 +82,38 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     },
     "softmax": { c, x in [softmax(x[0], axis: c.int("dim"))] },
     "log_softmax": { c, x in [logSoftmax(x[0], axis: c.int("dim"))] },
+    "einsum": { c, x in [einsum(c.string("equation"), x)] },
+    "bilinear": { _, x in [bilinear(x[0], x[1], x[2], bias: x[3])] },
+    "scaled_dot_product_attention": { c, x in
+      [
+        scaledDotProductAttention(
+          x[0], x[1], x[2], mask: x.count > 3 ? x[3] : nil, isCausal: c.attributes["is_causal"] as? Bool ?? false)
+      ]
+    },
+    "rnn": { c, x in
+      recurrent(c, x) {
+        RNN($0, $1, layers: $2, isBidirectional: $3, dtype: x[0].dtype)
+      } run: { layer, state in
+        let (y, h) = layer(x[0], state[0])
+        return [y, h]
+      }
+    },
+    "gru": { c, x in
+      recurrent(c, x) {
+        GRU($0, $1, layers: $2, isBidirectional: $3, dtype: x[0].dtype)
+      } run: { layer, state in
+        let (y, h) = layer(x[0], state[0])
+        return [y, h]
+      }
+    },
+    "lstm": { c, x in
+      recurrent(c, x) {
+        LSTM($0, $1, layers: $2, isBidirectional: $3, dtype: x[0].dtype)
+      } run: { layer, state in
+        let (y, end) = layer(x[0], LSTMState(hidden: state[0], cell: state[1]))
+        return [y, end.hidden, end.cell]
+      }
+    },
     "linear": { _, x in [matmul(x[0], x[1].transposed()) + x[2]] },
     "conv1d": { c, x in
       [
@@ -168,6 +201,26 @@ private let operators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = 
     },
   ]
 }()
+
+/// The layers of the recurrent cases, made when a case first runs, which is now: layers are not made within `compile`.
+private let layers = Mutex<[String: Unmanaged<AnyObject>]>([:])
+
+/// A recurrent layer with the parameters that follow the first states.
+private func recurrent<M: Module>(
+  _ c: GoldenCase, _ x: [Tensor], _ make: (Int, Int, Int, Bool) -> M, run: (M, [Tensor]) -> [Tensor]
+) -> [Tensor] {
+  let names = c.attributes["parameter_names"] as! [String]
+  let layer = layers.withLock { layers in
+    if layers[c.name] == nil {
+      let made = make(x[0].shape[2], c.int("hidden"), c.int("layers"), c.bool("bidirectional"))
+      layers[c.name] = Unmanaged.passRetained(made as AnyObject)
+    }
+    return layers[c.name]!
+  }
+  let states = Array(x[1..<(x.count - names.count)])
+  let module = layer.takeUnretainedValue() as! M
+  return try! module.with(State(Array(zip(names, x.suffix(names.count))))) { run(module, states) }
+}
 
 private let known: [GoldenCase] = (Golden.shared?.cases ?? []).filter { c in
   c.kind == "op" && operators[c.op] != nil

@@ -101,6 +101,8 @@ extension OpTable {
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool, .unpool, .averagePool,
       .averagePoolGradient:
       return convolutionWrongCases
+    case .attention, .attentionGradient: return attentionWrongCases
+    case .recurrence, .recurrenceGradient: return recurrenceWrongCases
     case .normalize, .normalizeGradient: return normalizationWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]

@@ -100,6 +100,8 @@ extension OpTable {
     case .gather, .scatterAdd, .take, .takeAdd, .takeUpdate: indexingCases
     case .matmul, .softmax, .logSoftmax, .crossEntropy, .topK: rowCases
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
+    case .attention, .attentionGradient: attentionCases
+    case .recurrence, .recurrenceGradient: recurrenceCases
     case .normalize, .normalizeGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases

@@ -113,6 +113,40 @@ ck_status ck_cross_entropy_grad(int32_t dtype, int64_t rows, int64_t classes, in
                                 const void *logits, const void *labels, int64_t ignore_index, const void *log_sum_exp,
                                 const void *scale, int32_t scale_step);
 
+// MARK: attention, in F32, without the matrix of scores
+
+// Strides of batch, head and row in elements; the elements of a row follow each other. mask: strides of batch, head, row and
+// column, 0 where it is broadcast; bool (true may be seen) or F32 (added to the scores). heads is a multiple of kv_heads.
+typedef struct {
+  int64_t batch, heads, kv_heads, rows, columns, depth, value_depth;
+  int64_t q[3], k[3], v[3], out[3], mask[4], key[3];
+  float scale, dropout;  // dropout: the word of the score's place in [batch, heads, rows, columns] under key decides
+  bool causal, mask_is_bool;
+} ck_attention;
+// out = softmax(scale * q @ k^T + mask) @ v. A row that may see nothing is 0. log_sums: [batch, heads, rows].
+int32_t ck_attend(const ck_attention *a, float *out, float *log_sums, const float *q, const float *k, const float *v,
+                  const void *_Nullable mask);
+// ct lies like out. delta: [batch, heads, rows], the dot products of ct and out. dq, dk and dv: contiguous.
+int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, const float *q, const float *k,
+                       const float *v, const float *ct, const float *log_sums, const float *delta,
+                       const void *_Nullable mask);
+
+// MARK: recurrent layers, in F32: all steps of one layer and direction, contiguous
+
+enum { CK_RNN_TANH, CK_RNN_RELU, CK_LSTM, CK_GRU };
+typedef struct { int64_t steps, batch, hidden; int32_t kind; bool reversed; } ck_recurrent;
+// x: [steps, batch, G * hidden], the inputs' share of the G gates (LSTM 4: in, forget, new, out; GRU 3: reset, keep, new;
+// else 1). weight: [G * hidden, hidden]. y, c: [steps, batch, hidden]. gates: [steps, batch, 4 * hidden], their values; of
+// the GRU also the hidden state's share of the last, to which bias: [hidden] is added. c, c0: LSTM; gates: both.
+int32_t ck_recur(const ck_recurrent *r, float *y, float *_Nullable c, float *_Nullable gates, const float *x,
+                 const float *h0, const float *_Nullable c0, const float *weight, const float *_Nullable bias);
+// From the cotangents of y, c and gates: those of x, of the hidden state's share of the gates (GRU; else that is dx), and of
+// the initial state.
+int32_t ck_recur_grad(const ck_recurrent *r, float *dx, float *_Nullable dhidden, float *dh0, float *_Nullable dc0,
+                      const float *dy, const float *_Nullable dc, const float *_Nullable dgates, const float *y,
+                      const float *_Nullable c, const float *_Nullable gates, const float *h0, const float *_Nullable c0,
+                      const float *weight);
+
 // MARK: normalisation of [n, c, s], F32 or F64, by the mean and the variance of sets: the groups of channels of an example,
 // or with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c].
 

@@ -7,8 +7,6 @@ internal import CKernels
 open class Cell {
   /// The value outside of any frame; nil for a gradient that is not there.
   @exclusivity(unchecked) package final var content: Tensor?
-  /// Its name in a model's state, where that is not the name of the property: PyTorch's.
-  package final var stateName: String?
   /// What errors call the cell.
   package final var name: String
   /// Holds the state of a generator: what is written depends on the calls of `vmap` around a draw.

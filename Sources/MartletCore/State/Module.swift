@@ -20,6 +20,12 @@ public protocol Module<Input, Output>: AnyObject, CustomStringConvertible {
   /// What stands in the brackets when the module is printed, as `inFeatures: 784, outFeatures: 128`. By default the numbers,
   /// texts, Bools and sizes among its stored properties.
   var settings: String { get }
+  /// The names of stored properties in the state, where they are others than in Swift: `["outProj": "out_proj"]`.
+  var stateNames: [String: String] { get }
+}
+
+extension Module {
+  public var stateNames: [String: String] { [:] }
 }
 
 extension Module {
@@ -42,9 +48,9 @@ extension Module {
   }
 }
 
-/// A container whose children are named by their position alone, not by its property: `0.weight`.
-package protocol UnnamedChildren {
-  var children: [Any] { get }
+/// A container whose children have names of their own, without that of its property: `0.weight`.
+package protocol NamedChildren {
+  var children: [(name: String, value: Any)] { get }
 }
 
 /// A collection whose elements have one static type.
@@ -97,6 +103,7 @@ public struct ModuleTree {
       mirrors.insert(current, at: 0)
       mirror = current.superclassMirror
     }
+    let stateNames = module.stateNames
     for mirror in mirrors {
       for child in mirror.children {
         // Asked first: with Foundation a cast of a long collection to a class converts every element.
@@ -109,13 +116,12 @@ public struct ModuleTree {
               ), op: "Module"))
           continue
         }
-        if let list = child.value as? any UnnamedChildren {
-          for (index, item) in list.children.enumerated() {
-            visit(value: item, path.isEmpty ? "\(index)" : "\(path).\(index)")
-          }
+        if let list = child.value as? any NamedChildren {
+          for (name, value) in list.children { visit(value: value, path.isEmpty ? name : "\(path).\(name)") }
           continue
         }
-        visit(value: child.value, path.isEmpty ? label : "\(path).\(label)")
+        let name = stateNames[label] ?? label
+        visit(value: child.value, path.isEmpty ? name : "\(path).\(name)")
       }
     }
   }
@@ -124,10 +130,6 @@ public struct ModuleTree {
     if isPlain(type(of: value)) { return }
     switch value {
     case let cell as Cell:
-      let path =
-        cell.stateName.map { name in
-          path.lastIndex(of: ".").map { String(path[...$0]) + name } ?? name
-        } ?? path
       guard seen.insert(ObjectIdentifier(cell)).inserted else { return }
       cells.append((path, cell))
       guard names else { return }

@@ -165,9 +165,6 @@ public class BatchNorm: Module {
     runningVar = tracksRunningStatistics ? Buffer(Tensor(repeating: 1, spec)) : nil
     numBatchesTracked =
       tracksRunningStatistics ? Buffer(Tensor(repeating: 0, TensorSpec([], .int64, device: .current))) : nil
-    runningMean?.stateName = "running_mean"
-    runningVar?.stateName = "running_var"
-    numBatchesTracked?.stateName = "num_batches_tracked"
     self.channels = channels
     self.epsilon = epsilon
     self.momentum = momentum
@@ -175,6 +172,9 @@ public class BatchNorm: Module {
 
   /// The ranks that inputs may have.
   var ranks: ClosedRange<Int> { 2...5 }
+  public final var stateNames: [String: String] {
+    ["runningMean": "running_mean", "runningVar": "running_var", "numBatchesTracked": "num_batches_tracked"]
+  }
   public final var settings: String {
     "\(channels), epsilon: \(epsilon)" + (momentum.map { ", momentum: \($0)" } ?? "")
       + (weight == nil ? ", affine: false" : "")

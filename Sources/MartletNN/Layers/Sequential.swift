@@ -21,10 +21,10 @@ public final class Sequential: Module {
 }
 
 /// Layers that are named by their position alone.
-struct LayerList: UnnamedChildren {
+struct LayerList: NamedChildren {
   let all: [Sequential.Layer]
   init(_ all: [Sequential.Layer]) { self.all = all }
-  package var children: [Any] { all }
+  package var children: [(name: String, value: Any)] { all.enumerated().map { ("\($0.offset)", $0.element) } }
 }
 
 /// Collects layers, also under `if` and `for`.

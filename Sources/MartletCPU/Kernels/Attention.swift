@@ -1,0 +1,202 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+func registerAttention() {
+  Kernels.register(Attention.self, .cpu) { op, arguments in
+    guard arguments.dtype(0) != .float64 else { return .unsupported }
+    let output = arguments.outputSpec()
+    // Results in another dtype, or with features apart, are written beside and copied.
+    let strides = arguments.outputStrides()
+    let isDirect = output.dtype == .float32 && (strides[output.rank - 1] == 1 || output.shape[output.rank - 1] == 1)
+    guard let q = Heads(arguments, 0), let k = Heads(arguments, 1), let v = Heads(arguments, 2),
+      let mask = MaskOperand(op, arguments, 3), let y = HeadsResult(arguments, 0, isDirect: isDirect),
+      let sums = DenseResult(arguments, 1)
+    else { return .library(Int64(CK_NO_MEMORY)) }
+    var attention = ck_attention(op, arguments, q, k, v, mask)
+    attention.out = y.strides
+    let status = ck_attend(
+      &attention, y.pointer, sums.pointer.assumingMemoryBound(to: Float.self), q.pointer, k.pointer, v.pointer,
+      mask.pointer)
+    y.finish(arguments, 0)
+    sums.finish(arguments, 1)
+    withExtendedLifetime((q, k, v, mask, y, sums)) {}
+    return KernelStatus(status)
+  }
+  Kernels.register(AttentionGradient.self, .cpu) { op, arguments in
+    guard arguments.dtype(0) != .float64 else { return .unsupported }
+    guard let q = Heads(arguments, 0), let k = Heads(arguments, 1), let v = Heads(arguments, 2),
+      let g = Heads(arguments, 3), let logSums = Dense(arguments, 4), let delta = Dense(arguments, 5),
+      let mask = MaskOperand(op, arguments, 6),
+      let dq = HeadsResult(arguments, 0), let dk = HeadsResult(arguments, 1), let dv = HeadsResult(arguments, 2)
+    else { return .library(Int64(CK_NO_MEMORY)) }
+    var attention = ck_attention(op, arguments, q, k, v, mask)
+    attention.out = g.strides
+    let status = ck_attend_grad(
+      &attention, dq.pointer, dk.pointer, dv.pointer, q.pointer, k.pointer, v.pointer, g.pointer,
+      UnsafePointer(logSums.pointer.assumingMemoryBound(to: Float.self)),
+      UnsafePointer(delta.pointer.assumingMemoryBound(to: Float.self)), mask.pointer)
+    dq.finish(arguments, 0)
+    dk.finish(arguments, 1)
+    dv.finish(arguments, 2)
+    withExtendedLifetime((q, k, v, g, logSums)) {}
+    withExtendedLifetime((delta, mask, dq, dk, dv)) {}
+    return KernelStatus(status)
+  }
+}
+
+/// An operand `[…, heads, rows, features]` in float32 whose leading axes are one and whose features follow each other: as it
+/// lies, or a copy.
+private struct Heads {
+  let pointer: UnsafePointer<Float>
+  /// Of batch, head and row.
+  let strides: (Int64, Int64, Int64)
+  private let storage: Storage?
+
+  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+    let spec = arguments.spec(position)
+    let given = arguments.strides(position)
+    let rank = spec.rank
+    var source = arguments.pointer(position)
+    var storage: Storage?
+    var strides = given
+    let isFlat = spec.shape[rank - 1] == 1 || given[rank - 1] == 1
+    if spec.dtype != .float32 || !isFlat || Heads.batchStride(spec.shape, given) == nil {
+      guard let copy = Storage(bytes: spec.count * 4) else { return nil }
+      strides = spec.shape.contiguousStrides
+      var nd = ck_nd(spec.shape)
+      nd.set(0, spec.shape, strides, to: spec.shape)
+      nd.set(1, spec.shape, given, to: spec.shape)
+      _ = ck_cast(spec.dtype.code, DType.float32.code, &nd, copy.pointer, source)
+      (storage, source) = (copy, copy.pointer)
+    }
+    self.storage = storage
+    pointer = UnsafePointer(source.assumingMemoryBound(to: Float.self))
+    self.strides = (
+      Int64(Heads.batchStride(spec.shape, strides)!), Int64(strides[rank - 3]), Int64(strides[rank - 2])
+    )
+  }
+
+  /// The stride of all axes before the heads as one axis; nil when they are not one.
+  static func batchStride(_ shape: Shape, _ strides: Shape) -> Int? {
+    var result: Int?
+    var step = 0
+    for axis in (0..<(shape.rank - 3)).reversed() where shape[axis] != 1 {
+      if result == nil { result = strides[axis] } else if strides[axis] != step { return nil }
+      step = strides[axis] * shape[axis]
+    }
+    return result ?? 0
+  }
+}
+
+/// A result `[…, heads, rows, features]` in float32: the output itself, or memory that is copied to it at the end.
+private struct HeadsResult {
+  let pointer: UnsafeMutablePointer<Float>
+  let strides: (Int64, Int64, Int64)
+  private let storage: Storage?
+
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, isDirect: Bool? = nil) {
+    let spec = arguments.outputSpec(position)
+    let given = arguments.outputStrides(position)
+    let rank = spec.rank
+    let isContiguous = given == spec.shape.contiguousStrides
+    let batch = Heads.batchStride(spec.shape, given)
+    if isDirect ?? (spec.dtype == .float32 && isContiguous), let batch {
+      storage = nil
+      pointer = arguments.outputPointer(position).assumingMemoryBound(to: Float.self)
+      strides = (Int64(batch), Int64(given[rank - 3]), Int64(given[rank - 2]))
+    } else {
+      guard let storage = Storage(bytes: spec.count * 4) else { return nil }
+      self.storage = storage
+      pointer = storage.pointer.assumingMemoryBound(to: Float.self)
+      let own = spec.shape.contiguousStrides
+      strides = (Int64(Heads.batchStride(spec.shape, own)!), Int64(own[rank - 3]), Int64(own[rank - 2]))
+    }
+  }
+
+  func finish(_ arguments: borrowing KernelArguments, _ position: Int) {
+    guard storage != nil else { return }
+    let spec = arguments.outputSpec(position)
+    var nd = ck_nd(spec.shape)
+    nd.set(0, spec.shape, arguments.outputStrides(position), to: spec.shape)
+    nd.set(1, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
+    _ = ck_cast(DType.float32.code, spec.dtype.code, &nd, arguments.outputPointer(position), pointer)
+  }
+}
+
+/// A mask as bools or float32, with its strides over the scores.
+private struct MaskOperand {
+  let pointer: UnsafeRawPointer?
+  let strides: (Int64, Int64, Int64, Int64)
+  let isBool: Bool
+  private let storage: Storage?
+
+  init?<O: AttentionOp>(_ op: O, _ arguments: borrowing KernelArguments, _ position: Int) {
+    guard op.hasMask else {
+      (pointer, strides, isBool, storage) = (nil, (0, 0, 0, 0), false, nil)
+      return
+    }
+    let spec = arguments.spec(position)
+    isBool = spec.dtype == .bool
+    var source = UnsafeRawPointer(arguments.pointer(position))
+    var own = arguments.strides(position)
+    var storage: Storage?
+    let scores = op.scoreShape(arguments.shape(0), arguments.shape(1))
+    func over(_ own: Shape) -> Shape {
+      var strides = scores
+      let shift = scores.rank - spec.rank
+      for axis in 0..<scores.rank {
+        strides[axis] = axis < shift || spec.shape[axis - shift] == 1 ? 0 : own[axis - shift]
+      }
+      return strides
+    }
+    // Examples that are neither one axis nor all alike are written out, as are other floats.
+    let isWide = Heads.batchStride(scores, over(own)) == nil
+    if isWide || !isBool && spec.dtype != .float32 {
+      let shape = isWide ? scores : spec.shape
+      let type: DType = isBool ? .bool : .float32
+      guard let copy = Storage(bytes: shape.elementCount * type.size) else { return nil }
+      var nd = ck_nd(shape)
+      nd.set(0, shape, shape.contiguousStrides, to: shape)
+      nd.set(1, spec.shape, own, to: shape)
+      _ = ck_cast(spec.dtype.code, type.code, &nd, copy.pointer, source)
+      (storage, source) = (copy, UnsafeRawPointer(copy.pointer))
+      own = shape.contiguousStrides
+    }
+    let wide = isWide ? own : over(own)
+    self.storage = storage
+    pointer = source
+    let rank = scores.rank
+    strides = (
+      Int64(Heads.batchStride(scores, wide)!), Int64(wide[rank - 3]), Int64(wide[rank - 2]), Int64(wide[rank - 1])
+    )
+  }
+}
+
+extension ck_attention {
+  fileprivate init<O: AttentionOp>(
+    _ op: O, _ arguments: borrowing KernelArguments, _ q: Heads, _ k: Heads, _ v: Heads, _ mask: MaskOperand
+  ) {
+    self.init()
+    let (queries, keys, values) = (arguments.shape(0), arguments.shape(1), arguments.shape(2))
+    let rank = queries.rank
+    batch = Int64((0..<(rank - 3)).reduce(1) { $0 * queries[$1] })
+    heads = Int64(queries[rank - 3])
+    kv_heads = Int64(keys[rank - 3])
+    rows = Int64(queries[rank - 2])
+    columns = Int64(keys[rank - 2])
+    depth = Int64(queries[rank - 1])
+    value_depth = Int64(values[rank - 1])
+    (self.q, self.k, self.v, self.mask) = (q.strides, k.strides, v.strides, mask.strides)
+    mask_is_bool = mask.isBool
+    scale = Float(op.scale)
+    causal = op.isCausal
+    dropout = Float(op.dropout)
+    if op.dropout > 0 {
+      let position = arguments.inputCount - 1
+      let key = arguments.pointer(position).assumingMemoryBound(to: Int64.self)
+      let step = arguments.strides(position)[0]
+      self.key = (key[0], key[step], key[2 * step])
+    }
+  }
+}
