@@ -118,7 +118,6 @@ struct Train: ParsableCommand {
           "martlet: the run began on another machine or with other libraries: its last bits may differ from those of an "
             + "uninterrupted run")
       }
-<<<<<<< HEAD
       if let epochs {
         if epochs > options.epochs, options.schedule != .constant {
           printError(
@@ -127,10 +126,7 @@ struct Train: ParsableCommand {
         }
         options.epochs = max(epochs, saved.description.position.epoch)
       }
-      return try training(options, output: saved.run, saved: saved, report)
-=======
       return try training(options, output: saved.run, lock, saved: saved, report)
->>>>>>> robust
     }
     let network = model ?? .lenet
     let optimizer = optimizer ?? .adam

@@ -106,8 +106,10 @@ public final class MultiheadAttention: Module {
     let (q, k, v, mask): (Tensor, Tensor, Tensor, Tensor?)
     switch projected(input) {
     case .success(let parts): (q, k, v, mask) = parts
-    case .failure(let error): return failure(error.fact, op: "MultiheadAttention", [input.query, input.key, input.value],
-      names: ["query", "key", "value"])
+    case .failure(let error):
+      return failure(
+        error.fact, op: "MultiheadAttention", [input.query, input.key, input.value],
+        names: ["query", "key", "value"])
     }
     let isDropping = dropout > 0 && mode.isTraining
     let y = scaledDotProductAttention(
@@ -122,8 +124,11 @@ public final class MultiheadAttention: Module {
   public func weights(
     _ query: Tensor, _ key: Tensor, mask: Tensor? = nil, keyMask: Tensor? = nil, isCausal: Bool = false
   ) -> Tensor {
-    let value = vProjWeight == nil ? key : Tensor(
-      repeating: 0, key.spec.with(shape: Shape(Array(key.shape.dropLast()) + [vProjWeight!.read()!.shape[1]])))
+    let value =
+      vProjWeight == nil
+      ? key
+      : Tensor(
+        repeating: 0, key.spec.with(shape: Shape(Array(key.shape.dropLast()) + [vProjWeight!.read()!.shape[1]])))
     let input = AttentionInput(query: query, key: key, value: value, mask: mask, keyMask: keyMask, isCausal: isCausal)
     guard case .success(let parts) = projected(input) else { return forward(input) }
     // The values are the unit vectors, so that the result is the weights.
@@ -159,7 +164,8 @@ public final class MultiheadAttention: Module {
     let x = given.map { $0.rank == 2 ? $0.expandedDims(axis: 0) : batchFirst ? $0 : $0.transposed(0, 1) }
     let batch = x[0].shape[0]
     guard x[1].shape[0] == batch, x[2].shape[0] == batch, x[1].shape[1] == x[2].shape[1] else {
-      return misuse("the shapes are \(given.map { "\($0.shape)" }.joined(separator: ", "))",
+      return misuse(
+        "the shapes are \(given.map { "\($0.shape)" }.joined(separator: ", "))",
         "queries, keys and values have one batch size, keys and values one length")
     }
     var parts: [Tensor]

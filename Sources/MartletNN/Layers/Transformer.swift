@@ -230,7 +230,8 @@ public final class Transformer: Module {
 
   /// - Parameter isCausal: whether each place of the target sees only those before it.
   public func callAsFunction(
-    _ source: Tensor, _ target: Tensor, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil, isCausal: Bool = true
+    _ source: Tensor, _ target: Tensor, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil,
+    isCausal: Bool = true
   ) -> Tensor {
     self(
       DecoderInput(
