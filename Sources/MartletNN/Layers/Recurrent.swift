@@ -120,8 +120,9 @@ public class RecurrentLayer {
     do throws(OpError) {
       if let lengths { ragged = try Ragged(lengths, steps: steps, batch: batch, like: x) }
     } catch { return wrong(error.fact) }
+    let dtype = weights[0][0].hidden.read()!.dtype
     func part(_ state: Tensor?, _ number: Int, _ size: Int) -> Tensor {
-      guard let state else { return Tensor(repeating: 0, x.spec.with(shape: [batch, size])) }
+      guard let state else { return Tensor(repeating: 0, TensorSpec([batch, size], dtype, device: x.device)) }
       let own = state.part(0, number)
       return isBatch ? own : own.expandedDims(axis: 0)
     }
@@ -169,6 +170,7 @@ public class RecurrentLayer {
         gates = gates + (bias + own)
       }
     }
+    gates = gates.cast(to: hidden.dtype)
     if let projection = weights.projection?.value {
       return walk(gates, hidden, memory, weights.hidden.value, projection, isReversed: isReversed)
     }

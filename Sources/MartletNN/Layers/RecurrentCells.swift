@@ -55,17 +55,21 @@ public class RecurrentStep {
       }
     }
     func start(_ state: Tensor?) -> Tensor {
-      guard let state else { return Tensor(repeating: 0, rows.spec.with(shape: [rows.shape[0], hiddenSize])) }
+      guard let state else {
+        return Tensor(
+          repeating: 0, TensorSpec([rows.shape[0], hiddenSize], weightHH.read()!.dtype, device: x.device))
+      }
       return x.rank == 2 ? state : state.expandedDims(axis: 0)
     }
     var gates = matmul(rows, weightIH.value.transposed())
-    var inner = Tensor(repeating: 0, gates.spec.with(shape: [hiddenSize]))
+    var inner = Tensor(repeating: 0, TensorSpec([hiddenSize], weightHH.read()!.dtype, device: x.device))
     if let bias = biasIH?.value, let own = biasHH?.value {
       let outer = cell == .gru ? 2 * hiddenSize : own.shape[0]
       gates = gates + (cell == .gru ? bias + own[..<outer].padded([(0, hiddenSize)]) : bias + own)
       if cell == .gru { inner = own[outer...] }
     }
-    var inputs = [gates.expandedDims(axis: 0), start(hidden), weightHH.value]
+    let first = start(hidden)
+    var inputs = [gates.cast(to: first.dtype).expandedDims(axis: 0), first, weightHH.value]
     if cell == .lstm { inputs.append(start(memory)) }
     if cell == .gru { inputs.append(inner) }
     let results = apply(Recurrence(cell: cell, isReversed: false), inputs)
