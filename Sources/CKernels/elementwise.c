@@ -168,7 +168,7 @@ static void run_range(void *context, int64_t begin, int64_t end) {
     const int64_t n = ck_min64(length - column, end - at);
     char *q[4];
     for (int i = 0; i <= j->inputs; i++) q[i] = p[i] + column * j->strides[i][inner] * j->size[i];
-    if (direct && j->streams) run_streaming(j, n, q, steps);
+    if (direct && j->streams && n * j->size[0] >= STREAM_BLOCK) run_streaming(j, n, q, steps);
     else if (direct) j->loop(n, q[0], q[1], j->inputs > 1 ? q[2] : NULL, j->inputs > 2 ? q[3] : NULL, steps);
     else run_blocks(j, n, q);
     at += n;

@@ -279,8 +279,8 @@ static const ck_loop L(logic)[3] = {[CK_AND] = L(and_bool), [CK_OR] = L(or_bool)
   }
 CLAMP(clamp_f32, float)
 CLAMP(clamp_f64, double)
-BETWEEN(between_f32, float, uint32_t, (x < low) | (x > high))
-BETWEEN(between_f64, double, uint64_t, (x < low) | (x > high))
+BETWEEN(between_f32, float, uint32_t, (x < low) | (x > high) | (x != x))
+BETWEEN(between_f64, double, uint64_t, (x < low) | (x > high) | (x != x))
 BETWEEN(inside_f32, float, uint32_t, (x <= low) | (x >= high))
 BETWEEN(inside_f64, double, uint64_t, (x <= low) | (x >= high))
 static const ck_loop L(clamp)[CK_DTYPES] = {FLOATS(clamp)};

@@ -10,7 +10,7 @@
 package enum SystemFile {
   /// The lines of a file's first bytes; none, when it cannot be read.
   package static func lines(of path: String, limit: Int = 1 << 16) -> [Substring] {
-    guard let file = fopen(path, "r") else { return [] }
+    guard let file = fopen(path, "re") else { return [] }
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: limit)
     let count = fread(&bytes, 1, limit, file)

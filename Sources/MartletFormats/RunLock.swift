@@ -21,7 +21,9 @@ package final class RunLock: Sendable {
   package init(_ run: String) throws(FileError) {
     made = try makeFolder(run) ? run : nil
     path = joined(run, "lock")
-    while true {
+    var held: Int32 = -1
+    // The tries are bounded for file systems that tell of one file in two ways.
+    for attempt in 1... {
       let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
       guard opened >= 0 else { throw FileError(run, "cannot be written: \(systemReason(errno))") }
       if flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
@@ -31,12 +33,15 @@ package final class RunLock: Sendable {
       }
       // Who held it before may have removed the file between the two calls; then it locks nobody out.
       var (own, there) = (stat(), stat())
-      if fstat(opened, &own) == 0, stat(path, &there) == 0, own.st_ino == there.st_ino, own.st_dev == there.st_dev {
-        descriptor = opened
+      if fstat(opened, &own) == 0 && stat(path, &there) == 0 && own.st_ino == there.st_ino && own.st_dev == there.st_dev
+        || attempt == 100
+      {
+        held = opened
         break
       }
       close(opened)
     }
+    descriptor = held
     // Only for the error of others, so it does not matter if there is no space for it.
     ftruncate(descriptor, 0)
     let text = Array("\(getpid())\n".utf8)

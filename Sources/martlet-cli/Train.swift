@@ -119,7 +119,7 @@ struct Train: ParsableCommand {
             + "uninterrupted run")
       }
       if let epochs {
-        if epochs > options.epochs, options.schedule != .constant {
+        if epochs != options.epochs, options.schedule != .constant {
           printError(
             "martlet: from here on the learning rate is that of a run of \(epochs) epochs; the run began as one of "
               + "\(options.epochs)")

@@ -78,7 +78,7 @@ struct Predict: ParsableCommand {
         let picture = try GrayImage(png: path)
         let digit = picture.asDigit
         guard Set(digit.pixels).count > 1, Set(picture.pixels).count > 1 else {
-          report.event("prediction", [("image", .text(path)), ("digit", .none), ("probabilities", .none)])
+          report.event("prediction", [("image", .text(path)), ("digit", .null), ("probabilities", .null)])
           report.conclude("\(path): shows nothing: all pixels are alike")
           continue
         }

@@ -211,10 +211,10 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).
 
-// Single-threaded; meant for m * n * k <= 2^18, or m == 1.
-// A batch of such products: shape and strides of `batch` are those of the leading axes, for c, a and b in this order.
+// A batch of products for which ck_matmul_small_f32 is meant, on all threads: shape and strides of `batch` are those of the leading axes, for c, a and b in this order.
 void ck_matmul_small_batch_f32(const ck_nd *batch, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                                bool a_transposed, const float *b, int64_t ldb, bool b_transposed, float *c, int64_t ldc);
+// Single-threaded; meant for m * n * k <= 2^18, or m == 1.
 void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool a_transposed, const float *b,
                          int64_t ldb, bool b_transposed, float *c, int64_t ldc);
 // Any dtype but bool, any strides of a and b; parallel over rows.

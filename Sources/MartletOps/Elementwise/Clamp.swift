@@ -52,7 +52,7 @@ public struct ClampGradient: ElementwiseBinary {
 
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let (g, x) = (inputs[0], inputs[1])
-    let isOutside = isOpen ? (x .<= low) .| (x .>= high) : (x .< low) .| (x .> high)
+    let isOutside = isOpen ? (x .<= low) .| (x .>= high) : (x .< low) .| (x .> high) .| x.isNaN
     return [select(isOutside, 0, g)]
   }
   public func saves(needs: Positions) -> Saves { Saves(inputs: needs[0] ? [1] : []) }
