@@ -17,6 +17,7 @@ final class Training {
   private let checkpointBatches: Int
   private var history: [RunDescription.Epoch] = []
   private let threads: Int
+  private let dataFolder: String?
   private let clock = ContinuousClock()
   private var trainingSeconds = 0.0
   private var trainedExamples = 0
@@ -36,6 +37,7 @@ final class Training {
     self.report = report
     self.checkpointBatches = checkpointBatches
     self.threads = threads
+    dataFolder = data
     set = try images(options.data, folder: data, drawn: options.drawn, seed: options.seed)
     mark = ImagesMark(set.train)
     let generator = Generator(seed: options.seed)
@@ -87,7 +89,8 @@ final class Training {
         + "\(set.train.count) images to train, \(set.test.count) to test, \(threads) thread\(threads == 1 ? "" : "s")")
     if trainer.position.epoch >= options.epochs {
       report.say(
-        "the run is complete: it is already trained for \(trainer.position.epoch) epochs; a larger --epochs goes on")
+        "the run is complete: it is already trained for \(trainer.position.epoch) "
+          + "epoch\(trainer.position.epoch == 1 ? "" : "s"); a larger --epochs goes on")
     } else if !fresh {
       report.say("going on in epoch \(trainer.position.epoch + 1) after \(trainer.position.step) steps")
     }
@@ -170,7 +173,7 @@ final class Training {
       "interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))], isLast: true)
     report.conclude(
       "stopped after step \(trainer.position.step); go on with: martlet train \(options.data.rawValue)"
-        + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
+        + (dataFolder.map { " --data \($0)" } ?? "") + " --resume \(output)")
   }
 
   var samplesPerSecond: Double { Double(trainedExamples) / max(1e-9, trainingSeconds) }

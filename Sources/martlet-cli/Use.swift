@@ -74,8 +74,15 @@ struct Predict: ParsableCommand {
       let model = try saved.model()
       model.eval()
       let report = Report(json: json, quiet: false)
+      var failures = 0
       for path in images {
-        let picture = try GrayImage(png: path)
+        let picture: GrayImage
+        do { picture = try GrayImage(png: path) } catch {
+          // The others are predicted all the same.
+          printError("martlet: \(error)")
+          failures += 1
+          continue
+        }
         let digit = picture.asDigit
         guard Set(digit.pixels).count > 1, Set(picture.pixels).count > 1 else {
           report.event("prediction", [("image", .text(path)), ("digit", .null), ("probabilities", .null)])
@@ -98,6 +105,7 @@ struct Predict: ParsableCommand {
             + "\(path): \(ranked[0])  ("
             + ranked.prefix(3).map { "\($0): \((probabilities[$0] * 100).text(1)) %" }.joined(separator: ", ") + ")")
       }
+      if failures > 0 { throw ExitCode(1) }
     }
   }
 }

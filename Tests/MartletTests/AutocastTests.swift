@@ -158,3 +158,33 @@ import Testing
     #expect(errorText { _ = LossScaler(scale: 0) }.contains("scale > 0"))
   }
 }
+
+@Suite struct OptimizerStateTests {
+  @Test func goesOnWhereItWas() throws {
+    func make() -> (Linear, AdamW) {
+      let model = Linear(3, 2, generator: Generator(seed: 1))
+      return (model, AdamW(model.parameters, learningRate: 0.1))
+    }
+    let x = Tensor.normal([4, 3], generator: Generator(seed: 2))
+    func step(_ model: Linear, _ optimizer: AdamW) {
+      optimizer.zeroGrad()
+      square(model(x)).sum().backward()
+      optimizer.step()
+    }
+    let (model, optimizer) = make()
+    step(model, optimizer)
+    let (other, resumed) = make()
+    try other.load(model.state)
+    try resumed.load(optimizer.state)
+    step(model, optimizer)
+    step(other, resumed)
+    expectSame(model.weight.value, other.weight.value)
+
+    let wrong = State(["m.0": Tensor.ones([3]), "n": Tensor.ones([1])])
+    let text = "\(try #require(throws: OpError.self) { try resumed.load(wrong) })"
+    #expect(text.contains("m.0") && text.contains("unexpected") && text.contains("rate"), "\(text)")
+    expectSame(model.weight.value, other.weight.value)
+    let literal: State = ["a": Tensor(1.0), "b": Tensor(2.0)]
+    #expect(literal.names == ["a", "b"])
+  }
+}

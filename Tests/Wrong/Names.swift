@@ -124,4 +124,10 @@ func names(_ x: Tensor, _ model: Linear, _ optimizer: SGD) throws {
   _ = Conv2d(1, 8, 3)
   // expected-error@+1 {{'init(_:_:_:stride:padding:dilation:groups:bias:)' is unavailable: write the size of the kernel with its name: Conv2d(1, 8, kernelSize: 3)}}
   _ = Conv2d(1, 8, 3, padding: 1)
+  // expected-error@+1 {{'sum(dim:keepdim:)' is unavailable: write axis: x.sum(axis: 0), x.sum(axes: [0, 1])}}
+  _ = x.sum(dim: 0)
+  // expected-error@+1 {{'mean(dim:keepdim:)' is unavailable: write axis: x.mean(axis: 0), x.mean(axes: [0, 1])}}
+  _ = x.mean(dim: 0, keepdim: true)
+  // expected-error@+1 {{'softmax(_:dim:)' is unavailable: write axis: softmax(x, axis: 1)}}
+  _ = softmax(x, dim: 1)
 }

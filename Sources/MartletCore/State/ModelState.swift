@@ -15,6 +15,15 @@ public struct State: Sendable {
   public var byteCount: Int { entries.reduce(0) { $0 + $1.tensor.spec.byteCount } }
 }
 
+extension State: ExpressibleByDictionaryLiteral {
+  /// Tensors by name: `["weight": w, "bias": b]`.
+  public init(dictionaryLiteral entries: (String, Tensor)...) { self.init(entries.map { ($0.0, $0.1) }) }
+  /// Tensors by name, in the order of the names.
+  public init(_ tensors: [String: Tensor]) {
+    self.init(tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+  }
+}
+
 extension State: Sequence, CustomStringConvertible {
   /// The number of tensors.
   public var count: Int { entries.count }
