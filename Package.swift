@@ -32,14 +32,14 @@ let package = Package(
       swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
     .target(
-      name: "MartletData", dependencies: ["CPNG", "MartletCore", "MartletOps", "MartletFormats"], swiftSettings: swift),
+      name: "MartletData", dependencies: ["CPNG", "MartletCore", "MartletFormats"], swiftSettings: swift),
     .testTarget(name: "MartletFormatsTests", dependencies: ["MartletFormats"], swiftSettings: swift),
     .testTarget(
       name: "MartletDataTests", dependencies: ["Martlet", "MartletData", "MartletFormats"], swiftSettings: swift),
     .target(name: "MartletNN", dependencies: ["MartletCore", "MartletOps"], swiftSettings: swift),
     .target(
       name: "MartletTrain",
-      dependencies: ["MartletCore", "MartletOps", "MartletNN", "MartletFormats", "MartletData"], swiftSettings: swift),
+      dependencies: ["MartletCore", "MartletOps", "MartletNN", "MartletData"], swiftSettings: swift),
     .target(
       name: "Martlet",
       dependencies: [

@@ -77,6 +77,43 @@ struct Readme {
     let classes = digits.train.labelTensor()    // int64[1000]
     let batch = (pixels[..<32].cast(to: .float32) / 255).flattened(from: 1)
     print(step(batch, classes[..<32]).item())
+    let network = Sequential {
+      Conv2d(1, 8, kernelSize: 3, padding: 1)
+      ReLU()
+      MaxPool2d(kernelSize: 2)
+      Flatten()
+      Linear(8 * 14 * 14, 10)
+    }
+    let adam = AdamW(network.parameters, learningRate: 1e-3)
+    let inputs = digits.train.images.scaledTensor().reshaped(-1, 1, 28, 28)
+    let (size, epochs) = (100, 2)
+    let steps = epochs * inputs.shape[0] / size
+    let schedule = Schedule.cosine(1e-3, steps: steps)
+
+    let train = compile { (x: Tensor, labels: Tensor) in
+      let loss = crossEntropy(network(x), labels)
+      loss.backward()
+      clipGradients(network.parameters, toNorm: 1)
+      adam.step()
+      adam.zeroGrad()
+      return loss.detached()
+    }
+    var done = 0
+    for epoch in 0..<epochs {
+      let order = Tensor.permutation(inputs.shape[0])
+      for start in stride(from: 0, to: inputs.shape[0], by: size) {
+        adam.learningRate = schedule.rate(at: done)
+        let chosen = order[start..<(start + size)]
+        _ = train(inputs[chosen], classes[chosen])
+        done += 1
+      }
+      try Checkpoint.write(
+        [("model", network.state), ("optimizer", adam.state)], description: ["epoch": epoch], to: "/tmp/my-run", step: done)
+    }
+    let saved = try Checkpoint.latest(in: "/tmp/my-run")   // checks its checksums
+    try network.load(saved.state("model"))
+    try adam.load(saved.state("optimizer"))
+    print(try saved.description([String: Int].self))
     try FromPyTorch.run()
   }
 }

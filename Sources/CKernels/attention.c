@@ -8,7 +8,8 @@ enum {
   ROWS = 96,                               // queries of a tile: a multiple of the rows of the matrix kernel
   COLUMNS = 128,                           // keys of a tile: a multiple of its columns
   PART = COLUMNS > ROWS ? COLUMNS : ROWS,  // rows of the largest product that is added up
-  CHUNKS = 8,                              // at least so many tasks share the gradients, also where there is one head
+  CHUNKS = 8,                              // so many tasks share the gradients, also where there is one head,
+  PARTS = 64 << 20,                        // unless the parts of those of the queries would take more bytes than this
 };
 
 typedef struct { int64_t batch, head, row, rows, column, columns; } tile;
@@ -140,7 +141,8 @@ int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, c
     memset(dq, 0, (size_t)size * sizeof(float));
     return CK_OK;
   }
-  j.chunks = ck_max64(1, ck_min64(blocks(a), (CHUNKS + heads - 1) / heads));
+  const int64_t wanted = ck_min64(blocks(a), (CHUNKS + heads - 1) / heads);
+  j.chunks = ck_max64(1, ck_min64(wanted, PARTS / (ck_max64(size, 1) * (int64_t)sizeof(float))));
   const size_t bytes = (size_t)(j.chunks * size) * sizeof(float);
   j.parts = j.chunks == 1 ? dq : ck_alloc(bytes);
   if (!j.parts || !pack(&j, true)) {

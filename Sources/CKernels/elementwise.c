@@ -1,8 +1,12 @@
 // Elementwise operations: strides, broadcasts, 16-bit floats and threads around the loops of elementwise_body.h.
 #include "internal.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #define CK_BODY "elementwise_body.h"
 #include "levels.h"
 
+enum { STREAM_BLOCK = 8192 };  // bytes of results that are made in the L1 cache before they are written past all caches
 enum { BLOCK = 1024 };  // elements of a strided or 16-bit operand that are handled at a time, in the L1 cache
 
 void ck_widen(int32_t dtype, int64_t n, float *out, const void *a) {
@@ -21,6 +25,7 @@ typedef struct {
   char *pointer[4];     // [0]: the output
   int64_t size[4];      // of an element in memory
   int32_t half[4];      // CK_F16, CK_BF16: converted to f32 for the loop; else 0
+  bool streams;         // the output is written past the caches
   int rank;             // >= 1; the last dimension is the inner loop
   int64_t shape[CK_MAX_RANK], strides[4][CK_MAX_RANK];
 } job;
@@ -120,6 +125,26 @@ static void run_blocks(const job *j, int64_t n, char *const *p) {
   }
 }
 
+// A long contiguous stretch whose results nobody will find in the caches: block after block, written past them.
+static void run_streaming(const job *j, int64_t n, char *const *q, int steps) {
+  _Alignas(64) char block[STREAM_BLOCK];
+  const int64_t size = j->size[0], most = STREAM_BLOCK / size;
+  const int64_t head = ck_min64(n, (int64_t)(-(uintptr_t)q[0] & 63) / size);
+  for (int64_t at = 0; at < n;) {
+    const int64_t rest = n - at, count = at < head ? head : rest >= most ? most : rest;
+    const char *in[3];
+    for (int i = 0; i < 3; i++) in[i] = i < j->inputs ? q[i + 1] + (steps >> i & 1 ? at * j->size[i + 1] : 0) : NULL;
+    char *to = q[0] + at * size;
+    const bool streams = count == most;
+    j->loop(count, streams ? block : to, in[0], in[1], in[2], steps);
+    if (streams) CK_PICK(stream)(STREAM_BLOCK, to, block);
+    at += count;
+  }
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 static void run_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   const int inner = j->rank - 1;
@@ -143,7 +168,8 @@ static void run_range(void *context, int64_t begin, int64_t end) {
     const int64_t n = ck_min64(length - column, end - at);
     char *q[4];
     for (int i = 0; i <= j->inputs; i++) q[i] = p[i] + column * j->strides[i][inner] * j->size[i];
-    if (direct) j->loop(n, q[0], q[1], j->inputs > 1 ? q[2] : NULL, j->inputs > 2 ? q[3] : NULL, steps);
+    if (direct && j->streams && n * j->size[0] >= STREAM_BLOCK) run_streaming(j, n, q, steps);
+    else if (direct) j->loop(n, q[0], q[1], j->inputs > 1 ? q[2] : NULL, j->inputs > 2 ? q[3] : NULL, steps);
     else run_blocks(j, n, q);
     at += n;
     column = 0;
@@ -159,6 +185,8 @@ static void run_range(void *context, int64_t begin, int64_t end) {
 static int32_t run(job *j, const ck_nd *nd, int64_t grain) {
   if (!j->loop) return CK_UNSUPPORTED;
   const int64_t total = collapse(j, nd);
+  j->streams = total * j->size[0] > CK_STREAM;
+  for (int i = 1; i <= j->inputs; i++) j->streams = j->streams && j->pointer[i] != j->pointer[0];
   if (total > 0) ck_parallel(total, grain, j, run_range);
   return CK_OK;
 }
@@ -276,6 +304,38 @@ int32_t ck_where(int32_t dtype, const ck_nd *nd, void *out, const bool *conditio
   operand(&j, 2, a, dtype, false);
   operand(&j, 3, b, dtype, false);
   return run(&j, nd, CK_GRAIN);
+}
+
+// Both bounds as one operand that does not walk.
+typedef union { float f32[2]; double f64[2]; } bounds_t;
+static bounds_t bounds_of(int32_t dtype, double low, double high) {
+  return dtype == CK_F64 ? (bounds_t){.f64 = {low, high}} : (bounds_t){.f32 = {(float)low, (float)high}};
+}
+
+int32_t ck_clamp(int32_t dtype, const ck_nd *nd, void *out, const void *x, double low, double high) {
+  if (!ck_is_float(dtype)) return CK_UNSUPPORTED;
+  const bounds_t bounds = bounds_of(dtype, low, high);
+  job j = {.loop = CK_PICK(clamp)[wide_dtype(dtype)], .inputs = 2};
+  operand(&j, 0, out, dtype, true);
+  operand(&j, 1, x, dtype, true);
+  operand(&j, 2, &bounds, wide_dtype(dtype), false);
+  ck_nd with = *nd;
+  memset(with.strides[2], 0, sizeof with.strides[2]);
+  return run(&j, &with, CK_GRAIN);
+}
+
+int32_t ck_clamp_grad(int32_t dtype, const ck_nd *nd, bool open, void *out, const void *g, const void *x, double low,
+                      double high) {
+  if (!ck_is_float(dtype)) return CK_UNSUPPORTED;
+  const bounds_t bounds = bounds_of(dtype, low, high);
+  job j = {.loop = CK_PICK(clamp_grad)[open][wide_dtype(dtype)], .inputs = 3};
+  operand(&j, 0, out, dtype, true);
+  operand(&j, 1, g, dtype, true);
+  operand(&j, 2, x, dtype, true);
+  operand(&j, 3, &bounds, wide_dtype(dtype), false);
+  ck_nd with = *nd;
+  memset(with.strides[3], 0, sizeof with.strides[3]);
+  return run(&j, &with, CK_GRAIN);
 }
 
 int32_t ck_cast(int32_t from, int32_t to, const ck_nd *nd, void *out, const void *a) {

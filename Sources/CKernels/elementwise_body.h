@@ -141,6 +141,14 @@ static const ck_loop L(unary)[CK_UNARY_OPS][CK_DTYPES] = {
 #undef relu_u8
 #undef relu_u32
 
+// Copies whole cache lines past the caches; both sides begin at one. The caller fences.
+static void L(stream)(int64_t bytes, void *o_, const void *a_) {
+  typedef char line __attribute__((vector_size(CK_VECTOR)));
+  line *o = o_;
+  const line *a = a_;
+  for (int64_t i = 0; i < bytes / CK_VECTOR; i++) __builtin_nontemporal_store(a[i], o + i);
+}
+
 // MARK: binary. The element x of a, y of b.
 
 #define BINARY(name, O, T, FOR, value)                                             \
@@ -240,6 +248,43 @@ static const ck_loop L(compare)[6][CK_DTYPES] = {
   [CK_LE] = COMPARE(le), [CK_GT] = COMPARE(gt), [CK_GE] = COMPARE(ge),
 };
 static const ck_loop L(logic)[3] = {[CK_AND] = L(and_bool), [CK_OR] = L(or_bool), [CK_XOR] = L(xor_bool)};
+
+// MARK: bounds. Inputs: x and the two bounds; or a gradient, x and the bounds.
+
+#define CLAMP(name, T)                                                                       \
+  static void L(name)(ARGUMENTS) {                                                           \
+    T *o = o_;                                                                               \
+    const T *a = a_, *bounds = b_, low = bounds[0], high = bounds[1];                        \
+    if (steps & 1) { LOOP(n) { const T x = a[i], r = x < low ? low : x; o[i] = r > high ? high : r; } } \
+    else { const T x = *a, r = x < low ? low : x; LOOP(n) o[i] = r > high ? high : r; }      \
+  }
+// All gradients are read, also those that come to nothing: loads that wait for the comparison wait for the memory twice.
+#define BETWEEN(name, T, U, outside)                                                         \
+  static void L(name)(ARGUMENTS) {                                                           \
+    T *o = o_;                                                                               \
+    const T *a = a_, *b = b_, *bounds = c_, low = bounds[0], high = bounds[1];               \
+    if ((steps & 3) == 3) {                                                                  \
+      U all = 0;                                                                             \
+      LOOP(n) {                                                                              \
+        const T g = a[i], x = b[i];                                                          \
+        U u;                                                                                 \
+        memcpy(&u, &g, sizeof u);                                                            \
+        all |= u;                                                                            \
+        o[i] = (outside) ? 0 : g;                                                            \
+      }                                                                                      \
+      __asm__ volatile("" : : "r"(all));                                                     \
+    } else if (steps & 1) { const T x = *b; LOOP(n) { const T g = a[i]; o[i] = (outside) ? 0 : g; } } \
+    else if (steps & 2) { const T g = *a; LOOP(n) { const T x = b[i]; o[i] = (outside) ? 0 : g; } } \
+    else { const T g = *a, x = *b; LOOP(n) o[i] = (outside) ? 0 : g; }                       \
+  }
+CLAMP(clamp_f32, float)
+CLAMP(clamp_f64, double)
+BETWEEN(between_f32, float, uint32_t, (x < low) | (x > high) | (x != x))
+BETWEEN(between_f64, double, uint64_t, (x < low) | (x > high) | (x != x))
+BETWEEN(inside_f32, float, uint32_t, (x <= low) | (x >= high))
+BETWEEN(inside_f64, double, uint64_t, (x <= low) | (x >= high))
+static const ck_loop L(clamp)[CK_DTYPES] = {FLOATS(clamp)};
+static const ck_loop L(clamp_grad)[2][CK_DTYPES] = {{FLOATS(between)}, {FLOATS(inside)}};
 
 // MARK: where, by the size of an element. Inputs: condition, a, b.
 
@@ -367,6 +412,8 @@ static void L(narrow_f16)(int64_t n, uint16_t *o, const float *a) {
 #undef COMPARISONS
 #undef INTEGER
 #undef COMPARE
+#undef CLAMP
+#undef BETWEEN
 #undef WHERE
 #undef CAST
 #undef TO_BOOL

@@ -30,6 +30,11 @@ void ck_narrow(int32_t dtype, int64_t n, void *out, const float *a);
 // Contiguous loops in f32 by op, for kernels that build on them.
 ck_loop ck_f32_unary(int32_t op);
 
+// A stable order of a row of the dtype `wide` (float32, float64 or int64): where each element of the sorted row was. NaN is
+// the largest. The buffer has ck_sort_bytes(wide, n) bytes.
+void ck_sort_row(int32_t wide, int64_t n, bool descending, int64_t *positions, const void *row, void *buffer);
+size_t ck_sort_bytes(int32_t wide, int64_t n);
+
 static inline bool ck_is_half(int32_t dtype) { return dtype == CK_F16 || dtype == CK_BF16; }
 static inline bool ck_is_float(int32_t dtype) { return dtype >= CK_F16 && dtype < CK_DTYPES; }
 static inline bool ck_is_dtype(int32_t dtype) { return dtype >= 0 && dtype < CK_DTYPES; }

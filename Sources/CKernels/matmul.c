@@ -53,6 +53,41 @@ void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_
   if (turned) ck_free(turned, bytes);
 }
 
+// MARK: batches
+
+typedef struct {
+  const ck_nd *batch;
+  int64_t m, n, k, lda, ldb, ldc;
+  bool a_transposed, b_transposed;
+  const float *a, *b;
+  float *c;
+} batch_job;
+
+static void batch_range(void *context, int64_t begin, int64_t end) {
+  const batch_job *j = context;
+  for (int64_t i = begin; i < end; i++) {
+    const float *a = j->a, *b = j->b;
+    float *c = j->c;
+    int64_t rest = i;
+    for (int d = j->batch->rank - 1; d >= 0; d--) {
+      const int64_t at = rest % j->batch->shape[d];
+      rest /= j->batch->shape[d];
+      c += at * j->batch->strides[0][d];
+      a += at * j->batch->strides[1][d];
+      b += at * j->batch->strides[2][d];
+    }
+    ck_matmul_small_f32(j->m, j->n, j->k, a, j->lda, j->a_transposed, b, j->ldb, j->b_transposed, c, j->ldc);
+  }
+}
+
+void ck_matmul_small_batch_f32(const ck_nd *batch, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                               bool a_transposed, const float *b, int64_t ldb, bool b_transposed, float *c, int64_t ldc) {
+  batch_job j = {batch, m, n, k, lda, ldb, ldc, a_transposed, b_transposed, a, b, c};
+  int64_t count = 1;
+  for (int d = 0; d < batch->rank; d++) count *= batch->shape[d];
+  ck_parallel(count, ck_grain_for(m * n * k / 16), &j, batch_range);  // some 16 products in the time of one element
+}
+
 // MARK: generic
 
 typedef struct {

@@ -1,4 +1,5 @@
-// The k first of each row: a heap of k candidates whose root is the worst, then sorted.
+// The k first of each row: a heap of k candidates whose root is the worst, then sorted. Whole rows that are not short are
+// sorted by their bits.
 #include "internal.h"
 
 typedef struct { int32_t dtype, failed; int64_t n, k; bool largest; char *out; int64_t *positions; const char *a; } job;
@@ -48,7 +49,11 @@ static void range(void *context, int64_t begin, int64_t end) {
   const int64_t size = ck_element_size(j->dtype);
   const size_t bytes = wide == j->dtype ? 0 : (size_t)(j->n * ck_element_size(wide));
   void *buffer = bytes ? ck_alloc(bytes) : NULL;
-  if (bytes && !buffer) {
+  const size_t sort_bytes = j->k == j->n && j->n >= 64 ? ck_sort_bytes(wide, j->n) : 0;
+  void *items = sort_bytes ? ck_alloc(sort_bytes) : NULL;
+  if ((bytes && !buffer) || (sort_bytes && !items)) {
+    if (buffer) ck_free(buffer, bytes);
+    if (items) ck_free(items, sort_bytes);
     __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
     return;
   }
@@ -60,12 +65,14 @@ static void range(void *context, int64_t begin, int64_t end) {
       ck_cast_flat(j->dtype, wide, j->n, buffer, row);
       a = buffer;
     }
-    if (wide == CK_F32) topk_f32(j, j->k, heap, a);
+    if (items) ck_sort_row(wide, j->n, j->largest, heap, a, items);
+    else if (wide == CK_F32) topk_f32(j, j->k, heap, a);
     else if (wide == CK_F64) topk_f64(j, j->k, heap, a);
     else topk_i64(j, j->k, heap, a);
     for (int64_t i = 0; i < j->k; i++) memcpy(j->out + (r * j->k + i) * size, row + heap[i] * size, (size_t)size);
   }
   if (buffer) ck_free(buffer, bytes);
+  if (items) ck_free(items, sort_bytes);
 }
 
 int32_t ck_topk(int32_t dtype, int64_t rows, int64_t n, int64_t k, bool largest, void *out_values, int64_t *out_indices,

@@ -139,23 +139,12 @@ typedef struct {
   const void *x;
   void *y;
   int32_t *index;
-  bool count_padding, adaptive;
+  // For averages by windows of one size: how many places of the window at each position of each axis count.
+  const int64_t *counts[3];
 } pool_job;
 
 // One output line at a time: its best values and their places stay in the first cache while the taps pass by.
 enum { LINE = 256 };
-
-// How many places of the window count: those inside, or those inside the padded input.
-static int64_t counted(const pool_job *j, int a, int64_t o) {
-  const ck_window *w = j->w;
-  const int64_t start = o * w->stride[a] - w->low[a];
-  int64_t n = 0;
-  for (int64_t k = 0; k < w->kernel[a]; k++) {
-    const int64_t at = start + k * w->dilation[a];
-    n += j->count_padding ? at < w->size[a] + w->high[a] : at >= 0 && at < w->size[a];
-  }
-  return n;
-}
 
 #define CK_BODY "window_body.h"
 #include "levels.h"
@@ -244,16 +233,35 @@ ADAPTIVE_AVERAGE(double, adaptive_average_f64, true)
 ADAPTIVE_AVERAGE(float, adaptive_average_back_f32, false)
 ADAPTIVE_AVERAGE(double, adaptive_average_back_f64, false)
 
+// Those inside, or those inside the padded input.
+static void count_places(const ck_window *w, int a, bool count_padding, int64_t *counts) {
+  for (int64_t o = 0; o < w->out[a]; o++) {
+    const int64_t start = o * w->stride[a] - w->low[a];
+    counts[o] = 0;
+    for (int64_t k = 0; k < w->kernel[a]; k++) {
+      const int64_t at = start + k * w->dilation[a];
+      counts[o] += count_padding ? at < w->size[a] + w->high[a] : at >= 0 && at < w->size[a];
+    }
+  }
+}
+
 static int32_t average(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, bool count_padding, void *y,
                        const void *x, bool forward) {
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
   pool_job j = pool_of(w, planes, x, y);
-  j.count_padding = count_padding;
+  const size_t bytes = adaptive ? 0 : (size_t)(w->out[0] + w->out[1] + w->out[2]) * sizeof(int64_t);
+  int64_t *counts = bytes ? ck_alloc(bytes) : NULL, *next = counts;
+  if (bytes && !counts) return CK_NO_MEMORY;
+  for (int a = 0; counts && a < 3; next += w->out[a++]) {
+    count_places(w, a, count_padding, next);
+    j.counts[a] = next;
+  }
   const ck_body bodies[2][2][2] = {
     {{CK_PICK(average_back_f32), CK_PICK(average_back_f64)}, {adaptive_average_back_f32, adaptive_average_back_f64}},
     {{CK_PICK(average_f32), CK_PICK(average_f64)}, {adaptive_average_f32, adaptive_average_f64}}};
   ck_parallel(planes, ck_grain_for(adaptive ? j.plane : j.outs * product(w->kernel)), &j,
               bodies[forward][adaptive][dtype == CK_F64]);
+  if (counts) ck_free(counts, bytes);
   return CK_OK;
 }
 

@@ -87,8 +87,8 @@ MAX_POOL(double, L(max_pool_f64))
       for (int64_t d = 0; d < w->out[0]; d++)                                                                   \
         for (int64_t h = 0; h < w->out[1]; h++)                                                                 \
           for (int64_t at = 0; at < width; at += LINE) {                                                        \
-            const int64_t n = ck_min64(LINE, width - at), both = counted(j, 0, d) * counted(j, 1, h);           \
-            for (int64_t o = 0; o < n; o++) counts[o] = (T)(both * counted(j, 2, at + o));                     \
+            const int64_t n = ck_min64(LINE, width - at), both = j->counts[0][d] * j->counts[1][h];             \
+            for (int64_t o = 0; o < n; o++) counts[o] = (T)(both * j->counts[2][at + o]);                       \
             T *restrict out = outs + (d * w->out[1] + h) * width + at;                                          \
             T line[LINE];                                                                                       \
             if (FORWARD) memset(line, 0, (size_t)n * sizeof(T));                                                \

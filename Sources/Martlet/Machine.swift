@@ -34,15 +34,16 @@ public enum Machine {
   public static var versions: [String: String] {
     [
       "martlet": "0.1", "onednn": oneDNN ?? "none", "instructions": instructions,
-      "processor": field("model name", in: "/proc/cpuinfo") ?? "unknown",
+      "processor": SystemFile.field("model name", in: "/proc/cpuinfo") ?? "unknown",
     ]
   }
 
   /// Processor, memory and libraries, in lines of a name and a value.
   public static var facts: [(name: String, value: String)] {
-    let memory = field("MemTotal", in: "/proc/meminfo"), free = field("MemAvailable", in: "/proc/meminfo")
+    let memory = SystemFile.field("MemTotal", in: "/proc/meminfo"),
+      free = SystemFile.field("MemAvailable", in: "/proc/meminfo")
     return [
-      ("processor", field("model name", in: "/proc/cpuinfo") ?? "unknown"),
+      ("processor", SystemFile.field("model name", in: "/proc/cpuinfo") ?? "unknown"),
       (
         "instructions", instructions + (special.isEmpty ? "" : "; the processor has \(special.joined(separator: ", "))")
       ),
@@ -83,13 +84,13 @@ public enum Machine {
 
   /// What oneDNN uses beyond vectors of floats.
   private static var special: [String] {
-    let flags = Set((field("flags", in: "/proc/cpuinfo") ?? "").split(separator: " "))
+    let flags = Set((SystemFile.field("flags", in: "/proc/cpuinfo") ?? "").split(separator: " "))
     return [("avx512_bf16", "bfloat16 products"), ("amx_bf16", "AMX"), ("avx512_vnni", "int8 products")]
       .filter { flags.contains(Substring($0.0)) }.map(\.1)
   }
 
   private static var hugePages: String {
-    let text = lines(of: "/sys/kernel/mm/transparent_hugepage/enabled").first ?? ""
+    let text = SystemFile.lines(of: "/sys/kernel/mm/transparent_hugepage/enabled").first ?? ""
     guard let start = text.firstIndex(of: "["), let end = text.firstIndex(of: "]") else { return "unknown" }
     return String(text[text.index(after: start)..<end])
   }
@@ -97,21 +98,5 @@ public enum Machine {
   private static func gibibytes(_ field: String) -> String {
     let kibibytes = Int(field.split(separator: " ").first ?? "") ?? 0
     return "\((Double(kibibytes) / 104857.6).rounded() / 10)"
-  }
-
-  private static func field(_ name: String, in path: String) -> String? {
-    for line in lines(of: path) where line.hasPrefix(name) {
-      guard let colon = line.firstIndex(of: ":") else { continue }
-      return line[line.index(after: colon)...].split(separator: " ").joined(separator: " ")
-    }
-    return nil
-  }
-
-  private static func lines(of path: String) -> [Substring] {
-    guard let file = fopen(path, "r") else { return [] }
-    defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 16)
-    let count = fread(&bytes, 1, bytes.count, file)
-    return String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
   }
 }

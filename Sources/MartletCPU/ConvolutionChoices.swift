@@ -36,7 +36,10 @@ public enum ConvolutionChoices {
     var choices: [String: ConvolutionChoice] = [:]
     var remembered: [String: ConvolutionAlgorithm]?
   }
+  /// Guards `state`; held for moments only.
   private static let lock = Lock()
+  /// Held by who measures.
+  package static let timing = Lock()
   /// The most choices of a process.
   private static let limit = 4096
   nonisolated(unsafe) private static var state = State()
@@ -78,33 +81,46 @@ public enum ConvolutionChoices {
   }
 
   /// The fastest routine for a convolution; it has run last, so that its result is that of the next call too.
+  ///
+  /// Only calls that must measure wait for each other: two measurements at once would disturb one another.
   static func choose(_ sizes: ConvolutionSizes, _ operands: ConvolutionOperands) -> (ConvolutionRoutine, KernelStatus)?
   {
-    lock.holding {
-      let key = sizes.key
-      let remembered = load()
-      // Lengths that never come again are not worth a timing each: what is surely not slow will do.
-      if state.choices.count >= limit, state.choices[key] == nil, remembered[key] == nil {
-        for algorithm in [ConvolutionAlgorithm.blocked, .plain, .columns] {
-          if let routine = ConvolutionRoutine(algorithm, sizes) { return (routine, routine.run(operands)) }
-        }
-      }
-      let known = state.choices[key].flatMap { choice in
-        ConvolutionAlgorithm.allCases.first { $0.name == choice.algorithm }
-      }
-      if let algorithm = known ?? remembered[key], algorithm != .winograd || !sizes.window.isPrecise,
-        let routine = ConvolutionRoutine(algorithm, sizes)
-      {
-        if known == nil {
-          state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
-        }
-        return (routine, routine.run(operands))
-      }
+    let key = sizes.key
+    if let routine = known(key, sizes) { return (routine, routine.run(operands)) }
+    let chosen = timing.holding { () -> ConvolutionRoutine? in
+      // Another thread may have measured this one meanwhile.
+      if let routine = known(key, sizes) { return routine }
       guard let (algorithm, routine, times) = fastest(sizes, operands) else { return nil }
-      state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: times)
+      lock.holding {
+        state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: times)
+      }
       ChoiceFile.add(key, algorithm)
-      return (routine, routine.run(operands))
+      return routine
     }
+    return chosen.map { ($0, $0.run(operands)) }
+  }
+
+  /// What was chosen before, here or in an earlier process.
+  private static func known(_ key: String, _ sizes: ConvolutionSizes) -> ConvolutionRoutine? {
+    let (algorithm, isFull) = lock.holding { () -> (ConvolutionAlgorithm?, Bool) in
+      let remembered = load()[key]
+      guard let choice = state.choices[key] else { return (remembered, state.choices.count >= limit) }
+      return (ConvolutionAlgorithm.allCases.first { $0.name == choice.algorithm }, false)
+    }
+    guard let algorithm else {
+      // Lengths that never come again are not worth a timing each: what is surely not slow will do.
+      guard isFull else { return nil }
+      return [.blocked, .plain, .columns].lazy.compactMap { ConvolutionRoutine($0, sizes) }.first
+    }
+    guard algorithm != .winograd || !sizes.window.isPrecise, let routine = ConvolutionRoutine(algorithm, sizes) else {
+      return nil
+    }
+    lock.holding {
+      if state.choices[key] == nil {
+        state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
+      }
+    }
+    return routine
   }
 
   private static func fastest(
@@ -170,8 +186,8 @@ private enum ChoiceFile {
 
   /// A short mark of the processor's model and the instruction sets in use.
   private static var processor: String {
-    let lines = contents(of: "/proc/cpuinfo", limit: 1 << 16).split(separator: "\n")
-    let model = lines.first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") } ?? ""
+    let model =
+      SystemFile.field("model name", in: "/proc/cpuinfo") ?? SystemFile.field("CPU part", in: "/proc/cpuinfo") ?? ""
     let hash = "\(model) \(ck_cpu_level())".utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
       ($0 ^ UInt64($1)) &* 0x100_0000_01b3
     }
@@ -181,7 +197,7 @@ private enum ChoiceFile {
   static func load() -> [String: ConvolutionAlgorithm] {
     guard let path else { return [:] }
     var known: [String: ConvolutionAlgorithm] = [:]
-    for line in contents(of: path, limit: 4 << 20).split(separator: "\n") {
+    for line in SystemFile.lines(of: path, limit: 4 << 20) {
       let parts = line.split(separator: "\t")
       guard parts.count == 2, let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == parts[1] }) else {
         continue
@@ -201,19 +217,5 @@ private enum ChoiceFile {
     let line = "\(key)\t\(algorithm.name)\n"
     // One write: lines of several processes do not mix.
     _ = line.utf8CString.withUnsafeBytes { write(file, $0.baseAddress, $0.count - 1) }
-  }
-
-  private static func contents(of path: String, limit: Int) -> String {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return "" }
-    defer { close(file) }
-    var bytes = [UInt8](repeating: 0, count: limit)
-    var filled = 0
-    while filled < limit {
-      let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + filled, limit - filled) }
-      guard count > 0 else { break }
-      filled += count
-    }
-    return String(decoding: bytes[..<filled], as: UTF8.self)
   }
 }

@@ -1,6 +1,5 @@
 import MartletFormats
 public import MartletCore
-import MartletOps
 
 /// Gray images with labels, as training takes them.
 public struct ImageBatch: Sendable {

@@ -41,6 +41,9 @@ public struct MNIST: Sendable {
       if fileExists(path) { return path }
     }
     guard fileExists(folder) else { throw FileError(folder, "does not exist; a folder with MNIST's files is needed") }
-    throw FileError(joined(folder, name), "is missing, also as \(name).gz")
+    let parts = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"].map { $0 + "-ubyte" }
+    throw FileError(
+      joined(folder, name),
+      "is missing, also as \(name).gz; the folder needs the four files \(parts.joined(separator: ", "))")
   }
 }

@@ -40,9 +40,12 @@ public struct GrayImage: Sendable, Hashable {
       throw bytes.isEmpty ? FileError(name, "is empty") : failure(info)
     }
     let (columns, rows) = (Int(info.width), Int(info.height))
-    // The header alone may claim sizes for which there are no bytes.
     guard rows > 0, columns > 0, rows <= limit / columns else {
       throw FileError(name, "has \(columns) x \(rows) pixels; at most \(limit) are read")
+    }
+    // The header alone may claim sizes for which there are no bytes: a byte unpacks to at most 1032, of 8 pixels each.
+    guard rows * columns / (1032 * 8) <= bytes.count else {
+      throw FileError(name, "has \(columns) x \(rows) pixels by its header, but only \(bytes.count) bytes")
     }
     var pixels = [UInt8](repeating: 0, count: rows * columns)
     guard cpng_read_gray(base, bytes.count, &pixels, pixels.count, &info) == 0 else { throw failure(info) }
@@ -84,13 +87,17 @@ public struct GrayImage: Sendable, Hashable {
 
     let strongest = source.max() ?? 0
     let threshold = max(16, strongest / 4)
-    let drawn = source.indices.filter { source[$0] >= threshold }
-    guard let first = drawn.first else {
+    var (top, bottom, left, right) = (rows, -1, columns, -1)
+    for row in 0..<rows {
+      let line = source[row * columns..<(row + 1) * columns]
+      guard let first = line.firstIndex(where: { $0 >= threshold }) else { continue }
+      let last = line.lastIndex { $0 >= threshold }!
+      (top, bottom) = (min(top, row), row)
+      (left, right) = (min(left, first - row * columns), max(right, last - row * columns))
+    }
+    guard bottom >= 0 else {
       return GrayImage(rows: 28, columns: 28, pixels: .init(repeating: 0, count: 784))
     }
-    let (top, bottom) = (first / columns, drawn.last! / columns)
-    let left = drawn.map { $0 % columns }.min()!
-    let right = drawn.map { $0 % columns }.max()!
     let (height, width) = (bottom - top + 1, right - left + 1)
     let scale = 20 / Double(max(height, width))
     let (small, narrow) = (

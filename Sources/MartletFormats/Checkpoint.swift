@@ -1,4 +1,3 @@
-import CZlib
 import MartletCore
 
 #if canImport(FoundationEssentials)
@@ -14,12 +13,6 @@ import MartletCore
   import Darwin
 #endif
 
-/// CRC-32 of bytes.
-package func checksum(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
-  guard let base = bytes.baseAddress else { return before }
-  return cz_crc32(before, base, bytes.count)
-}
-
 /// A saved moment of a run: tensors by part (`model`, `optimizer`, …), and a description that can be encoded.
 ///
 /// A run's folder holds checkpoints, each a folder of its own, and a file `latest` that names the newest whole one. Each file
@@ -31,13 +24,9 @@ public struct Checkpoint: Sendable {
   private let manifest: Manifest
 
   private struct Manifest: Codable, Sendable {
-    struct File: Codable, Sendable {
-      let bytes: Int
-      let crc32: UInt32
-    }
     var format = 1
-    /// By the name of the file.
-    let files: [String: File]
+    /// By the name of the file: of what was to be written, so that what the disk made of it is noticed.
+    let files: [String: FileMark]
   }
 
   private static let manifestName = "manifest.json"
@@ -107,7 +96,7 @@ public struct Checkpoint: Sendable {
   private func verified(_ name: String) throws(FileError) -> String {
     let path = joined(folder, name)
     guard let expected = manifest.files[name] else { throw FileError(folder, "holds no \(name)") }
-    let found = try Checkpoint.measure(path)
+    let found = try FileBytes(path: path).withBytes { FileMark(bytes: $0.count, crc32: checksum($0)) }
     guard found.bytes == expected.bytes else {
       throw FileError(path, "has \(found.bytes) bytes, but \(expected.bytes) were written\(others)")
     }
@@ -115,13 +104,6 @@ public struct Checkpoint: Sendable {
       throw FileError(path, "is damaged: its checksum is not the one written\(others)")
     }
     return path
-  }
-
-  private static func measure(_ path: String) throws(FileError) -> Manifest.File {
-    let file = try FileBytes(path: path)
-    return file.withBytes {
-      Manifest.File(bytes: $0.count, crc32: checksum($0))
-    }
   }
 
   private static func decode<D: Decodable>(_ type: D.Type, _ path: String) throws(FileError) -> D {
@@ -167,15 +149,13 @@ public struct Checkpoint: Sendable {
     let digits = String(max(0, step))
     let folder = try makeFresh(run, "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits)
     let own = folder.split(separator: "/").last.map(String.init) ?? folder
-    var files: [String: Manifest.File] = [:]
+    var files: [String: FileMark] = [:]
     do throws(FileError) {
       for part in parts {
         let file = part.name + ".safetensors"
-        try part.state.write(safetensors: joined(folder, file))
-        files[file] = try measure(joined(folder, file))
+        files[file] = try part.state.save(safetensors: joined(folder, file))
       }
-      try encode(description, joined(folder, descriptionName))
-      files[descriptionName] = try measure(joined(folder, descriptionName))
+      files[descriptionName] = try encode(description, joined(folder, descriptionName))
       try encode(Manifest(files: files), joined(folder, manifestName))
       try syncFolder(run)
     } catch {
@@ -194,38 +174,22 @@ public struct Checkpoint: Sendable {
     self.manifest = manifest
   }
 
-  private static func encode(_ value: some Encodable, _ path: String) throws(FileError) {
+  @discardableResult
+  private static func encode(_ value: some Encodable, _ path: String) throws(FileError) -> FileMark {
     let encoder = JSONEncoder()
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "NaN")
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     let data: Data
     do { data = try encoder.encode(value) } catch { throw FileError(path, "cannot be encoded: \(error)") }
-    try text(String(decoding: data, as: UTF8.self) + "\n", to: path)
+    return try text(String(decoding: data, as: UTF8.self) + "\n", to: path)
   }
 
-  private static func text(_ text: String, to path: String) throws(FileError) {
-    let file = try AtomicFile(path: path)
-    try Array(text.utf8).withBytes { bytes throws(FileError) in try file.write(bytes) }
-    try file.commit()
-  }
-
-  /// Makes a folder and those above it, each on the disk before the next.
-  private static func makeFolder(_ path: String) throws(FileError) {
-    var made = path.hasPrefix("/") ? "/" : ""
-    for part in path.split(separator: "/") {
-      made = joined(made, String(part))
-      if mkdir(made, 0o777) == 0 {
-        let above = made.lastIndex(of: "/").map { String(made[...$0]) } ?? "."
-        try syncFolder(above)
-      } else if errno != EEXIST {
-        throw FileError(path, "cannot be made: \(String(cString: strerror(errno)))")
-      }
-    }
-    var info = stat()
-    guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else {
-      throw FileError(path, "is not a folder")
-    }
+  @discardableResult
+  private static func text(_ text: String, to path: String) throws(FileError) -> FileMark {
+    var file = try AtomicFile(path: path)
+    try file.write(Array(text.utf8))
+    return try file.commit()
   }
 
   private static func makeFresh(_ run: String, _ name: String) throws(FileError) -> String {
@@ -235,16 +199,6 @@ public struct Checkpoint: Sendable {
       guard errno == EEXIST else { throw FileError(folder, "cannot be made: \(systemReason(errno))") }
     }
     throw FileError(joined(run, name), "exists, and so do 999 others of that name")
-  }
-
-  private static func syncFolder(_ path: String) throws(FileError) {
-    let opened = open(path, O_RDONLY | O_CLOEXEC)
-    guard opened >= 0 else { throw FileError(path, systemReason(errno)) }
-    defer { close(opened) }
-    // Some file systems cannot do this for folders, and have nothing to report then.
-    guard fsync(opened) == 0 || errno == EINVAL else {
-      throw FileError(path, "cannot be written: \(systemReason(errno))")
-    }
   }
 
   /// Whether a folder is named as this writer names its checkpoints: `step-00000120`, `step-00000120-2`.

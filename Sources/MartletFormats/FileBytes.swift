@@ -71,71 +71,35 @@ package func joined(_ folder: String, _ name: String) -> String {
   folder.isEmpty ? name : folder.hasSuffix("/") ? folder + name : folder + "/" + name
 }
 
-/// Writes a file under a temporary name beside its place and renames it when all is on the disk.
-///
-/// Readers see the old file or the new one, never a part; without `commit` nothing is left behind.
-package struct AtomicFile: ~Copyable {
-  private let path: String
-  private let temporary: String
-  private var descriptor: Int32
-
-  package init(path: String) throws(FileError) {
-    self.path = path
-    var made: Int32 = -1
-    var name = ""
-    // A leftover of a killed program may have the name; another random one will not.
-    for _ in 0..<8 {
-      name = "\(path).\(getpid())-\(String(UInt32.random(in: 0...(.max)), radix: 16)).tmp"
-      made = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      if made >= 0 || errno != EEXIST { break }
-    }
-    guard made >= 0 else {
-      throw FileError(path, "cannot be written: \(errno == ENOENT ? "its folder does not exist" : systemReason(errno))")
-    }
-    temporary = name
-    descriptor = made
-  }
-
-  deinit {
-    if descriptor >= 0 {
-      close(descriptor)
-      unlink(temporary)
+/// Makes a folder and those above it, each on the disk before the next; whether it was not there.
+@discardableResult
+func makeFolder(_ path: String) throws(FileError) -> Bool {
+  var made = path.hasPrefix("/") ? "/" : ""
+  var isNew = false
+  for part in path.split(separator: "/") {
+    made = joined(made, String(part))
+    isNew = mkdir(made, 0o777) == 0
+    if isNew {
+      let above = made.lastIndex(of: "/").map { String(made[...$0]) } ?? "."
+      try syncFolder(above)
+    } else if errno != EEXIST {
+      throw FileError(path, "cannot be made: \(String(cString: strerror(errno)))")
     }
   }
-
-  /// Appends bytes.
-  package func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let part = UnsafeRawBufferPointer(rebasing: rest)
-      // Some systems refuse more than 2 GiB at once.
-      #if canImport(Glibc)
-        let done = Glibc.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
-      #elseif canImport(Musl)
-        let done = Musl.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
-      #else
-        let done = Darwin.write(descriptor, part.baseAddress, min(part.count, 1 << 30))
-      #endif
-      if done < 0 {
-        if errno == EINTR { continue }
-        throw FileError(path, "cannot be written: \(systemReason(errno))")
-      }
-      rest = rest.dropFirst(done)
-    }
+  var info = stat()
+  guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else {
+    throw FileError(path, "is not a folder")
   }
+  return isNew
+}
 
-  /// Brings the bytes to the disk and the file to its name.
-  package consuming func commit() throws(FileError) {
-    guard fsync(descriptor) == 0 else { throw FileError(path, "cannot be written: \(systemReason(errno))") }
-    guard rename(temporary, path) == 0 else { throw FileError(path, "cannot be written: \(systemReason(errno))") }
-    close(descriptor)
-    descriptor = -1
-    // The new name itself must survive a power cut too; file systems that cannot do this have nothing to report.
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    let opened = open(folder, O_RDONLY | O_CLOEXEC)
-    if opened >= 0 {
-      fsync(opened)
-      close(opened)
-    }
+/// Brings a folder's names to the disk.
+func syncFolder(_ path: String) throws(FileError) {
+  let opened = open(path, O_RDONLY | O_CLOEXEC)
+  guard opened >= 0 else { throw FileError(path, systemReason(errno)) }
+  defer { close(opened) }
+  // Some file systems cannot do this for folders, and have nothing to report then.
+  guard fsync(opened) == 0 || errno == EINVAL else {
+    throw FileError(path, "cannot be written: \(systemReason(errno))")
   }
 }

@@ -37,6 +37,14 @@ extension Safetensors {
     _ entries: [Entry], metadata: [String: String] = [:], to path: String,
     bytes: (Int, (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
   ) throws(FileError) {
+    _ = try save(entries, metadata: metadata, to: path, bytes: bytes)
+  }
+
+  /// The same, and says what was to be written.
+  package static func save(
+    _ entries: [Entry], metadata: [String: String], to path: String,
+    bytes: (Int, (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
+  ) throws(FileError) -> FileMark {
     let counts = try check(entries, path: path)
     // Widest types first, as the reference writes them: then every tensor is aligned.
     let order = entries.indices.sorted { a, b in
@@ -60,9 +68,9 @@ extension Safetensors {
     }
     var header = Array("{\(members.joined(separator: ","))}".utf8)
     while header.count % 8 != 0 { header.append(UInt8(ascii: " ")) }
-    let file = try AtomicFile(path: path)
+    var file = try AtomicFile(path: path)
     try withUnsafeBytes(of: UInt64(header.count).littleEndian) { raw throws(FileError) in try file.write(raw) }
-    try header.withBytes { raw throws(FileError) in try file.write(raw) }
+    try file.write(header)
     for index in order {
       var written = 0
       try bytes(index) { raw throws(FileError) in
@@ -76,7 +84,7 @@ extension Safetensors {
         throw mismatch(entries[index].name, has: written, needs: counts[index], path: path)
       }
     }
-    try file.commit()
+    return try file.commit()
   }
 
   /// The byte counts of the entries, when all can be written.

@@ -53,14 +53,20 @@ extension State {
 
   /// Writes a safetensors file: under a temporary name first, then renamed.
   public func write(safetensors path: String, metadata: [String: String] = [:]) throws(FileError) {
-    var tensors: [RawTensor] = []
-    for (name, tensor) in entries {
-      guard let bytes = tensor.withUnsafeBytes({ [UInt8]($0) }) else {
-        throw FileError(path, "tensor \(name) has no value")
-      }
-      tensors.append(
-        RawTensor(name: name, dtype: tensor.dtype.safetensorsName, shape: Array(tensor.shape), bytes: bytes))
+    _ = try save(safetensors: path, metadata: metadata)
+  }
+
+  /// The same, and says what was to be written. One tensor after the other goes from its memory to the file.
+  package func save(safetensors path: String, metadata: [String: String] = [:]) throws(FileError) -> FileMark {
+    let described = entries.map { name, tensor in
+      Safetensors.Entry(name: name, dtype: tensor.dtype.safetensorsName, shape: Array(tensor.shape))
     }
-    try Safetensors.write(tensors, metadata: metadata, to: path)
+    return try Safetensors.save(described, metadata: metadata, to: path) { index, write throws(FileError) in
+      let written = entries[index].tensor.withUnsafeBytes { bytes in
+        Result { () throws(FileError) in try write(bytes) }
+      }
+      guard let written else { throw FileError(path, "tensor \(entries[index].name) has no value") }
+      try written.get()
+    }
   }
 }

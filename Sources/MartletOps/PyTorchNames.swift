@@ -6,6 +6,14 @@ public import MartletCore
 private func unavailable() -> Never { fatalError("an unavailable function was called") }
 
 extension Tensor {
+  @available(*, unavailable, message: "write axis: x.sum(axis: 0), x.sum(axes: [0, 1])")
+  public func sum(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.mean(axis: 0), x.mean(axes: [0, 1])")
+  public func mean(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.max(axis: 1), and x.argMax(axis: 1) for the places")
+  public func max(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.min(axis: 1), and x.argMin(axis: 1) for the places")
+  public func min(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
   public var T: Tensor { unavailable() }
   @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
@@ -98,3 +106,8 @@ public func noGrad<R>(_ body: () throws -> R) rethrows -> R { unavailable() }
 public func no_grad<R>(_ body: () throws -> R) rethrows -> R { unavailable() }
 @available(*, unavailable, message: "Random.seed(1)")
 public func manual_seed(_ seed: Int) { unavailable() }
+
+@available(*, unavailable, message: "write axis: softmax(x, axis: 1)")
+public func softmax(_ x: Tensor, dim: Int) -> Tensor { unavailable() }
+@available(*, unavailable, message: "write axis: logSoftmax(x, axis: 1)")
+public func logSoftmax(_ x: Tensor, dim: Int) -> Tensor { unavailable() }

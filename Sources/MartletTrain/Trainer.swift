@@ -158,7 +158,7 @@ public final class Trainer {
     }
     return [
       ("model", model.state),
-      ("optimizer", State(optimizer.cells.compactMap { entry in entry.cell.read().map { (entry.name, $0) } })),
+      ("optimizer", optimizer.state),
       ("generators", State(generators.map { ($0.name, $0.generator.read()!) })),
     ]
   }
@@ -173,40 +173,18 @@ public final class Trainer {
     guard position.epoch >= 0, position.batch >= 0, position.step >= 0 else {
       throw TrainingError(description: "the position \(position) is none")
     }
-    try check(moments, optimizer.cells, "the optimizer")
-    try check(keys, generators.map { ($0.name, $0.generator as Cell) }, "the generators")
+    try optimizer.check(moments)
+    let names = generators.map { $0.name }
+    guard keys.names.sorted() == names.sorted(),
+      keys.allSatisfy({ $0.tensor.spec == generators[0].generator.read()?.spec })
+    else {
+      throw TrainingError(description: "the generators are \(names), and the state has those of \(keys)")
+    }
     try model.load(saved)
-    for entry in optimizer.cells { entry.cell.write(moments[entry.name]) }
+    try optimizer.load(moments)
     for entry in generators { if let key = keys[entry.name] { entry.generator.write(key) } }
     self.position = position
     self.score = score
-  }
-
-  private func check(_ state: State, _ cells: [(name: String, cell: Cell)], _ what: String) throws {
-    let known = Dictionary(cells.map { ($0.name, $0.cell) }) { first, _ in first }
-    let given = Dictionary(state.entries.map { ($0.name, $0.tensor) }) { first, _ in first }
-    var wrong: [String] = []
-    for (name, tensor) in state.entries {
-      guard let cell = known[name] else {
-        wrong.append("\(name) is unexpected")
-        continue
-      }
-      if let here = cell.read()?.spec ?? parameterSpec(name), here.shape != tensor.shape || here.dtype != tensor.dtype {
-        wrong.append("\(name) is \(tensor.spec), here \(here)")
-      }
-    }
-    for (name, cell) in cells where given[name] == nil && cell.read() != nil { wrong.append("\(name) is missing") }
-    if !wrong.isEmpty {
-      throw TrainingError(description: "the state of \(what) does not fit: \(wrong.sorted().joined(separator: "; "))")
-    }
-  }
-
-  /// What a cell that is empty before the first step will hold: like the parameter whose number its name ends with.
-  private func parameterSpec(_ name: String) -> TensorSpec? {
-    guard let last = name.split(separator: ".").last, let index = Int(last),
-      optimizer.parameters.indices.contains(index)
-    else { return nil }
-    return optimizer.parameters[index].read()?.spec
   }
 }
 

@@ -15,15 +15,17 @@ struct Bench: ParsableCommand {
   @Argument(help: "The workloads to run; all by default.")
   var workloads: [Workload] = []
 
-  @Option(help: "The modes to run, separated by commas: eager, compiled.")
-  var modes = "eager,compiled"
+  static let modes = ["eager", "compiled", "bf16"]
+
+  @Option(help: "The modes to run, separated by commas: \(Bench.modes.joined(separator: ", ")).")
+  var modes = Bench.modes.joined(separator: ",")
 
   @Option(help: "Seconds for each workload.")
   var seconds = 4.0
 
   func validate() throws {
-    for mode in modes.split(separator: ",") where mode != "eager" && mode != "compiled" {
-      throw ValidationError("unknown mode '\(mode)'; the modes are eager and compiled")
+    for mode in modes.split(separator: ",") where !Bench.modes.contains(String(mode)) {
+      throw ValidationError("unknown mode '\(mode)'; the modes are \(Bench.modes.joined(separator: ", "))")
     }
     guard seconds > 0 else { throw ValidationError("--seconds is more than 0") }
   }
@@ -36,8 +38,10 @@ struct Bench: ParsableCommand {
       case .calibration: calibration(seconds: seconds)
       case .overhead: overhead(modes: modes, seconds: seconds)
       case .elementwise: elementwise(modes: modes, seconds: seconds)
-      case .mlp: training("mlp_mnist_train_b128", mlp, modes: modes, seconds: seconds)
-      case .lenet: training("lenet_mnist_train_b128", lenet, modes: modes, seconds: seconds)
+      case .mlp: TrainingWorkload.mnist("mlp_mnist_train_b128", mlp).run(modes: modes, seconds: seconds)
+      case .lenet: TrainingWorkload.mnist("lenet_mnist_train_b128", lenet).run(modes: modes, seconds: seconds)
+      case .lstm: TrainingWorkload.lstm.run(modes: modes, seconds: seconds)
+      case .gpt: TrainingWorkload.gpt.run(modes: modes, seconds: seconds)
       }
     }
     // As PyTorch's rows: for one workload in one mode a process.
@@ -49,5 +53,5 @@ struct Bench: ParsableCommand {
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case calibration, overhead, elementwise, mlp, lenet
+  case calibration, overhead, elementwise, mlp, lenet, lstm, gpt
 }

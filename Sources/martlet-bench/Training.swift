@@ -1,57 +1,63 @@
 import Martlet
 
-/// Steps of training on random images, in the sizes of MNIST, batch 128, with Adam.
-func training(_ workload: String, _ model: () -> Sequential, modes: Set<String>, seconds: Double) {
-  let batch = 128
-  let generator = Generator(seed: 0)
-  let x = Tensor.normal([batch, 1, 28, 28], generator: generator)
-  let y = (Tensor.uniform([batch], generator: generator) * 10).cast(to: .int64)
-  for mode in ["eager", "compiled"] where modes.contains(mode) {
-    let model = model()
-    let optimizer = Adam(model.parameters)
-    func step(_ x: Tensor, _ y: Tensor) -> Tensor {
-      optimizer.zeroGrad()
-      let loss = crossEntropy(model(x), y)
-      loss.backward()
-      optimizer.step()
-      return loss.detached()
-    }
-    let run: (Tensor, Tensor) -> Tensor
-    if mode == "compiled" {
-      let compiled = compile { (x: Tensor, y: Tensor) in step(x, y) }
-      run = { compiled($0, $1) }
-    } else {
-      run = step
-    }
-    let time = medianTime(seconds: seconds) { _ = run(x, y).item() }
-    emit(workload, mode, Double(batch) / time, "samples/s", median: Double(batch) / time)
-  }
-}
+/// Steps of training on one random batch.
+struct TrainingWorkload {
+  let name: String
+  let model: () -> any Module<Tensor, Tensor>
+  let optimizer: ([Parameter]) -> any Optimizer
+  let x: Tensor
+  let y: Tensor
+  /// What a batch counts as: examples or tokens.
+  let count: Int
+  let unit: String
+  let loss: (Tensor, Tensor) -> Tensor
 
-/// Linear 784-512-512-10 with ReLU.
-func mlp() -> Sequential {
-  Sequential {
-    Flatten()
-    Linear(784, 512)
-    ReLU()
-    Linear(512, 512)
-    ReLU()
-    Linear(512, 10)
+  func run(modes: Set<String>, seconds: Double) {
+    for mode in Bench.modes where modes.contains(mode) {
+      let model = model()
+      let optimizer = optimizer(model.parameters)
+      func step(_ x: Tensor, _ y: Tensor) -> Tensor {
+        optimizer.zeroGrad()
+        let loss = withAutocast(mode == "bf16" ? .bfloat16 : nil) { self.loss(model(x), y) }
+        loss.backward()
+        optimizer.step()
+        return loss.detached()
+      }
+      let run = mode == "compiled" ? compile(step).function : step
+      let time = medianTime(seconds: seconds) { _ = run(x, y).item() }
+      emit(name, mode, Double(count) / time, unit, median: Double(count) / time)
+    }
   }
-}
 
-/// Two 5×5 convolutions with pooling, then Linear 3136-512-10.
-func lenet() -> Sequential {
-  Sequential {
-    Conv2d(1, 32, kernelSize: 5, padding: 2)
-    ReLU()
-    MaxPool2d(kernelSize: 2)
-    Conv2d(32, 64, kernelSize: 5, padding: 2)
-    ReLU()
-    MaxPool2d(kernelSize: 2)
-    Flatten()
-    Linear(3136, 512)
-    ReLU()
-    Linear(512, 10)
+  /// Images in the sizes of MNIST, batch 128, with Adam.
+  static func mnist(_ name: String, _ model: @escaping () -> any Module<Tensor, Tensor>) -> TrainingWorkload {
+    let generator = Generator(seed: 0)
+    return TrainingWorkload(
+      name: name, model: model, optimizer: { Adam($0) }, x: .normal([128, 1, 28, 28], generator: generator),
+      y: integers([128], below: 10, generator), count: 128, unit: "samples/s", loss: { crossEntropy($0, $1) })
+  }
+
+  /// The next of 10,000 words, 35 steps of 20 sequences, with SGD.
+  static var lstm: TrainingWorkload {
+    let generator = Generator(seed: 0)
+    return TrainingWorkload(
+      name: "lstm_ptb_train_b20_t35", model: { WordModel(words: 10000, features: 650, layers: 2) },
+      optimizer: { SGD($0, learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4) },
+      x: integers([35, 20], below: 10000, generator), y: integers([35, 20], below: 10000, generator), count: 700,
+      unit: "tokens/s", loss: { crossEntropy($0.flattened(from: 0, to: 1), $1.flattened(from: 0)) })
+  }
+
+  /// The next of 65 characters, 8 sequences of 256, with AdamW.
+  static var gpt: TrainingWorkload {
+    let generator = Generator(seed: 0)
+    return TrainingWorkload(
+      name: "gpt_char_train_b8_t256", model: { GPT(characters: 65, length: 256, features: 384, heads: 6, layers: 6) },
+      optimizer: { AdamW($0) }, x: integers([8, 256], below: 65, generator),
+      y: integers([8, 256], below: 65, generator),
+      count: 2048, unit: "tokens/s", loss: { crossEntropy($0.flattened(from: 0, to: 1), $1.flattened(from: 0)) })
+  }
+
+  private static func integers(_ shape: Shape, below end: Int, _ generator: Generator) -> Tensor {
+    (Tensor.uniform(shape, generator: generator) * Double(end)).cast(to: .int64)
   }
 }

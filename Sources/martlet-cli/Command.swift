@@ -63,7 +63,7 @@ struct Command: ParsableCommand {
   private static func withNegativeNumbers(_ arguments: [String]) -> [String] {
     arguments.reduce(into: []) { result, argument in
       if argument.hasPrefix("-"), Double(argument) != nil, let option = result.last, option.hasPrefix("--"),
-        !option.contains("=")
+        option != "--", !option.contains("=")
       {
         result[result.count - 1] = option + "=" + argument
       } else {

@@ -90,11 +90,11 @@ enum JSONValue: CustomStringConvertible {
   case number(Double)
   case integer(Int)
   case list([JSONValue])
-  case none
+  case null
 
   var description: String {
     switch self {
-    case .none: return "null"
+    case .null: return "null"
     case .integer(let number): return "\(number)"
     // JSON has no NaN.
     case .number(let number): return number.isFinite ? "\(number)" : "null"

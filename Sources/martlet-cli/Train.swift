@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -100,6 +101,8 @@ struct Train: ParsableCommand {
 
   private func prepare(_ report: Report) throws -> Training {
     if let resume {
+      let lock = try RunLock(try SavedRun(resume).run)
+      // Only now nobody else writes into it.
       let saved = try SavedRun(resume)
       var options = saved.description.options
       guard options.data == dataset else {
@@ -116,18 +119,19 @@ struct Train: ParsableCommand {
             + "uninterrupted run")
       }
       if let epochs {
-        if epochs > options.epochs, options.schedule != .constant {
+        if epochs != options.epochs, options.schedule != .constant {
           printError(
             "martlet: from here on the learning rate is that of a run of \(epochs) epochs; the run began as one of "
               + "\(options.epochs)")
         }
         options.epochs = max(epochs, saved.description.position.epoch)
       }
-      return try training(options, output: saved.run, saved: saved, report)
+      return try training(options, output: saved.run, lock, saved: saved, report)
     }
     let network = model ?? .lenet
     let optimizer = optimizer ?? .adam
     let folder = output ?? "runs/\(network.rawValue)"
+    let lock = try RunLock(folder)
     if !overwrite, Checkpoint.exists(in: folder) {
       throw FileError(
         folder,
@@ -138,12 +142,14 @@ struct Train: ParsableCommand {
       data: dataset, model: network, epochs: epochs ?? 3, batchSize: batchSize ?? 128, seed: seed ?? 1,
       optimizer: optimizer, learningRate: learningRate ?? optimizer.defaultRate, schedule: schedule ?? .cosine,
       moment: moment ?? .compiled, drawn: [images ?? 20_000, 5_000])
-    return try training(options, output: folder, saved: nil, report)
+    return try training(options, output: folder, lock, saved: nil, report)
   }
 
-  private func training(_ options: RunOptions, output: String, saved: SavedRun?, _ report: Report) throws -> Training {
+  private func training(
+    _ options: RunOptions, output: String, _ lock: RunLock, saved: SavedRun?, _ report: Report
+  ) throws -> Training {
     try Training(
-      options, output: output, data: data, saved: saved, threads: Machine.threadCount,
+      options, output: output, lock: lock, data: data, saved: saved, threads: Machine.threadCount,
       checkpointBatches: checkpointEvery, detectsAnomaly: detectAnomaly, report: report)
   }
 }

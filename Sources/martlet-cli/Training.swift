@@ -1,10 +1,13 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 /// One run of training, from its first step or from a checkpoint to its end.
 final class Training {
   let options: RunOptions
   let output: String
+  /// Other processes stay out of the folder as long as this lives.
+  private let lock: RunLock
   private let report: Report
   private let interrupts = Interrupts()
   private let set: MNIST
@@ -14,6 +17,7 @@ final class Training {
   private let checkpointBatches: Int
   private var history: [RunDescription.Epoch] = []
   private let threads: Int
+  private let dataFolder: String?
   private let clock = ContinuousClock()
   private var trainingSeconds = 0.0
   private var trainedExamples = 0
@@ -23,14 +27,17 @@ final class Training {
   ///   - saved: where to go on; nil for a new run.
   ///   - checkpointBatches: a checkpoint after so many batches, beside those after each epoch and each minute; 0 for none.
   init(
-    _ options: RunOptions, output: String, data: String?, saved: SavedRun?, threads: Int, checkpointBatches: Int,
+    _ options: RunOptions, output: String, lock: RunLock, data: String?, saved: SavedRun?, threads: Int,
+    checkpointBatches: Int,
     detectsAnomaly: Bool, report: Report
   ) throws {
     self.options = options
     self.output = output
+    self.lock = lock
     self.report = report
     self.checkpointBatches = checkpointBatches
     self.threads = threads
+    dataFolder = data
     set = try images(options.data, folder: data, drawn: options.drawn, seed: options.seed)
     mark = ImagesMark(set.train)
     let generator = Generator(seed: options.seed)
@@ -82,7 +89,8 @@ final class Training {
         + "\(set.train.count) images to train, \(set.test.count) to test, \(threads) thread\(threads == 1 ? "" : "s")")
     if trainer.position.epoch >= options.epochs {
       report.say(
-        "the run is complete: it is already trained for \(trainer.position.epoch) epochs; a larger --epochs goes on")
+        "the run is complete: it is already trained for \(trainer.position.epoch) "
+          + "epoch\(trainer.position.epoch == 1 ? "" : "s"); a larger --epochs goes on")
     } else if !fresh {
       report.say("going on in epoch \(trainer.position.epoch + 1) after \(trainer.position.step) steps")
     }
@@ -165,7 +173,7 @@ final class Training {
       "interrupted", [("step", .integer(trainer.position.step)), ("resume", .text("--resume \(output)"))], isLast: true)
     report.conclude(
       "stopped after step \(trainer.position.step); go on with: martlet train \(options.data.rawValue)"
-        + (options.data == .mnist ? " --data DIR" : "") + " --resume \(output)")
+        + (dataFolder.map { " --data \($0)" } ?? "") + " --resume \(output)")
   }
 
   var samplesPerSecond: Double { Double(trainedExamples) / max(1e-9, trainingSeconds) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletFormats
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Tests a trained network on the test images.")
@@ -73,11 +74,18 @@ struct Predict: ParsableCommand {
       let model = try saved.model()
       model.eval()
       let report = Report(json: json, quiet: false)
+      var failures = 0
       for path in images {
-        let picture = try GrayImage(png: path)
+        let picture: GrayImage
+        do { picture = try GrayImage(png: path) } catch {
+          // The others are predicted all the same.
+          printError("martlet: \(error)")
+          failures += 1
+          continue
+        }
         let digit = picture.asDigit
         guard Set(digit.pixels).count > 1, Set(picture.pixels).count > 1 else {
-          report.event("prediction", [("image", .text(path)), ("digit", .none), ("probabilities", .none)])
+          report.event("prediction", [("image", .text(path)), ("digit", .null), ("probabilities", .null)])
           report.conclude("\(path): shows nothing: all pixels are alike")
           continue
         }
@@ -97,6 +105,7 @@ struct Predict: ParsableCommand {
             + "\(path): \(ranked[0])  ("
             + ranked.prefix(3).map { "\($0): \((probabilities[$0] * 100).text(1)) %" }.joined(separator: ", ") + ")")
       }
+      if failures > 0 { throw ExitCode(1) }
     }
   }
 }
@@ -130,8 +139,8 @@ struct Demo: ParsableCommand {
         data: name, model: .lenet, epochs: epochs, batchSize: 128, seed: seed, optimizer: .adam, learningRate: 1e-3,
         schedule: .cosine, moment: .compiled, drawn: [20_000, 2_000])
       let training = try Training(
-        options, output: output, data: data, saved: nil, threads: Machine.threadCount, checkpointBatches: 0,
-        detectsAnomaly: false, report: report)
+        options, output: output, lock: RunLock(output), data: data, saved: nil, threads: Machine.threadCount,
+        checkpointBatches: 0, detectsAnomaly: false, report: report)
       guard let last = try training.run() else { throw training.interruptedCode }
       training.conclude(last)
       let test = try images(name, folder: data, drawn: options.drawn, seed: seed).test

@@ -57,7 +57,7 @@ enum ReadmeProgram {
         block?.append(line)
       }
     }
-    let code = blocks.filter { $0.first != "// Package.swift" }.joined()
+    let code = blocks.filter { !$0.contains("import PackageDescription") }.joined()
     return code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
   }
 }

@@ -393,6 +393,121 @@ static void others(void) {
     }
 }
 
+// Whole rows in order, by comparison of all pairs: numbers with repetitions, both zeros, infinities and NaN.
+static void sorting(void) {
+  enum { N = 700 };
+  static int64_t at[2 * N];
+  for (int t = 1; t < CK_DTYPES; t++)
+    for (int largest = 0; largest < 2; largest++) {
+      for (int i = 0; i < 2 * N; i++) set(t, A, i, i % 3 ? floor(uniform() * 40) - (t == CK_U8 || t == CK_U32 ? 0 : 20) : uniform() * 1e4);
+      if (t >= CK_F16)
+        for (int i = 0; i < 2 * N; i += 50) {
+          const double odd[] = {NAN, -NAN, INFINITY, -INFINITY, 0, -0.0, 1e-7, -1e-7};
+          set(t, A, i, odd[i / 50 % 8]);
+        }
+      CHECK(ck_topk(t, 2, N, N, largest, O, at, A) == 0, "status");
+      for (int r = 0; r < 2; r++)
+        for (int i = 0; i < N; i++) {
+          const double x = get(t, A, r * N + at[r * N + i]), out = get(t, O, r * N + i);
+          CHECK(out == x || (isnan(out) && isnan(x)), "dtype %d value %g at %d, not %g", t, out, i, x);
+          if (i == 0) continue;
+          const double y = get(t, A, r * N + at[r * N + i - 1]);  // comes before x
+          const bool same = x == y || (isnan(x) && isnan(y));
+          const bool less = isnan(x) ? !isnan(y) : y < x;
+          CHECK(same ? at[r * N + i - 1] < at[r * N + i] : less != (bool)largest, "dtype %d place %d: %g before %g", t, i, y, x);
+        }
+    }
+}
+
+static void bounds(void) {
+  const struct { double low, high; } all[] = {{-0.5, 0.25}, {NAN, 0.25}, {-0.5, NAN}, {1, -1}};
+  const double odd[] = {-0.5, 0.25, NAN, INFINITY, -INFINITY};
+  for (int t = CK_F16; t < CK_DTYPES; t++)
+    for (int b = 0; b < 4; b++)
+      for (int open = 0; open < 2; open++)
+        for (int form = 0; form < 4; form++) {  // contiguous, every other element, one gradient, one x
+          const int64_t n = 1001, step = form == 1 ? 2 : 1, sg = form == 2 ? 0 : step, sx = form == 3 ? 0 : step;
+          const double low = all[b].low, high = all[b].high;
+          for (int64_t i = 0; i < 2 * n; i++) { set(t, A, i, uniform() * 2 - 1); set(t, B, i, i % 7 ? uniform() * 4 - 2 : odd[i / 7 % 5]); }
+          ck_nd nd = {1, {n}, {{step}, {sx}, {0}, {0}}};
+          CHECK(ck_clamp(t, &nd, O, B, low, high) == 0, "status");
+          for (int64_t i = 0; i < n; i++) {
+            const double x = get(t, B, i * sx), raised = x < low ? low : x;
+            CHECK(near(t, get(t, O, i * step), raised > high ? high : raised), "clamp");
+          }
+          nd = (ck_nd){1, {n}, {{step}, {sg}, {sx}, {0}}};
+          CHECK(ck_clamp_grad(t, &nd, open, O, A, B, low, high) == 0, "status");
+          for (int64_t i = 0; i < n; i++) {
+            const double x = get(t, B, i * sx), g = get(t, A, i * sg);
+            const bool out = open ? x <= low || x >= high : x < low || x > high;
+            CHECK(get(t, O, i * step) == (out ? 0 : g), "clamp_grad of %g", x);
+          }
+        }
+}
+
+// Results that are too large for the caches take another way; begin and end lie within cache lines.
+static void streams(void) {
+  const int64_t n = 9000007;
+  float *a = malloc((size_t)n * 4), *b = malloc((size_t)n * 4), *o = malloc((size_t)(n + 8) * 4);
+  for (int64_t i = 0; i < n; i++) { a[i] = (float)uniform(); b[i] = (float)(i & 1023); }
+  float *to = o + 3;
+  to[-1] = to[n] = 7;
+  CHECK(ck_binary_flat(CK_MUL, CK_F32, n, to, a, 1, b, 1) == 0, "status");
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < n; i++) wrong += to[i] != a[i] * b[i];
+  CHECK(wrong == 0 && to[-1] == 7 && to[n] == 7, "%ld products", (long)wrong);
+  CHECK(ck_binary_flat(CK_ADD, CK_F32, n, to, a, 0, b, 1) == 0, "status");
+  for (int64_t i = 0; i < n; i++) wrong += to[i] != a[0] + b[i];
+  CHECK(ck_unary_flat(CK_NEG, CK_F32, n, to, a) == 0, "status");
+  for (int64_t i = 0; i < n; i++) wrong += to[i] != -a[i];
+  CHECK(wrong == 0 && to[-1] == 7 && to[n] == 7, "%ld elements", (long)wrong);
+  CHECK(ck_binary_flat(CK_SUB, CK_F32, n, b, b, 1, a, 1) == 0, "status");  // over its input
+  for (int64_t i = 0; i < n; i++) wrong += b[i] != (float)(i & 1023) - a[i];
+  CHECK(wrong == 0, "%ld in place", (long)wrong);
+  free(a); free(b); free(o);
+}
+
+static void batches(void) {
+  static float a[12 * 20 * 9], b[20 * 9 * 7], c[12 * 20 * 12 * 7];
+  for (int i = 0; i < 12 * 20 * 9; i++) a[i] = (float)floor(uniform() * 5);
+  for (int i = 0; i < 20 * 9 * 7; i++) b[i] = (float)floor(uniform() * 5);
+  // [12, 20] products of [12, 9] and [9, 7]; the left matrix is one for each pair, of which all rows are equal, b one for
+  // each of the 20.
+  const ck_nd nd = {2, {12, 20}, {{20 * 84, 84}, {20 * 9, 9}, {0, 63}, {0}}};
+  ck_matmul_small_batch_f32(&nd, 12, 7, 9, a, 0, false, b, 7, false, c, 7);
+  for (int p = 0; p < 12; p++)
+    for (int q = 0; q < 20; q++)
+      for (int i = 0; i < 12; i++)
+        for (int j = 0; j < 7; j++) {
+          float s = 0;
+          for (int k = 0; k < 9; k++) s += a[(p * 20 + q) * 9 + k] * b[q * 63 + k * 7 + j];
+          CHECK(c[((p * 20 + q) * 12 + i) * 7 + j] == s, "product %d %d", p, q);
+        }
+}
+
+// Running sums along each axis, both ways: integers are exact, so every place counts.
+static void sums(void) {
+  const int64_t shapes[][3] = {{3, 1, 1}, {2, 7, 1}, {3, 8, 1}, {2, 1003, 1}, {2, 5, 3}, {1, 40, 600}, {2, 0, 4}};
+  for (int t = 1; t < CK_DTYPES; t++)
+    for (int s = 0; s < 7; s++)
+      for (int reversed = 0; reversed < 2; reversed++) {
+        const int64_t outer = shapes[s][0], n = shapes[s][1], inner = shapes[s][2];
+        const int to = t < CK_F16 ? CK_I64 : t;
+        for (int64_t i = 0; i < outer * n * inner; i++) set(t, A, i, (double)(i * 7 % 3 == 0));
+        if (t >= CK_F16 && n * outer * inner > 3 * n * inner / 2 && n > 2) set(t, A, inner, INFINITY);
+        CHECK(ck_cumsum(t, outer, n, inner, reversed, O, A) == 0, "status");
+        for (int64_t o = 0; o < outer; o++)
+          for (int64_t k = 0; k < inner; k++) {
+            double sum = 0;
+            for (int64_t i = 0; i < n; i++) {
+              const int64_t at = (o * n + (reversed ? n - 1 - i : i)) * inner + k;
+              sum += get(t, A, at);
+              CHECK(near(to, get(to, O, at), sum), "dtype %d at %ld of %ld: %g, not %g", t, (long)i, (long)n, get(to, O, at), sum);
+            }
+          }
+      }
+}
+
 static void pool(void) {
   static void *p[2000];
   static size_t b[2000];
@@ -413,7 +528,7 @@ static void pool(void) {
 
 int main(void) {
   printf("level %d, %d threads\n", ck_cpu_level(), ck_max_threads());
-  pool(); halves(); unary_ulp(); elementwise(); strided(); rows(); indexing(); randoms(); matrices(); others();
+  pool(); halves(); unary_ulp(); elementwise(); strided(); rows(); indexing(); randoms(); matrices(); others(); sorting(); bounds(); streams(); batches(); sums();
   printf(failures ? "%d FAILURES\n" : "all passed\n", failures);
   return failures != 0;
 }

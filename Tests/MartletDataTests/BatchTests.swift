@@ -1,5 +1,6 @@
 import Martlet
 import MartletData
+import MartletFormats
 import Testing
 
 @Suite struct BatchTests {
@@ -89,6 +90,32 @@ import Testing
     #expect(throws: FileError.self) { try GrayImage(png: whole, limit: 14) }
     #expect(throws: FileError.self) { try GrayImage(png: []) }
     #expect(throws: FileError.self) { try GrayImage(rows: 0, columns: 3, pixels: []).png() }
+  }
+
+  /// A header may claim any size; nothing is allocated for pixels of which there are no bytes.
+  @Test func sizesOfTheHeaderAreNotTrusted() throws {
+    func claiming(_ columns: UInt32, _ rows: UInt32) throws -> [UInt8] {
+      var bytes = try image.png()
+      // After the signature: length, "IHDR", width, height, five bytes, CRC-32 of all but the length.
+      func put(_ value: UInt32, _ place: Int) {
+        for byte in 0..<4 { bytes[place + byte] = UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * byte)) }
+      }
+      put(columns, 16)
+      put(rows, 20)
+      put(bytes[12..<29].withUnsafeBytes { checksum($0) }, 29)
+      return bytes
+    }
+    func reason(_ columns: UInt32, _ rows: UInt32) throws -> String {
+      do {
+        _ = try GrayImage(png: try claiming(columns, rows))
+        return ""
+      } catch let error as FileError { return error.reason }
+    }
+    #expect(try GrayImage(png: claiming(5, 3)) == image)
+    #expect(try reason(8000, 8000).contains("has 8000 x 8000 pixels by its header, but only"))
+    #expect(try reason(900_000, 900_000).contains("at most 67108864 are read"))
+    #expect(try reason(.max, .max) != "")
+    #expect(try reason(0, 3) != "")
   }
 
   /// Dark on bright, larger and off centre: the same digit in the middle.

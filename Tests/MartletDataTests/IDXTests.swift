@@ -84,7 +84,9 @@ private let labels: [UInt8] = [0, 0, 8, 1] + big(2) + [9, 0]
     try Data(images).write(to: URL(filePath: folder + "/train-images-idx3-ubyte"))
     let error = #expect(throws: FileError.self) { try MNIST.load(from: folder) }
     #expect(error?.file == folder + "/train-labels-idx1-ubyte")
-    #expect(error?.reason == "is missing, also as train-labels-idx1-ubyte.gz")
+    #expect(
+      error?.reason.hasPrefix("is missing, also as train-labels-idx1-ubyte.gz; the folder needs the four files") == true
+    )
     try Data([0, 0, 8, 1, 0, 0, 0, 1, 3]).write(to: URL(filePath: folder + "/train-labels-idx1-ubyte"))
     #expect(
       reason { () throws(FileError) in _ = try MNIST.load(from: folder) }.hasPrefix("has 1 labels, but "))

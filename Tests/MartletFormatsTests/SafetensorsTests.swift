@@ -64,6 +64,23 @@ private let tensors = [
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["a file.safetensors"])
   }
 
+  /// The checksum is that of the bytes that were given, not of what the disk made of them.
+  @Test func checksumIsOfWhatWasGiven() throws {
+    let folder = try Folder()
+    var file = try AtomicFile(path: folder.file)
+    try file.write(Array("1234".utf8))
+    try file.write(Array("56789".utf8))
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    try #require(names.count == 1)
+    let handle = try #require(FileHandle(forUpdatingAtPath: folder.path + "/" + names[0]))
+    try handle.write(contentsOf: Data("x".utf8))
+    try handle.close()
+    let mark = try file.commit()
+    // The check value of CRC-32.
+    #expect(mark.bytes == 9 && mark.crc32 == 0xcbf4_3926)
+    #expect(try String(contentsOfFile: folder.file, encoding: .utf8) == "x23456789")
+  }
+
   @Test func tensorOutlivesTheFileObject() throws {
     let folder = try Folder()
     try Safetensors.write(tensors, to: folder.file)

@@ -49,6 +49,35 @@ import Testing
     }
   }
 
+  /// No examples give empty results of the right shape, and a shared input a gradient of zeros.
+  @Test(arguments: Row.all) func noExamplesGiveNothing(_ row: Row) {
+    for c in row.cases("no examples", share: 0.2) where c.inputs.allSatisfy({ $0.shape.rank < Shape.maxRank }) {
+      for mapped in combinations(c.inputs.count) {
+        expect("vmap of nothing", c, .cpu) {
+          let one = c.tensors(on: .cpu)
+          let inputs = zip(one, mapped).map {
+            $1 ? .zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype, device: $0.device) : $0
+          }
+          let f: ([Tensor]) -> [Tensor] = vmap(inAxes: mapped.map { $0 ? 0 : nil }) { apply(any: c.op, $0) }
+          let expected = try c.op.outputs(for: one.map { $0.spec }).map {
+            Tensor.zeros($0.shape.inserting(0, at: 0), dtype: $0.dtype, device: $0.device)
+          }
+          if let fault = difference(f(inputs), expected, loose: 1) { return "mapped \(mapped): \(fault)" }
+          guard c.isForDerivatives else { return nil }
+          let gradients = grad { (x: [Tensor]) in
+            floating(f(x)).reduce(Tensor(0 as Float, device: .cpu)) { $0 + $1.sum().to(.cpu).cast(to: .float32) }
+          }(inputs)
+          for (position, input) in inputs.enumerated() where input.dtype.isFloating {
+            guard gradients[position].shape == input.shape, gradients[position].doubles.allSatisfy({ $0 == 0 }) else {
+              return "mapped \(mapped): the gradient of input \(position) is not zero"
+            }
+          }
+          return nil
+        }
+      }
+    }
+  }
+
   @Test(arguments: Row.all) func derivativesUnderMapAreALoop(_ row: Row) {
     for c in row.cases("mapped vjp", share: 0.2, where: { $0.isForDerivatives && $0.smoothness == .smooth })
     where c.inputs.allSatisfy({ $0.shape.rank < Shape.maxRank }) {

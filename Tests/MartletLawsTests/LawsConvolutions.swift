@@ -1,3 +1,4 @@
+import Foundation
 import Martlet
 import MartletCPU
 import MartletCore
@@ -54,6 +55,38 @@ import Testing
     let choice = ConvolutionChoices.all.first { $0.convolution.contains("[1, 3, 11, 13]*[2, 3, 5, 3]") }
     #expect(choice != nil)
     #expect(choice.map { c in ConvolutionAlgorithm.allCases.contains { $0.name == c.algorithm } } == true)
+  }
+
+  /// A thread that is new to a shape takes what is known of it, also while others measure.
+  @Test(.enabled(if: Device.current != .reference, "the reference does not choose"))
+  func knownChoicesDoNotWait() {
+    let (x, w) = (Tensor.ones([1, 2, 7, 9]), Tensor.ones([3, 2, 2, 2]))
+    let here = conv2d(x, w).floats
+    let done = DispatchSemaphore(value: 0)
+    nonisolated(unsafe) var there: [Float] = []
+    let isInTime = ConvolutionChoices.timing.holding {
+      Thread {
+        there = conv2d(x, w).floats
+        done.signal()
+      }.start()
+      return done.wait(timeout: .now() + 60) == .success
+    }
+    #expect(isInTime)
+    if isInTime { #expect(there == here) }
+  }
+
+  /// Threads that meet at a new shape all take the one choice.
+  @Test(.enabled(if: Device.current != .reference, "the reference does not choose")) func oneChoiceForAllThreads() {
+    let x = Input([2, 5, 9, 8], .float32, .between(-1, 1)).tensor("x", on: .cpu)
+    let w = Input([4, 5, 3, 2], .float32, .between(-1, 1)).tensor("w", on: .cpu)
+    let found = Lock()
+    nonisolated(unsafe) var results: [[Float]] = []
+    DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      let y = conv2d(x, w).floats
+      found.holding { results.append(y) }
+    }
+    #expect(results.count == 4 && Set(results).count == 1)
+    #expect(ConvolutionChoices.all.filter { $0.convolution.contains("[2, 5, 9, 8]*[4, 5, 3, 2]") }.count == 1)
   }
 
   /// Channels-last images give channels-last results, with equal values; elementwise operations keep the order too.

@@ -16,13 +16,13 @@ extension OpTable {
     let op = exampleOp
     switch self {
     case .detach, .cast, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
-    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .atan2, .remainder,
+    case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .atan2, .remainder, .clampGradient,
       .floorDivide:
       var wrong = [
         WrongCase(op, [f([2]), f([3])]), WrongCase(op, [f([2]), f([2], .float64)]), WrongCase(op, [f([2])]),
         WrongCase(op, [f([2, 3]), f([2])]),
       ]
-      if self == .divide || self == .power || self == .atan2 {
+      if self == .divide || self == .power || self == .atan2 || self == .clampGradient {
         wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)]))
       }
       return wrong
@@ -38,7 +38,7 @@ extension OpTable {
     case .relu, .round: return [WrongCase(op, [f([2], .bool)])]
     case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos,
       .atan,
-      .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu:
+      .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu, .clamp:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]

@@ -89,11 +89,11 @@ extension OpTable {
   var cases: [OpCase] {
     switch self {
     case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .logic, .select, .atan2, .remainder,
-      .floorDivide:
+      .floorDivide, .clampGradient:
       binaryCases
     case .logicalNot, .negate, .abs, .sign, .exp, .log, .sqrt, .tanh, .sigmoid, .relu, .sin, .cos, .cast, .copyTo,
       .detach, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos, .atan, .sinh, .cosh, .asinh, .acosh, .atanh,
-      .erf, .round, .silu, .gelu:
+      .erf, .round, .silu, .gelu, .clamp:
       unaryCases
     case .sum, .mean, .max, .min, .argMax, .cumsum: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases

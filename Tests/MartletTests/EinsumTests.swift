@@ -54,7 +54,7 @@ private let cases: [(String, [Shape])] = [
   ("ij,jk->ik", [[2, 1], [3, 4]]), ("ij,jk->ik", [[2, 3], [1, 4]]), ("ij,ij->ij", [[2, 1], [1, 3]]),
   ("bhid,bhjd->bhij", [[2, 2, 3, 4], [2, 2, 5, 4]]), ("ij,jk->ik", [[0, 3], [3, 2]]),
   ("ij,jk->ik", [[2, 0], [0, 3]]),
-  ("Aa,aB->BA", [[2, 3], [3, 4]]), ("->", [[]]), (",i->i", [[], [3]]),
+  ("i,ii->i", [[5], [1, 1]]), ("Aa,aB->BA", [[2, 3], [3, 4]]), ("->", [[]]), (",i->i", [[], [3]]),
 ]
 
 @Suite struct EinsumTests {
@@ -118,11 +118,15 @@ private let cases: [(String, [Shape])] = [
         }
         return least
       }
-      // einsum itself first sums labels that stand in one term alone; none of these equations has such.
       let path = try einsumPath(equation, shapes)
       #expect(path.multiplications == Double(best(terms)), "\(equation)")
       #expect(path.steps.count == terms.count - 1)
     }
+  }
+
+  /// Axes of size 1 and labels that stand alone are gone before the order is sought.
+  @Test func theOrderIsThatOfEinsum() throws {
+    #expect(try einsumPath("ij,jk,kl->il", [[100, 1], [50, 100], [100, 2]]).multiplications == 400)
   }
 
   @Test func wrongEquations() throws {
@@ -139,6 +143,7 @@ private let cases: [(String, [Shape])] = [
       ("ij->i->j", [a], "it has 2 arrows"),
       ("......->", [a], "two ellipses"),
       ("ii->i", [a], "\"i\" is 2 in one place and 3 in axis 1 of tensor 0"),
+      ("i,ii->i", [Tensor.ones([5]), Tensor.ones([1, 5])], "\"i\" is 1 in one place and 5 in axis 1 of tensor 1"),
     ]
     for (equation, tensors, text) in wrong {
       let error = #expect(throws: OpError.self) { try withErrors { einsum(equation, tensors) } }
@@ -173,6 +178,7 @@ private let cases: [(String, [Shape])] = [
     let (x, y) = (Tensor([1.0, 2, 3]), Tensor([4.0, 5, 6]))
     #expect(cross(x, y).doubles == [-3, 6, -3])
     #expect(cross(y, x).doubles == [3, -6, 3])
+    #expect(errorText { _ = cross(Tensor.ones([3, 3]), x, axis: 0) }.contains("2, that of a"))
   }
 
   @Test func distances() throws {
@@ -184,6 +190,11 @@ private let cases: [(String, [Shape])] = [
         #expect(allClose(cdist(x, y, order: order), expected, relative: 1e-9))
       }
       #expect(throws: Never.self) { try checkGradients({ cdist($0[0], $0[1]) }, [x, y]) }
+      var broken = x
+      broken[0, 0] = Tensor(.nan)
+      broken[1, 0] = Tensor(.infinity)
+      #expect(cdist(broken, y)[0..., 0].isNaN.all().item() == 1)
+      #expect(cdist(broken, y)[0..., 1].isFinite.any().item() == 0)
       let own = cdist(x, x)
       #expect(abs(own.diagonal()).max().item() < 1e-6)
       #expect(grad({ cdist($0, $0).sum() })(x).isFinite.all().item() == 1)

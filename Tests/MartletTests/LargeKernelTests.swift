@@ -46,6 +46,43 @@ import Testing
     }
   }
 
+  /// Enough small products that they are shared out among the threads, over two axes of which one is broadcast.
+  @Test func batchesOfSmallProducts() {
+    let (a, left) = numbers([3, 50, 17, 30], .float32)
+    let (b, right) = numbers([50, 30, 19], .float32)
+    let found = matmul(a, b).array(as: Int64.self)
+    var expected: [Int64] = []
+    for batch in 0..<150 {
+      for row in 0..<17 {
+        for column in 0..<19 {
+          expected.append(
+            (0..<30).reduce(0) { $0 + left[(batch * 17 + row) * 30 + $1] * right[(batch % 50 * 30 + $1) * 19 + column] }
+          )
+        }
+      }
+    }
+    #expect(found == expected)
+    // A transposed operand too.
+    #expect(matmul(a, b.transposed().contiguous().transposed()).array(as: Int64.self) == expected)
+  }
+
+  @Test(arguments: [DType.uint8, .int64, .bfloat16, .float32, .float64])
+  func sortedRows(_ dtype: DType) {
+    let (x, values) = numbers([40, 1001], dtype)
+    for descending in [false, true] {
+      let sorted = x.sorted(descending: descending)
+      let places = (0..<40).map { row in
+        (0..<1001).sorted { a, b in
+          let (p, q) = (values[row * 1001 + a], values[row * 1001 + b])
+          return p == q ? a < b : descending ? p > q : p < q
+        }
+      }
+      #expect(sorted.indices.array(as: Int64.self) == places.flatMap { $0.map { Int64($0) } })
+      #expect(
+        sorted.values.array(as: Int64.self) == (0..<40).flatMap { row in places[row].map { values[row * 1001 + $0] } })
+    }
+  }
+
   @Test func productsWithVectors() {
     for (rows, depth) in [(1, 1), (5, 3), (6, 67), (256, 256)] {
       let (a, values) = numbers([rows, depth], .float32)

@@ -32,7 +32,7 @@ import Testing
     let lstm = LSTM(2, 3, isBidirectional: true, dtype: .float64, generator: generator)
     let x = normal([4, 2, 2])
     var other = x
-    other[2..., 0] = Tensor([[100.0, -3], [7, 1e10]])
+    other[2..., 0] = Tensor([[100.0, .nan], [7, 1e10]]).cast(to: .float64)
     let lengths = Tensor([2, 4])
     func loss(_ x: Tensor) -> Tensor {
       (lstm(x, lengths: lengths).output * 3).sum() + lstm(x, lengths: lengths).state.cell.sum()
@@ -40,7 +40,7 @@ import Testing
     expectSame(loss(x), loss(other), within: 1e-12)
     let (a, b) = (grad(loss)(x), grad(loss)(other))
     expectSame(a, b, within: 1e-12)
-    #expect(abs(a[2..., 0]).sum().item() == 0)
+    #expect(abs(b[2..., 0]).sum().item() == 0)
     try checkGradients(loss, x, order: 2)
   }
 
@@ -136,7 +136,7 @@ import Testing
       ("one for each sequence: [2]", { _ = lstm(x, lengths: Tensor([2, 3, 4])) }),
       ("the projection's size is 4", { _ = LSTM(3, 4, projectionSize: 4) }),
       ("the dropout is 2", { _ = GRU(3, 4, dropout: 2) }),
-      ("sizes and the number of layers are 1 or more", { _ = RNN(3, 4, layers: 0) }),
+      ("sizes and the number of layers of 1 or more", { _ = RNN(3, 4, layers: 0) }),
       ("[B, 3] or [3]", { _ = LSTMCell(3, 4)(x) }),
     ]
     for (text, body) in texts {

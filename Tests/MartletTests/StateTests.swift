@@ -161,6 +161,21 @@ private final class Tied: Module {
     expectSame(partly[0], before["0.bias"]!)
   }
 
+  /// The state of another model, with thousands of long names: what is near is sought for a few.
+  @Test func manyWrongNames() {
+    let model = Linear(2, 1, generator: Generator(seed: 1))
+    let prefix = String(repeating: "encoder.", count: 30)
+    let strange = (0..<3000).map { ("\(prefix)\($0).weight", Tensor.ones([1])) }
+    let error = #expect(throws: OpError.self) {
+      try model.load(State(strange + (0..<20).map { ("weight\($0)", Tensor.ones([1])) }))
+    }
+    #expect(error?.description.contains("did you mean") == false)
+    let near = #expect(throws: OpError.self) {
+      try model.load(State((0..<20).map { ("weight\($0)", Tensor.ones([1])) }))
+    }
+    #expect(near?.description.components(separatedBy: " → weight").count == 6)
+  }
+
   @Test func wrongStates() {
     let model = Linear(2, 1, generator: Generator(seed: 1))
     let error = #expect(throws: OpError.self) { try model.with(State([("wieght", .ones([1, 2]))])) {} }

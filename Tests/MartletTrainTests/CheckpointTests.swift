@@ -1,5 +1,6 @@
 import Foundation
 import Martlet
+import MartletFormats
 import Testing
 
 @Suite struct CheckpointTests {
@@ -84,6 +85,37 @@ import Testing
       try whole.write(to: URL(filePath: path))
       #expect(reason(read).isEmpty)
     }
+  }
+
+  @Test func oneRunInAFolder() throws {
+    let folder = try Folder()
+    let run = folder.path + "/new"
+    let lock = try RunLock(run)
+    #expect(reason { _ = try RunLock(run) } == "is in use by process \(getpid()), which trains into it")
+    _ = try write(run)
+    withExtendedLifetime(lock) {}
+    #expect(reason { _ = try RunLock("/proc/nothing") }.contains("cannot be made"))
+  }
+
+  @Test func lockGoesWithTheRun() throws {
+    let folder = try Folder()
+    let run = folder.path + "/new"
+    do {
+      let lock = try RunLock(run)
+      #expect(FileManager.default.fileExists(atPath: run + "/lock"))
+      withExtendedLifetime(lock) {}
+    }
+    // A run that did not begin leaves nothing.
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    // A file that a killed process has left locks nobody out.
+    try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
+    try "1\n".write(toFile: run + "/lock", atomically: true, encoding: .utf8)
+    do {
+      let lock = try RunLock(run)
+      _ = try write(run)
+      withExtendedLifetime(lock) {}
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: run).sorted() == ["latest", "step-00000001"])
   }
 
   @Test func missingAndWrongFolders() throws {

@@ -132,4 +132,10 @@ func names(_ x: Tensor, _ model: Linear, _ optimizer: SGD) throws {
   _ = MaxPool1d(2)
   // expected-error@+1 {{'init(_:_:stride:padding:ceilMode:countsPadding:)' is unavailable: write the size of the window with its name: AveragePool3d(kernelSize: 2)}}
   _ = AveragePool3d(2)
+  // expected-error@+1 {{'sum(dim:keepdim:)' is unavailable: write axis: x.sum(axis: 0), x.sum(axes: [0, 1])}}
+  _ = x.sum(dim: 0)
+  // expected-error@+1 {{'mean(dim:keepdim:)' is unavailable: write axis: x.mean(axis: 0), x.mean(axes: [0, 1])}}
+  _ = x.mean(dim: 0, keepdim: true)
+  // expected-error@+1 {{'softmax(_:dim:)' is unavailable: write axis: softmax(x, axis: 1)}}
+  _ = softmax(x, dim: 1)
 }

@@ -44,6 +44,11 @@ int32_t ck_binary(int32_t op, int32_t dtype, const ck_nd *nd, void *out, const v
 int32_t ck_compare(int32_t kind, int32_t dtype, const ck_nd *nd, bool *out, const void *a, const void *b);
 int32_t ck_logic(int32_t kind, const ck_nd *nd, bool *out, const bool *a, const bool *b);
 int32_t ck_where(int32_t dtype, const ck_nd *nd, void *out, const bool *condition, const void *a, const void *b);
+// Floats only. A bound that is NaN does not bound. The gradient is g where x is between the bounds, else 0; at a bound it
+// is 0 if `open`.
+int32_t ck_clamp(int32_t dtype, const ck_nd *nd, void *out, const void *x, double low, double high);
+int32_t ck_clamp_grad(int32_t dtype, const ck_nd *nd, bool open, void *out, const void *g, const void *x, double low,
+                      double high);
 // Floats to integers: toward zero, saturating, NaN to 0. Anything to bool: not equal to zero. Integers wrap.
 int32_t ck_cast(int32_t from, int32_t to, const ck_nd *nd, void *out, const void *a);
 int32_t ck_copy(int32_t dtype, const ck_nd *nd, void *out, const void *a);
@@ -211,6 +216,9 @@ int32_t ck_resample(int32_t dtype, int64_t outer, int64_t in, int64_t out, int64
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).
 
+// A batch of products for which ck_matmul_small_f32 is meant, on all threads: shape and strides of `batch` are those of the leading axes, for c, a and b in this order.
+void ck_matmul_small_batch_f32(const ck_nd *batch, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                               bool a_transposed, const float *b, int64_t ldb, bool b_transposed, float *c, int64_t ldc);
 // Single-threaded; meant for m * n * k <= 2^18, or m == 1.
 void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool a_transposed, const float *b,
                          int64_t ldb, bool b_transposed, float *c, int64_t ldc);

@@ -21,7 +21,12 @@ enum {
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
 // CK_PRECISE: convolutions are made that do not use Winograd's method. CK_ANOMALY: results are searched for NaN.
-enum { CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16 };
+// CK_AUTO_BF16, CK_AUTO_F16: products and convolutions of float32 are computed in that dtype.
+enum {
+  CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16, CK_AUTO_BF16 = 32, CK_AUTO_F16 = 64
+};
+enum { CK_AUTOCAST = CK_AUTO_BF16 | CK_AUTO_F16 };
+enum { CK_ARITHMETIC = CK_PRECISE | CK_AUTOCAST };  // which operations are made; how one is handled does not depend on it
 enum { CK_SLOW = CK_LAZY | CK_ORIGINS | CK_ANOMALY };  // operations take the path that looks at scopes
 
 // What scopes change for the calling thread. The pointers belong to the scope functions, which outlive their use.

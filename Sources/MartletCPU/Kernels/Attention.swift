@@ -142,18 +142,22 @@ private struct MaskOperand {
     var own = arguments.strides(position)
     var storage: Storage?
     let scores = op.scoreShape(arguments.shape(0), arguments.shape(1))
-    func over(_ own: Shape) -> Shape {
+    let rank = scores.rank
+    func over(_ shape: Shape, _ own: Shape) -> Shape {
       var strides = scores
-      let shift = scores.rank - spec.rank
-      for axis in 0..<scores.rank {
-        strides[axis] = axis < shift || spec.shape[axis - shift] == 1 ? 0 : own[axis - shift]
-      }
+      let shift = rank - shape.rank
+      for axis in 0..<rank { strides[axis] = axis < shift || shape[axis - shift] == 1 ? 0 : own[axis - shift] }
       return strides
     }
-    // Examples that are neither one axis nor all alike are written out, as are other floats.
-    let isWide = Heads.batchStride(scores, over(own)) == nil
-    if isWide || !isBool && spec.dtype != .float32 {
-      let shape = isWide ? scores : spec.shape
+    var wide = over(spec.shape, own)
+    // Examples that are neither one axis nor all alike are written out, as are other floats: over the leading axes of the
+    // scores, and over the mask's own sizes of the others.
+    if Heads.batchStride(scores, wide) == nil || !isBool && spec.dtype != .float32 {
+      var shape = scores
+      for axis in (rank - 3)..<rank {
+        let source = axis - (rank - spec.rank)
+        shape[axis] = source < 0 ? 1 : spec.shape[source]
+      }
       let type: DType = isBool ? .bool : .float32
       guard let copy = Storage(bytes: shape.elementCount * type.size) else { return nil }
       var nd = ck_nd(shape)
@@ -162,11 +166,10 @@ private struct MaskOperand {
       _ = ck_cast(spec.dtype.code, type.code, &nd, copy.pointer, source)
       (storage, source) = (copy, UnsafeRawPointer(copy.pointer))
       own = shape.contiguousStrides
+      wide = over(shape, own)
     }
-    let wide = isWide ? own : over(own)
     self.storage = storage
     pointer = source
-    let rank = scores.rank
     strides = (
       Int64(Heads.batchStride(scores, wide)!), Int64(wide[rank - 3]), Int64(wide[rank - 2]), Int64(wide[rank - 1])
     )

@@ -5,35 +5,64 @@ import MartletOps
 
 func registerConvolution() {
   Kernels.register(Convolution.self, .cpu) { op, arguments in
-    convolve(DN_FORWARD, op.window, arguments, result: .y)
+    convolve(DN_FORWARD, op.window, arguments)
   }
   Kernels.register(ConvolutionInputGradient.self, .cpu) { op, arguments in
-    convolve(DN_INPUT_GRADIENT, op.window, arguments, result: .x)
+    convolve(DN_INPUT_GRADIENT, op.window, arguments)
   }
   Kernels.register(ConvolutionWeightGradient.self, .cpu) { op, arguments in
-    convolve(DN_WEIGHT_GRADIENT, op.window, arguments, result: .w)
+    convolve(DN_WEIGHT_GRADIENT, op.window, arguments)
   }
 }
 
-private enum Operand { case x, w, y }
+extension ConvolutionSizes {
+  /// By the shapes of the two inputs and the result, which play other parts in each direction.
+  fileprivate init(
+    _ direction: Int, _ dtype: DType, _ window: ConvolutionWindow, _ first: Shape, _ second: Shape, _ result: Shape,
+    hasBias: Bool
+  ) {
+    let (x, w, y) = ConvolutionOperands.parts(direction, first, second, result)
+    self.init(direction, dtype, window, x: x, w: w, y: y, hasBias: hasBias)
+  }
+}
+
+extension ConvolutionOperands {
+  fileprivate init(
+    _ direction: Int, _ first: UnsafeMutableRawPointer, _ second: UnsafeMutableRawPointer,
+    _ result: UnsafeMutableRawPointer, bias: UnsafeMutableRawPointer?
+  ) {
+    let (x, w, y) = ConvolutionOperands.parts(direction, first, second, result)
+    self.init(x: x, w: w, y: y, bias: bias)
+  }
+
+  /// Images, kernels and result images, of which one is computed from the others.
+  fileprivate static func parts<T>(_ direction: Int, _ first: T, _ second: T, _ result: T) -> (x: T, w: T, y: T) {
+    switch direction {
+    case DN_FORWARD: (first, second, result)
+    case DN_INPUT_GRADIENT: (result, second, first)
+    default: (first, result, second)
+    }
+  }
+}
 
 private func convolve(
-  _ direction: Int, _ window: ConvolutionWindow, _ arguments: borrowing KernelArguments, result: Operand
+  _ direction: Int, _ window: ConvolutionWindow, _ arguments: borrowing KernelArguments
 ) -> KernelStatus {
   let output = arguments.outputSpec()
   let (a, b, c) = (arguments.shape(0), arguments.shape(1), output.shape)
   if c.elementCount == 0 { return .ok }
   // oneDNN takes images with their channels next to each other as they are, if both are so.
+  let givesKernels = direction == DN_WEIGHT_GRADIENT
   let isRowMajor = arguments.outputStrides() == c.contiguousStrides
   let areLast: Bool
-  if arguments.isContiguous(0), result == .w ? arguments.isContiguous(1) : isRowMajor {
+  if arguments.isContiguous(0), givesKernels ? arguments.isContiguous(1) : isRowMajor {
     areLast = false
   } else {
-    let other = result == .w ? (b, arguments.strides(1)) : (c, arguments.outputStrides())
+    let other = givesKernels ? (b, arguments.strides(1)) : (c, arguments.outputStrides())
     areLast = Order.isChannelsLast(a, arguments.strides(0)) && Order.isChannelsLast(other.0, other.1)
   }
   guard let first = areLast ? Dense(arguments, 0, as: ()) : Dense(arguments, 0),
-    let second = areLast && result == .w ? Dense(arguments, 1, as: ()) : Dense(arguments, 1)
+    let second = areLast && givesKernels ? Dense(arguments, 1, as: ()) : Dense(arguments, 1)
   else { return .library(Int64(CK_NO_MEMORY)) }
   var bias: Dense?
   if arguments.inputCount == 3 {
@@ -42,19 +71,8 @@ private func convolve(
   }
   defer { withExtendedLifetime((first, second, bias)) {} }
   let out = arguments.outputPointer()
-  var sizes: ConvolutionSizes
-  var operands: ConvolutionOperands
-  switch result {
-  case .y:
-    sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: b, y: c, hasBias: bias != nil)
-    operands = ConvolutionOperands(x: first.pointer, w: second.pointer, y: out, bias: bias?.pointer)
-  case .x:
-    sizes = ConvolutionSizes(direction, output.dtype, window, x: c, w: b, y: a, hasBias: false)
-    operands = ConvolutionOperands(x: out, w: second.pointer, y: first.pointer)
-  case .w:
-    sizes = ConvolutionSizes(direction, output.dtype, window, x: a, w: c, y: b, hasBias: false)
-    operands = ConvolutionOperands(x: first.pointer, w: out, y: second.pointer)
-  }
+  var sizes = ConvolutionSizes(direction, output.dtype, window, a, b, c, hasBias: bias != nil)
+  var operands = ConvolutionOperands(direction, first.pointer, second.pointer, out, bias: bias?.pointer)
   sizes.areChannelsLast = areLast
   let isEmpty = a.elementCount == 0 || b.elementCount == 0
   if !isEmpty, let spec = sizes.spec {
@@ -80,11 +98,7 @@ private func convolve(
   let left = copies.first?.pointer ?? first.pointer
   let right = copies.last?.pointer ?? second.pointer
   let target = storage?.pointer ?? out
-  switch result {
-  case .y: operands = ConvolutionOperands(x: left, w: right, y: target, bias: bias?.pointer)
-  case .x: operands = ConvolutionOperands(x: target, w: right, y: left)
-  case .w: operands = ConvolutionOperands(x: left, w: target, y: right)
-  }
+  operands = ConvolutionOperands(direction, left, right, target, bias: bias?.pointer)
   var status = KernelStatus.ok
   if isEmpty {
     ConvolutionColumns(sizes).runEmpty(operands, bytes: output.byteCount, target)
@@ -105,25 +119,19 @@ package func runConvolution(_ algorithm: ConvolutionAlgorithm, _ op: any Op, _ i
   guard let output = try? op.outputs(for: inputs.map { $0.spec })[0],
     let result = try? Tensor.uninitialized(output)
   else { return nil }
-  let (first, second) = (inputs[0], inputs[1])
   precondition((inputs + [result]).allSatisfy { $0.isContiguous && $0.isPlain })
-  let sizes: ConvolutionSizes
-  var operands = ConvolutionOperands(x: first.node.pointer, w: second.node.pointer, y: result.node.pointer)
+  let (direction, window): (Int, ConvolutionWindow)
   switch op {
-  case let op as Convolution:
-    sizes = ConvolutionSizes(
-      DN_FORWARD, output.dtype, op.window, x: first.shape, w: second.shape, y: output.shape, hasBias: inputs.count == 3)
-    if inputs.count == 3 { operands.bias = inputs[2].node.pointer }
-  case let op as ConvolutionInputGradient:
-    sizes = ConvolutionSizes(
-      DN_INPUT_GRADIENT, output.dtype, op.window, x: output.shape, w: second.shape, y: first.shape, hasBias: false)
-    operands = ConvolutionOperands(x: result.node.pointer, w: second.node.pointer, y: first.node.pointer)
-  case let op as ConvolutionWeightGradient:
-    sizes = ConvolutionSizes(
-      DN_WEIGHT_GRADIENT, output.dtype, op.window, x: first.shape, w: output.shape, y: second.shape, hasBias: false)
-    operands = ConvolutionOperands(x: first.node.pointer, w: result.node.pointer, y: second.node.pointer)
+  case let op as Convolution: (direction, window) = (DN_FORWARD, op.window)
+  case let op as ConvolutionInputGradient: (direction, window) = (DN_INPUT_GRADIENT, op.window)
+  case let op as ConvolutionWeightGradient: (direction, window) = (DN_WEIGHT_GRADIENT, op.window)
   default: return nil
   }
+  let bias = inputs.count == 3 ? inputs[2].node.pointer : nil
+  let sizes = ConvolutionSizes(
+    direction, output.dtype, window, inputs[0].shape, inputs[1].shape, output.shape, hasBias: bias != nil)
+  let operands = ConvolutionOperands(
+    direction, inputs[0].node.pointer, inputs[1].node.pointer, result.node.pointer, bias: bias)
   guard let routine = ConvolutionRoutine(algorithm, sizes) else { return nil }
   defer { routine.destroy() }
   return withExtendedLifetime((inputs, result)) { routine.run(operands).code == 0 ? result : nil }

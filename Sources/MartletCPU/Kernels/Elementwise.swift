@@ -44,6 +44,18 @@ func registerElementwise() {
   binary(Remainder.self, CK_REMAINDER)
   binary(FloorDivide.self, CK_FLOOR_DIV)
 
+  Kernels.register(Clamp.self, .cpu) { op, arguments in
+    var nd = ck_nd(arguments)
+    return KernelStatus(
+      ck_clamp(arguments.dtype(0).code, &nd, arguments.outputPointer(), arguments.pointer(0), op.low, op.high))
+  }
+  Kernels.register(ClampGradient.self, .cpu) { op, arguments in
+    var nd = ck_nd(arguments)
+    return KernelStatus(
+      ck_clamp_grad(
+        arguments.dtype(0).code, &nd, op.isOpen, arguments.outputPointer(), arguments.pointer(0), arguments.pointer(1),
+        op.low, op.high))
+  }
   Kernels.register(Compare.self, .cpu) { op, arguments in
     let kind = Int32(op.kind.rawValue)  // the same order as CK_EQ …
     let dtype = arguments.dtype(0).code

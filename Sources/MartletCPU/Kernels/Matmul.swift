@@ -143,19 +143,26 @@ private struct Product {
     if !small, dn_available(), let code = dnnlType, batch.sizes.count <= 1 {
       return MatmulPrimitive.run(spec(batch, code), left.pointer, right.pointer, out)
     }
+    if small {
+      // Each product is whole on one thread, so their number changes nothing.
+      let sizes = Shape(batch.sizes)
+      var nd = ck_nd(sizes)
+      nd.set(0, sizes, Shape(sizes.contiguousStrides.map { $0 * m * n }), to: sizes)
+      nd.set(1, sizes, Shape(batch.left), to: sizes)
+      nd.set(2, sizes, Shape(batch.right), to: sizes)
+      ck_matmul_small_batch_f32(
+        &nd, Int64(m), Int64(n), Int64(k), left.pointer.assumingMemoryBound(to: Float.self), Int64(left.leading),
+        left.isTransposed, right.pointer.assumingMemoryBound(to: Float.self), Int64(right.leading), right.isTransposed,
+        out.assumingMemoryBound(to: Float.self), Int64(n))
+      return .ok
+    }
     var index = [Int](repeating: 0, count: batch.sizes.count)
     for number in 0..<batch.count {
       let a = left.pointer + zip(index, batch.left).reduce(0) { $0 + $1.0 * $1.1 } * size
       let b = right.pointer + zip(index, batch.right).reduce(0) { $0 + $1.0 * $1.1 } * size
       let c = out + number * m * n * size
       let status: KernelStatus
-      if small {
-        ck_matmul_small_f32(
-          Int64(m), Int64(n), Int64(k), a.assumingMemoryBound(to: Float.self), Int64(left.leading), left.isTransposed,
-          b.assumingMemoryBound(to: Float.self), Int64(right.leading), right.isTransposed,
-          c.assumingMemoryBound(to: Float.self), Int64(n))
-        status = .ok
-      } else if dn_available(), let code = dnnlType {
+      if dn_available(), let code = dnnlType {
         status = MatmulPrimitive.run(spec(Batch(single: ()), code), a, b, c)
       } else {
         status = KernelStatus(

@@ -9,14 +9,13 @@ package enum Spelling {
       let other = Array(candidate.prefix(256))
       let allowed = min(max(1, max(wanted.count, other.count) / 3), (best?.distance ?? .max) - 1)
       guard abs(wanted.count - other.count) <= allowed else { continue }
-      let distance = distance(wanted, other)
-      if distance <= allowed { best = (candidate, distance) }
+      if let distance = distance(wanted, other, allowed) { best = (candidate, distance) }
     }
     return best?.name
   }
 
-  /// The edits from one text to the other; two neighbours that changed places are one.
-  private static func distance(_ a: [Character], _ b: [Character]) -> Int {
+  /// The edits from one text to the other; two neighbours that changed places are one. Nil when they are more than allowed.
+  private static func distance(_ a: [Character], _ b: [Character], _ allowed: Int) -> Int? {
     var rows = [Array(0...b.count)]
     for i in a.indices {
       var row = [i + 1]
@@ -25,8 +24,11 @@ package enum Spelling {
         if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = min(least, rows[i - 1][j - 1] + 1) }
         row.append(least)
       }
+      // Edits never become fewer from a row to those that follow from it and the one before.
+      if min(row.min()!, rows[i].min()!) > allowed { return nil }
       rows.append(row)
     }
-    return rows[a.count][b.count]
+    let distance = rows[a.count][b.count]
+    return distance <= allowed ? distance : nil
   }
 }

@@ -110,7 +110,7 @@ final class Capture {
   let cleared: [Cell]
   let guards: [CaptureFrame.Guard]
   let structure: [TreeStructure]
-  private let isPrecise = Capture.isPreciseHere
+  private let arithmetic = Capture.arithmeticHere
   let specs: [TensorSpec]
   /// For each of `stateInputs` whether the program writes it or its gradient.
   private let trains: [Bool]
@@ -136,7 +136,7 @@ final class Capture {
       Context.with({ here in
         here.pointee.depth = depth + 2
         here.pointee.record_level = depth + 2
-        here.pointee.flags = 0
+        here.pointee.flags &= UInt32(CK_ARITHMETIC)
         here.pointee.lazy = nil
         here.pointee.maps = nil
       }) {
@@ -216,9 +216,9 @@ final class Capture {
     if !inMaps, drawsSharedKeys { return false }
     guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
-    return isPrecise == Capture.isPreciseHere && guards.allSatisfy { $0.holds }
+    return arithmetic == Capture.arithmeticHere && guards.allSatisfy { $0.holds }
   }
 
-  /// Whether `withPreciseConvolutions` is around the caller: a program is only valid for what it was captured in.
-  private static var isPreciseHere: Bool { ck_flags() & UInt32(CK_PRECISE) != 0 }
+  /// `withPreciseConvolutions` and `withAutocast` around the caller: a program is only valid for what it was captured in.
+  private static var arithmeticHere: UInt32 { ck_flags() & UInt32(CK_ARITHMETIC) }
 }

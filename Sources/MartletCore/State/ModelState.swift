@@ -15,6 +15,15 @@ public struct State: Sendable {
   public var byteCount: Int { entries.reduce(0) { $0 + $1.tensor.spec.byteCount } }
 }
 
+extension State: ExpressibleByDictionaryLiteral {
+  /// Tensors by name: `["weight": w, "bias": b]`.
+  public init(dictionaryLiteral entries: (String, Tensor)...) { self.init(entries.map { ($0.0, $0.1) }) }
+  /// Tensors by name, in the order of the names.
+  public init(_ tensors: [String: Tensor]) {
+    self.init(tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+  }
+}
+
 extension State: Sequence, CustomStringConvertible {
   /// The number of tensors.
   public var count: Int { entries.count }
@@ -64,9 +73,7 @@ extension Module {
       return "\(name): \(old.spec) here, \(new.spec) given"
     }
     guard misshapen.isEmpty, !strict || missing.isEmpty && unexpected.isEmpty else {
-      let near = unexpected.compactMap { name in
-        Spelling.nearest(to: name, in: missing.isEmpty ? Array(known) : missing).map { "\(name) → \($0)" }
-      }
+      let near = nearNames(unexpected, missing.isEmpty ? known.sorted() : missing)
       throw OpError(
         .stateNames(missing: missing, unexpected: unexpected, misshapen: misshapen, near: near), op: "load")
     }
@@ -117,11 +124,16 @@ extension Module {
       values[ObjectIdentifier(cell)] = tensor
     }
     guard unexpected.isEmpty, misshapen.isEmpty else {
-      let near = unexpected.compactMap { name in
-        Spelling.nearest(to: name, in: Array(byName.keys)).map { "\(name) → \($0)" }
-      }
+      let near = nearNames(unexpected, byName.keys.sorted())
       throw OpError(.stateNames(missing: [], unexpected: unexpected, misshapen: misshapen, near: near), op: "with")
     }
     return try SubstitutionFrame(values).run { () throws -> R in try body() }
+  }
+}
+
+/// What the first few unexpected names probably mean: a state of another model has thousands.
+private func nearNames(_ unexpected: [String], _ candidates: [String]) -> [String] {
+  unexpected.prefix(5).compactMap { name in
+    Spelling.nearest(to: name, in: candidates).map { "\(name) → \($0)" }
   }
 }

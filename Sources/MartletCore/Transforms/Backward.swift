@@ -98,6 +98,8 @@ final class BackwardPass {
   /// Walks without recursion: first the uses of each record are counted, then records whose uses have all been seen are
   /// handled, last made first, so that equal programs are walked in equal order.
   func run(from seeds: [(record: Recorded, output: Int, cotangent: Tensor)]) {
+    // Gradients are computed in the dtypes of the forward pass, whatever is around the backward one.
+    if Autocast.isOn { return Context.with({ Autocast.set(nil, $0) }) { run(from: seeds) } }
     var isFreed = false
     for seed in seeds { isFreed = isFreed || !visit(seed.record) }
     while !isFreed, let record = stack.popLast() {

@@ -33,18 +33,21 @@ package final class Mapped: Trace {
     super.init(level: scope.transform.level)
   }
 
-  /// The rules speak of one example: errors are in its shapes.
-  private func check<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor]? {
+  /// What needs no rule: errors, which are in the shapes of one example, and results of no examples, which are empty.
+  private func early<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor]? {
     do throws(OpError) {
       let specs = try op.outputs(for: inputs.map { $0.spec })
       for spec in specs where spec.rank >= Shape.maxRank { throw OpError(.ranksExceeded(spec.rank + 1)) }
-      return nil
+      guard scope.size == 0 else { return nil }
+      return specs.map { spec in
+        Mapped.wrap(Tensor.make(spec.with(shape: spec.shape.inserting(0, at: 0))) { _ in }, scope)
+      }
     } catch { return failed(op, error, inputs) }
   }
 
   package override func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
     guard O.rules.contains(.batched) else { return apply(op, inputs) }
-    if let failed = check(op, inputs) { return failed }
+    if let early = early(op, inputs) { return early }
     let mapped = inputs.map { $0.node.trace?.level == level }
     for position in inputs.indices { inputs[position] = inputs[position].lowered(below: level) }
     let outputs = op.batched(taking: &inputs, mapped: mapped)
@@ -62,7 +65,7 @@ package final class Mapped: Trace {
   }
 
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-    if let failed = check(op, inputs) { return failed }
+    if let early = early(op, inputs) { return early }
     guard O.rules.contains(.batched) else {
       if let outputs = op.decomposed(inputs) { return outputs }
       return failed(op, OpError(.message("it has no batching rule")), inputs)

@@ -302,7 +302,7 @@ private func recordLevel(_ node: TensorNode) -> Int32 {
 
 @inline(__always)
 private func records<O: Op>(_: O.Type) -> Bool {
-  ck_flags() == 0 && O.rules.isSuperset(of: .vjp) && O.rules.isDisjoint(with: .constant)
+  ck_flags() & ~UInt32(CK_ARITHMETIC) == 0 && O.rules.isSuperset(of: .vjp) && O.rules.isDisjoint(with: .constant)
 }
 
 // Recording without arrays, for the common cases; nil when the case is not one of them or has an error, which the

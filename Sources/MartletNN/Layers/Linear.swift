@@ -36,6 +36,6 @@ public final class Linear: Module {
     }
     let product = matmul(x, weight.transposed())
     guard let bias else { return product }
-    return product + bias.value
+    return product + (Autocast.isOn ? bias.value.cast(to: product.dtype) : bias.value)
   }
 }

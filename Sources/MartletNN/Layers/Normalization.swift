@@ -84,7 +84,7 @@ public final class GroupNorm: Module {
     self.epsilon = epsilon
   }
   public func forward(_ x: Tensor) -> Tensor {
-    guard hasChannels(x, channels, ranks: 2...5) else {
+    guard hasChannels(x, channels, ranks: 2...Shape.maxRank) else {
       return misfit(
         x, call: "GroupNorm(\(groups), \(channels))", channels: channels,
         shapes: ["[N, \(channels), …]"], ranks: 2...5

@@ -46,7 +46,7 @@ public class RecurrentLayer {
         OpError(
           .misuse(
             "\(layers) layers of size \(hiddenSize) for inputs of size \(inputSize)",
-            rule: "sizes and the number of layers are 1 or more"), op: op))
+            rule: "inputs of size 0 or more, sizes and the number of layers of 1 or more"), op: op))
     }
     if !(0...1).contains(dropout) {
       fail(OpError(.misuse("the dropout is \(dropout)", rule: "0 ≤ dropout ≤ 1"), op: op))
@@ -120,8 +120,11 @@ public class RecurrentLayer {
     do throws(OpError) {
       if let lengths { ragged = try Ragged(lengths, steps: steps, batch: batch, like: x) }
     } catch { return wrong(error.fact) }
+    // What stands behind the ends may be anything, also NaN: it takes no part in the gradients either.
+    if let ragged { x = ragged.masked(x) }
+    let dtype = weights[0][0].hidden.read()!.dtype
     func part(_ state: Tensor?, _ number: Int, _ size: Int) -> Tensor {
-      guard let state else { return Tensor(repeating: 0, x.spec.with(shape: [batch, size])) }
+      guard let state else { return Tensor(repeating: 0, TensorSpec([batch, size], dtype, device: x.device)) }
       let own = state.part(0, number)
       return isBatch ? own : own.expandedDims(axis: 0)
     }
@@ -158,23 +161,13 @@ public class RecurrentLayer {
   private func walk(
     _ x: Tensor, _ hidden: Tensor, _ memory: Tensor, _ weights: Weights, isReversed: Bool
   ) -> (Tensor, Tensor?) {
-    var gates = matmul(x, weights.input.value.transposed())
-    var inner: Tensor?
-    if let bias = weights.inputBias?.value, let own = weights.hiddenBias?.value {
-      if cell == .gru {
-        let outer = 2 * hiddenSize
-        gates = gates + (bias + own[..<outer].padded([(0, hiddenSize)]))
-        inner = own[outer...]
-      } else {
-        gates = gates + (bias + own)
-      }
-    }
+    let (gates, inner) = shares(x, weights.input, weights.inputBias, weights.hiddenBias, cell, hidden.dtype)
     if let projection = weights.projection?.value {
       return walk(gates, hidden, memory, weights.hidden.value, projection, isReversed: isReversed)
     }
     var inputs = [gates, hidden, weights.hidden.value]
     if cell == .lstm { inputs.append(memory) }
-    if cell == .gru { inputs.append(inner ?? Tensor(repeating: 0, gates.spec.with(shape: [hiddenSize]))) }
+    if cell == .gru { inputs.append(inner) }
     let results = apply(Recurrence(cell: cell, isReversed: isReversed), inputs)
     return (results[0], cell == .lstm ? results[1] : nil)
   }
@@ -200,6 +193,20 @@ public class RecurrentLayer {
       stack(isReversed ? memories.reversed() : memories, axis: 0)
     )
   }
+}
+
+/// The inputs' share of the gates, in the dtype of the states, and the bias within the new gate of a GRU.
+func shares(
+  _ x: Tensor, _ weight: Parameter, _ bias: Parameter?, _ hiddenBias: Parameter?, _ cell: RecurrentCell, _ dtype: DType
+) -> (gates: Tensor, inner: Tensor) {
+  let product = matmul(x, weight.value.transposed())
+  let size = product.shape[product.rank - 1] / cell.gates
+  guard let bias = bias?.value, let own = hiddenBias?.value else {
+    return (product.cast(to: dtype), Tensor(repeating: 0, TensorSpec([size], dtype, device: x.device)))
+  }
+  guard cell == .gru else { return ((product + (bias + own)).cast(to: dtype), own) }
+  let outer = bias + own[..<(2 * size)].padded([(0, size)])
+  return ((product + outer).cast(to: dtype), own[(2 * size)...])
 }
 
 /// Parameters with the names that they have in the state.

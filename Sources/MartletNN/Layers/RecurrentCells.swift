@@ -19,7 +19,9 @@ public class RecurrentStep {
     if inputSize < 0 || hiddenSize < 1 {
       fail(
         OpError(
-          .misuse("size \(hiddenSize) for inputs of size \(inputSize)", rule: "sizes are 1 or more"), op: op))
+          .misuse(
+            "size \(hiddenSize) for inputs of size \(inputSize)", rule: "inputs of size 0 or more, a size of 1 or more"),
+          op: op))
     }
     (self.inputSize, self.hiddenSize, self.cell) = (inputSize, hiddenSize, cell)
     let (bound, gates) = (1 / Double(Swift.max(1, hiddenSize)).squareRoot(), cell.gates * hiddenSize)
@@ -55,17 +57,15 @@ public class RecurrentStep {
       }
     }
     func start(_ state: Tensor?) -> Tensor {
-      guard let state else { return Tensor(repeating: 0, rows.spec.with(shape: [rows.shape[0], hiddenSize])) }
+      guard let state else {
+        return Tensor(
+          repeating: 0, TensorSpec([rows.shape[0], hiddenSize], weightHH.read()!.dtype, device: x.device))
+      }
       return x.rank == 2 ? state : state.expandedDims(axis: 0)
     }
-    var gates = matmul(rows, weightIH.value.transposed())
-    var inner = Tensor(repeating: 0, gates.spec.with(shape: [hiddenSize]))
-    if let bias = biasIH?.value, let own = biasHH?.value {
-      let outer = cell == .gru ? 2 * hiddenSize : own.shape[0]
-      gates = gates + (cell == .gru ? bias + own[..<outer].padded([(0, hiddenSize)]) : bias + own)
-      if cell == .gru { inner = own[outer...] }
-    }
-    var inputs = [gates.expandedDims(axis: 0), start(hidden), weightHH.value]
+    let first = start(hidden)
+    let (gates, inner) = shares(rows, weightIH, biasIH, biasHH, cell, first.dtype)
+    var inputs = [gates.expandedDims(axis: 0), first, weightHH.value]
     if cell == .lstm { inputs.append(start(memory)) }
     if cell == .gru { inputs.append(inner) }
     let results = apply(Recurrence(cell: cell, isReversed: false), inputs)

@@ -65,7 +65,7 @@ public final class TransformerEncoderLayer: Module {
     self.normFirst = normFirst
   }
   public var settings: String { normFirst ? "normFirst: true" : "" }
-  public var stateNames: [String: String] { ["selfAttn": "self_attn", "multiheadAttn": "multihead_attn"] }
+  public var stateNames: [String: String] { ["selfAttn": "self_attn"] }
 
   public func callAsFunction(
     _ x: Tensor, mask: Tensor? = nil, keyMask: Tensor? = nil, isCausal: Bool = false
@@ -153,6 +153,11 @@ public final class TransformerDecoderLayer: Module {
   }
 }
 
+private func several<Layer>(_ count: Int, _ op: String, _ layer: () -> Layer) -> [Layer] {
+  if count < 0 { fail(OpError(.misuse("there are \(count) layers", rule: "0 or more"), op: op)) }
+  return (0..<Swift.max(0, count)).map { _ in layer() }
+}
+
 /// Layers of a transformer's encoder one after the other. Source: PyTorch `TransformerEncoder`.
 public final class TransformerEncoder: Module {
   public let layers: [TransformerEncoderLayer]
@@ -160,7 +165,7 @@ public final class TransformerEncoder: Module {
 
   /// - Parameter layer: makes each layer.
   public init(layers count: Int, norm: LayerNorm? = nil, _ layer: () -> TransformerEncoderLayer) {
-    layers = (0..<count).map { _ in layer() }
+    layers = several(count, "TransformerEncoder", layer)
     self.norm = norm
   }
   public func callAsFunction(
@@ -182,7 +187,7 @@ public final class TransformerDecoder: Module {
 
   /// - Parameter layer: makes each layer.
   public init(layers count: Int, norm: LayerNorm? = nil, _ layer: () -> TransformerDecoderLayer) {
-    layers = (0..<count).map { _ in layer() }
+    layers = several(count, "TransformerDecoder", layer)
     self.norm = norm
   }
   public func callAsFunction(
@@ -205,8 +210,20 @@ public final class TransformerDecoder: Module {
   }
 }
 
-/// An encoder and a decoder: from a source sequence and the target so far to what comes next in the target.
-/// Source: Vaswani et al. 2017; PyTorch `Transformer`.
+/// What a transformer takes.
+public struct TransformerInput {
+  public let source: Tensor
+  public let target: Tensor
+  public let sourceMask: Tensor?
+  public let targetMask: Tensor?
+  public let memoryMask: Tensor?
+  public let sourceKeyMask: Tensor?
+  public let targetKeyMask: Tensor?
+  public let isCausal: Bool
+}
+
+/// An encoder and a decoder: from a source sequence and the target so far to what comes next in the target. Matrices start
+/// as Xavier uniform. Source: Vaswani et al. 2017; PyTorch `Transformer`.
 public final class Transformer: Module {
   public let encoder: TransformerEncoder
   public let decoder: TransformerDecoder
@@ -226,22 +243,30 @@ public final class Transformer: Module {
         dim, heads, feedForward: feedForward, dropout: dropout, activation: activation, batchFirst: batchFirst,
         normFirst: normFirst, dtype: dtype, generator: generator)
     }
+    for parameter in parameters where parameter.value.rank > 1 {
+      parameter.value = .xavierUniform(parameter.value.shape, dtype: dtype, generator: generator)
+    }
   }
 
-  /// - Parameter isCausal: whether each place of the target sees only those before it.
+  /// - Parameters:
+  ///   - sourceMask: what places of the source see of each other.
+  ///   - memoryMask: what places of the target see of the source.
+  ///   - sourceKeyMask: where the source is seen at all.
+  ///   - isCausal: whether each place of the target sees only those before it.
   public func callAsFunction(
-    _ source: Tensor, _ target: Tensor, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil,
-    isCausal: Bool = true
+    _ source: Tensor, _ target: Tensor, sourceMask: Tensor? = nil, targetMask: Tensor? = nil,
+    memoryMask: Tensor? = nil, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil, isCausal: Bool = true
   ) -> Tensor {
     self(
-      DecoderInput(
-        x: target, memory: source, mask: nil, keyMask: targetKeyMask, memoryMask: nil, memoryKeyMask: sourceKeyMask,
-        isCausal: isCausal))
+      TransformerInput(
+        source: source, target: target, sourceMask: sourceMask, targetMask: targetMask, memoryMask: memoryMask,
+        sourceKeyMask: sourceKeyMask, targetKeyMask: targetKeyMask, isCausal: isCausal))
   }
 
-  public func forward(_ input: DecoderInput) -> Tensor {
-    let memory = encoder(input.memory, keyMask: input.memoryKeyMask)
+  public func forward(_ input: TransformerInput) -> Tensor {
+    let memory = encoder(input.source, mask: input.sourceMask, keyMask: input.sourceKeyMask)
     return decoder(
-      input.x, memory, keyMask: input.keyMask, memoryKeyMask: input.memoryKeyMask, isCausal: input.isCausal)
+      input.target, memory, mask: input.targetMask, keyMask: input.targetKeyMask, memoryMask: input.memoryMask,
+      memoryKeyMask: input.sourceKeyMask, isCausal: input.isCausal)
   }
 }

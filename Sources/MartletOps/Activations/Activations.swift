@@ -11,7 +11,7 @@ public func hardTanh(_ x: Tensor, min: Double = -1, max: Double = 1) -> Tensor {
   guard min <= max else {
     return failure(.misuse("min is \(min) and max \(max)", rule: "min ≤ max"), op: "hardTanh", [x])
   }
-  return select(x .<= min, min, select(x .>= max, max, x))
+  return (x.dtype.isFloating ? x : x.cast(to: .float32)).clamped(min, max, isOpen: true)
 }
 /// `x` in 0 … 6. Source: PyTorch `relu6`.
 public func relu6(_ x: Tensor) -> Tensor { hardTanh(x, min: 0, max: 6) }

@@ -212,9 +212,11 @@ public struct Attention: AttentionOp {
     var delta = (g.cast(to: logSums.dtype) * y.cast(to: logSums.dtype)).sum(axis: -1)
     if let ct = ct[1] { delta = delta - ct }
     let gradient = AttentionGradient(scale: scale, isCausal: isCausal, hasMask: hasMask, dropout: dropout)
-    let all = Array(inputs[..<3]) + [g, logSums, delta] + Array(inputs[3...])
-    let parts = apply(gradient, all)
-    var cotangents: [Cotangent?] = (0..<inputCount).map { $0 < 3 && needs[$0] ? .dense(parts[$0]) : nil }
+    var cotangents = [Cotangent?](repeating: nil, count: inputCount)
+    if needs[0] || needs[1] || needs[2] {
+      let parts = apply(gradient, Array(inputs[..<3]) + [g, logSums, delta] + Array(inputs[3...]))
+      for position in 0..<3 where needs[position] { cotangents[position] = .dense(parts[position]) }
+    }
     if hasMask, needs[3] {
       // The gradient of a mask is as large as the scores themselves.
       cotangents[3] = .dense(gradient.scoreGradient(named(inputs), g, logSums, delta).cast(to: inputs[3].dtype))

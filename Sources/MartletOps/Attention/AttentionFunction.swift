@@ -20,7 +20,8 @@ public func scaledDotProductAttention(
   _ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor? = nil, isCausal: Bool = false, dropout: Double = 0,
   scale: Double? = nil, key: Tensor? = nil
 ) -> Tensor {
-  let all = [q, k, v] + (mask.map { [$0] } ?? [])
+  let (q, k, v) = (q.autocast, k.autocast, v.autocast)
+  let all = [q, k, v] + (mask.map { [$0.dtype == .bool ? $0 : $0.autocast] } ?? [])
   guard dropout >= 0, dropout < 1 else {
     return failure(
       .misuse("dropout is \(dropout)", rule: "0 ≤ dropout < 1"), op: Attention.name, all, names: Attention.argumentNames

@@ -35,13 +35,6 @@ public struct Convolution: ConvolutionOp {
     return [x.with(shape: Shape([x.shape[0], w.shape[0]] + Array(size)))]
   }
 
-  /// From channels-last tensors come channels-last results.
-  public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
-    let specs = try outputs(for: inputs.map { $0.spec })
-    return try Kernels.run(
-      self, inputs, specs, reusable: reusable, strides: Order.channelsLast(specs[0], like: inputs[0]))
-  }
-
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let g = ct[0]!
     var result: [Cotangent?] = [

@@ -101,6 +101,7 @@ private func convolution(
       .rank(argument: 1, expected: "\(axes + 2): [O, C / groups] and \(axes) spatial ones"), op: name, [x, weight],
       names: names)
   }
+  let (x, weight, bias) = (x.autocast, weight.autocast, bias?.autocast)
   let isSingle = x.rank == axes + 1
   let kernel = Shape(weight.shape[2...])
   let dilation = dilation.over(axes)

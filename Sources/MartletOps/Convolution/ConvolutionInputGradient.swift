@@ -37,12 +37,6 @@ public struct ConvolutionInputGradient: ConvolutionOp {
     return [g.with(shape: Shape([g.shape[0], w.shape[1] * window.groups] + Array(size)))]
   }
 
-  /// From channels-last tensors come channels-last results.
-  public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
-    let specs = try outputs(for: inputs.map { $0.spec })
-    return try Kernels.run(
-      self, inputs, specs, reusable: reusable, strides: Order.channelsLast(specs[0], like: inputs[0]))
-  }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let x = ct[0]!
     return [

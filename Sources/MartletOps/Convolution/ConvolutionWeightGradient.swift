@@ -9,6 +9,7 @@ public struct ConvolutionWeightGradient: ConvolutionOp {
   public let window: ConvolutionWindow
   /// The spatial sizes of the kernels.
   public let kernel: Shape
+  static var givesImages: Bool { false }
   public init(_ window: ConvolutionWindow, kernel: Shape) {
     self.window = window
     self.kernel = kernel

@@ -104,10 +104,21 @@ public struct ConvolutionWindow: Hashable, Sendable, CustomStringConvertible {
 protocol ConvolutionOp: Op {
   var window: ConvolutionWindow { get }
   func with(groups: Int) -> Self
+  /// Whether the result is images, whose order in memory follows that of the first input; else it is kernels.
+  static var givesImages: Bool { get }
 }
 
 extension ConvolutionOp {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
+  static var givesImages: Bool { true }
+
+  /// From channels-last images come channels-last images.
+  public func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
+    let specs = try outputs(for: inputs.map { $0.spec })
+    return try Kernels.run(
+      self, inputs, specs, reusable: reusable,
+      strides: Self.givesImages ? Order.channelsLast(specs[0], like: inputs[0]) : nil)
+  }
 
   /// Each operand's gradient is made of the other operand.
   public func saves(needs: Positions) -> Saves {

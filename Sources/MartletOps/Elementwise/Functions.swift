@@ -314,11 +314,17 @@ public func floorDivide<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
 /// `x` where it is in `min … max`, else the nearer bound; `max` where the bounds are in the wrong order. NaN stays.
 ///
 /// At a bound the derivative is 1. Source: PyTorch `clamp`.
-public func clamp<N: WeakNumber>(_ x: Tensor, min: N, max: N) -> Tensor { clamp(clamp(x, min: min), max: max) }
+public func clamp<N: WeakNumber>(_ x: Tensor, min: N, max: N) -> Tensor {
+  x.dtype.isFloating ? x.clamped(min.doubleValue, max.doubleValue) : clamp(clamp(x, min: min), max: max)
+}
 /// `x`, but at least `min`.
-public func clamp<N: WeakNumber>(_ x: Tensor, min: N) -> Tensor { select(x .< min, min, x) }
+public func clamp<N: WeakNumber>(_ x: Tensor, min: N) -> Tensor {
+  x.dtype.isFloating ? x.clamped(min.doubleValue, .nan) : select(x .< min, min, x)
+}
 /// `x`, but at most `max`.
-public func clamp<N: WeakNumber>(_ x: Tensor, max: N) -> Tensor { select(x .> max, max, x) }
+public func clamp<N: WeakNumber>(_ x: Tensor, max: N) -> Tensor {
+  x.dtype.isFloating ? x.clamped(.nan, max.doubleValue) : select(x .> max, max, x)
+}
 /// `x`, but not below `min` nor above `max`; the three broadcast, and a bound that is nil does not bound.
 ///
 /// Where a bound holds, the gradient is the bound's.

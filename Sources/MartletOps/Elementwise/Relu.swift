@@ -7,12 +7,13 @@ public struct Relu: ElementwiseUnary {
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
   public static var domain: Domain { .numeric }
   public init() {}
+  private static var slope: ClampGradient { ClampGradient(low: 0, high: .nan, isOpen: true) }
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? { [MartletOps.maximum(inputs[0], inputs[0].zeroScalar)] }
   public func saves(needs: Positions) -> Saves { Saves(outputs: [0]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    [.dense(ct[0]! * MartletOps.sign(saved.output(0)))]
+    [.dense(apply(Self.slope, ct[0]!, saved.output(0)))]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    [t[0].map { $0 * MartletOps.sign(outputs[0]) }]
+    [t[0].map { apply(Self.slope, $0, outputs[0]) }]
   }
 }

@@ -56,9 +56,10 @@ private struct EinsumEquation {
         if let label { axes.append(label) } else { axes += (0..<hidden).map { $0 - hidden } }
       }
       for (axis, label) in axes.enumerated() {
-        let (size, known) = (shape[axis], sizes[label] ?? 1)
-        let isRepeated = axes[..<axis].contains(label)
-        guard size == known || (!isRepeated && (size == 1 || known == 1)) else {
+        // A label that this term has twice takes the diagonal, of equal sizes; with other terms a size of 1 is broadcast.
+        let twin = axes[..<axis].firstIndex(of: label)
+        let (size, known) = (shape[axis], twin.map { shape[$0] } ?? sizes[label] ?? 1)
+        guard size == known || (twin == nil && (size == 1 || known == 1)) else {
           let name = label < 0 ? "an axis of \"...\"" : "\"\(Character(UnicodeScalar(UInt8(label))))\""
           throw wrong(
             "\(name) is \(known) in one place and \(size) in axis \(axis) of tensor \(position), of shape \(shape)",
@@ -92,7 +93,51 @@ private struct EinsumEquation {
     }
   }
 
-  var path: EinsumPath { EinsumPath(operands.map { Set($0) }, output: Set(output), sizes: sizes) }
+}
+
+/// An equation for tensors of given shapes, with what is to be done.
+private struct EinsumPlan {
+  let equation: EinsumEquation
+  /// The labels of each operand that are neither broadcast nor summed before it meets another.
+  let kept: [Set<Int>]
+  let path: EinsumPath
+
+  init(_ text: String, _ shapes: [Shape]) throws(OpError) {
+    let equation = try EinsumEquation(text, shapes)
+    let output = Set(equation.output)
+    let large = zip(equation.operands, shapes).map { labels, shape in
+      Set(labels.indices.filter { shape[$0] != 1 || equation.sizes[labels[$0]] == 1 }.map { labels[$0] })
+    }
+    kept = large.indices.map { index in
+      large[index].intersection(
+        large.indices.filter { $0 != index }.reduce(into: output) { $0.formUnion(large[$1]) })
+    }
+    let labels = equation.sizes.keys.sorted()
+    func bits(_ set: Set<Int>) -> EinsumPath.Labels {
+      labels.enumerated().reduce(0) { set.contains($1.element) ? $0 | 1 << UInt64($1.offset) : $0 }
+    }
+    path = EinsumPath(kept.map(bits), output: bits(output), sizes: labels.map { equation.sizes[$0]! })
+    self.equation = equation
+  }
+
+  private struct Key: Hashable {
+    let text: String
+    let shapes: [Shape]
+  }
+  // Training calls few equations many times.
+  private static let lock = Lock()
+  nonisolated(unsafe) private static var known: [Key: EinsumPlan] = [:]
+
+  static func of(_ text: String, _ shapes: [Shape]) throws(OpError) -> EinsumPlan {
+    let key = Key(text: text, shapes: shapes)
+    if let plan = lock.holding({ known[key] }) { return plan }
+    let plan = try EinsumPlan(text, shapes)
+    lock.holding {
+      if known.count >= 256 { known.removeAll() }
+      known[key] = plan
+    }
+    return plan
+  }
 }
 
 /// A tensor whose axes have labels, each of them another.
@@ -184,30 +229,25 @@ public func einsum(_ equation: String, _ tensors: [Tensor]) -> Tensor {
     return failure(.misuse("there are no tensors", rule: "einsum takes one tensor or more"), op: "einsum")
   }
   if tensors.contains(where: { $0.isError }) { return failure(.noInputs, op: "einsum", tensors, names: names) }
-  let parsed: EinsumEquation
-  do { parsed = try EinsumEquation(equation, tensors.map { $0.shape }) } catch {
+  let plan: EinsumPlan
+  do { plan = try EinsumPlan.of(equation, tensors.map { $0.shape }) } catch {
     return failure(error.fact, op: "einsum", tensors, names: names)
   }
+  let parsed = plan.equation
   let dtype = tensors.reduce(first.dtype) { $0 == $1.dtype ? $0 : $0.promoted(with: $1.dtype) }
   let output = Set(parsed.output)
   var terms = zip(tensors, parsed.operands).map { Labelled($0.cast(to: dtype), $1) }
-  for index in terms.indices { terms[index].squeeze(parsed.sizes) }
-  func kept(_ labels: [Int], by others: [Labelled]) -> Set<Int> {
-    EinsumPath.kept(Set(labels), others: others.map { Set($0.labels) }, output)
-  }
   for index in terms.indices {
-    let needed = kept(terms[index].labels, by: Array(terms[..<index]) + terms[(index + 1)...])
-    terms[index].sum { !needed.contains($0) }
+    terms[index].squeeze(parsed.sizes)
+    terms[index].sum { !plan.kept[index].contains($0) }
   }
-  let steps =
-    terms.count == 2
-    ? [(0, 1)] : EinsumPath(terms.map { Set($0.labels) }, output: output, sizes: parsed.sizes).steps
-  for (i, j) in steps {
+  for (i, j) in plan.path.steps {
     let (a, b) = (terms[i], terms[j])
     terms.remove(at: j)
     terms.remove(at: i)
-    terms.append(
-      .product(a, b, kept: kept(a.labels + b.labels, by: terms), order: parsed.output, parsed.sizes))
+    let needed = terms.reduce(into: output) { $0.formUnion($1.labels) }
+    let kept = Set(a.labels + b.labels).intersection(needed)
+    terms.append(.product(a, b, kept: kept, order: parsed.output, parsed.sizes))
   }
   return terms[0].permuted(to: parsed.output)
 }
@@ -215,7 +255,7 @@ public func einsum(_ equation: String, _ tensors: [Tensor]) -> Tensor {
 /// The order in which `einsum` does an equation over tensors of these shapes, and how many multiplications it takes: the
 /// fewest possible up to eight tensors, a greedy order beyond.
 public func einsumPath(_ equation: String, _ shapes: [Shape]) throws -> EinsumPath {
-  do { return try EinsumEquation(equation, shapes).path } catch {
+  do { return try EinsumPlan.of(equation, shapes).path } catch {
     throw OpError(error.fact, op: "einsum")
   }
 }

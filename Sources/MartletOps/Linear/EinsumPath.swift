@@ -9,22 +9,32 @@ public struct EinsumPath: Sendable, CustomStringConvertible {
     steps.map { "(\($0.0), \($0.1))" }.joined(separator: " ") + ", \(multiplications) multiplications"
   }
 
+  /// Sets of labels, by a bit each.
+  typealias Labels = UInt64
+
   /// - Parameters:
   ///   - operands: the labels of each tensor.
   ///   - output: the labels that stay.
   ///   - sizes: the size of each label.
-  init(_ operands: [Set<Int>], output: Set<Int>, sizes: [Int: Int]) {
+  init(_ operands: [Labels], output: Labels, sizes: [Int]) {
     var terms = operands
     var steps: [(Int, Int)] = []
     var total = 0.0
     // Past this number the trees over all subsets are too many: pairs that are cheapest at the moment come first.
     while terms.count > EinsumPath.exactLimit {
-      let pairs = terms.indices.flatMap { i in ((i + 1)..<terms.count).map { (i, $0) } }
-      let costs = pairs.map { EinsumPath.cost(terms[$0.0].union(terms[$0.1]), sizes) }
-      let best = costs.indices.min { costs[$0] < costs[$1] }!
-      total += costs[best]
-      steps.append(pairs[best])
-      EinsumPath.join(pairs[best], in: &terms, output)
+      var (best, least) = ((0, 1), Double.infinity)
+      for j in terms.indices {
+        for i in 0..<j {
+          let cost = EinsumPath.cost(terms[i] | terms[j], sizes)
+          if cost < least { (best, least) = ((i, j), cost) }
+        }
+      }
+      total += least
+      steps.append(best)
+      let both = terms[best.0] | terms[best.1]
+      terms.remove(at: best.1)
+      terms.remove(at: best.0)
+      terms.append(both & terms.reduce(output, |))
     }
     let tree = EinsumPath.cheapest(terms, output, sizes)
     total += tree.cost
@@ -45,32 +55,26 @@ public struct EinsumPath: Sendable, CustomStringConvertible {
   /// Up to as many tensors, the order is the one with the fewest multiplications.
   static let exactLimit = 8
 
-  private static func cost(_ labels: Set<Int>, _ sizes: [Int: Int]) -> Double {
-    labels.reduce(1) { $0 * Double(sizes[$1]!) }
-  }
-
-  /// The labels of a product that the others or the output still need.
-  static func kept(_ labels: Set<Int>, others: some Sequence<Set<Int>>, _ output: Set<Int>) -> Set<Int> {
-    labels.intersection(others.reduce(output) { $0.union($1) })
-  }
-
-  private static func join(_ pair: (Int, Int), in terms: inout [Set<Int>], _ output: Set<Int>) {
-    let both = terms[pair.0].union(terms[pair.1])
-    terms.remove(at: pair.1)
-    terms.remove(at: pair.0)
-    terms.append(kept(both, others: terms, output))
+  private static func cost(_ labels: Labels, _ sizes: [Int]) -> Double {
+    var (rest, product) = (labels, 1.0)
+    while rest != 0 {
+      product *= Double(sizes[rest.trailingZeroBitCount])
+      rest &= rest - 1
+    }
+    return product
   }
 
   /// The cheapest tree over all terms, by the cheapest trees over their subsets (bit sets): its joins, inner ones first.
   private static func cheapest(
-    _ terms: [Set<Int>], _ output: Set<Int>, _ sizes: [Int: Int]
+    _ terms: [Labels], _ output: Labels, _ sizes: [Int]
   ) -> (cost: Double, joins: [(Int, Int)]) {
     let all = (1 << terms.count) - 1
-    func members(_ subset: Int) -> [Set<Int>] { terms.indices.filter { subset >> $0 & 1 == 1 }.map { terms[$0] } }
+    func union(_ subset: Int) -> Labels {
+      terms.indices.reduce(0) { subset >> $1 & 1 == 1 ? $0 | terms[$1] : $0 }
+    }
+    // What is left of a subset's product: the labels that the others or the output need.
     let labels = (0...all).map { subset in
-      let own = members(subset)
-      return own.count == 1
-        ? own[0] : kept(own.reduce([]) { $0.union($1) }, others: members(all & ~subset), output)
+      subset & (subset - 1) == 0 ? union(subset) : union(subset) & (output | union(all & ~subset))
     }
     var costs = [Double](repeating: 0, count: all + 1)
     var splits = [Int](repeating: 0, count: all + 1)
@@ -80,7 +84,7 @@ public struct EinsumPath: Sendable, CustomStringConvertible {
       while left > 0 {
         let right = subset & ~left
         if left > right {
-          let total = costs[left] + costs[right] + cost(labels[left].union(labels[right]), sizes)
+          let total = costs[left] + costs[right] + cost(labels[left] | labels[right], sizes)
           if total < costs[subset] { (costs[subset], splits[subset]) = (total, left) }
         }
         left = (left - 1) & subset

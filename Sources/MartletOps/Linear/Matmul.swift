@@ -76,6 +76,7 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
   guard b.rank > 0 else {
     return failure(.rank(argument: 1, expected: "1 or more"), op: Matmul.name, [a, b], names: names)
   }
+  let (a, b) = (a.autocast, b.autocast)
   let dtype = a.dtype == b.dtype ? a.dtype : a.dtype.promoted(with: b.dtype)
   let x = a.cast(to: dtype)
   let y = b.cast(to: dtype)

@@ -56,9 +56,13 @@ public func kron(_ a: Tensor, _ b: Tensor) -> Tensor {
   return product.reshaped(Shape(zip(m, n).map { $0 * $1 }))
 }
 
-/// The cross product of vectors of three elements along `axis`; other axes are broadcast.
+/// The cross product of vectors of three elements along `axis`, of tensors of one rank; other axes are broadcast.
 /// Source: PyTorch `linalg.cross`.
 public func cross(_ a: Tensor, _ b: Tensor, axis: Int = -1) -> Tensor {
+  guard a.rank == b.rank else {
+    return failure(
+      .rank(argument: 1, expected: "\(a.rank), that of a"), op: "cross", [a, b], names: Matmul.argumentNames)
+  }
   for (argument, x) in [a, b].enumerated() {
     guard axis >= -x.rank, axis < x.rank else {
       return failure(.axis(axis, rank: x.rank), op: "cross", [a, b], names: Matmul.argumentNames)
@@ -125,6 +129,6 @@ public func cdist(_ a: Tensor, _ b: Tensor, order: Double = 2) -> Tensor {
   }
   let squares =
     (a * a).sum(axis: -1, keepDims: true) + (b * b).sum(axis: -1).expandedDims(axis: -2) - 2 * matmul(a, b.transposed())
-  let isApart = squares .> 0
-  return select(isApart, sqrt(select(isApart, squares, 1)), 0)
+  let isNear = squares .<= 0
+  return select(isNear, 0, sqrt(select(isNear, 1, squares)))
 }

@@ -22,12 +22,12 @@ private func mismatch(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String])
 
 /// The mean of `(a - b)²`. Source: PyTorch `mse_loss`.
 public func meanSquaredError(_ a: Tensor, _ b: Tensor, reduction: LossReduction = .mean) -> Tensor {
-  mismatch(a, b, "meanSquaredError", ["a", "b"]) ?? square(a - b).reduced(reduction)
+  mismatch(a, b, "meanSquaredError", ["a", "b"]) ?? square(a.autocastWide - b.autocastWide).reduced(reduction)
 }
 
 /// The mean of `|a - b|`. Source: PyTorch `l1_loss`.
 public func l1Loss(_ a: Tensor, _ b: Tensor, reduction: LossReduction = .mean) -> Tensor {
-  mismatch(a, b, "l1Loss", ["a", "b"]) ?? abs(a - b).reduced(reduction)
+  mismatch(a, b, "l1Loss", ["a", "b"]) ?? abs(a.autocastWide - b.autocastWide).reduced(reduction)
 }
 
 /// The mean of `d² / 2` where `d = |a - b|` is at most `delta`, else of `delta (d - delta / 2)`. `delta` is above 0. Source:
@@ -37,7 +37,7 @@ public func huberLoss(_ a: Tensor, _ b: Tensor, delta: Double = 1, reduction: Lo
     return failure(.misuse("delta is \(delta)", rule: "delta > 0"), op: "huberLoss", [a, b], names: ["a", "b"])
   }
   if let error = mismatch(a, b, "huberLoss", ["a", "b"]) { return error }
-  let distance = abs(a - b)
+  let distance = abs(a.autocastWide - b.autocastWide)
   return select(distance .<= delta, distance * distance * 0.5, (distance - delta / 2) * delta).reduced(reduction)
 }
 
@@ -49,7 +49,7 @@ public func smoothL1Loss(_ a: Tensor, _ b: Tensor, beta: Double = 1, reduction: 
   }
   if let error = mismatch(a, b, "smoothL1Loss", ["a", "b"]) { return error }
   if beta == 0 { return l1Loss(a, b, reduction: reduction) }
-  let distance = abs(a - b)
+  let distance = abs(a.autocastWide - b.autocastWide)
   return select(distance .< beta, distance * distance * (0.5 / beta), distance - beta / 2).reduced(reduction)
 }
 
@@ -66,7 +66,7 @@ public func negativeLogLikelihood(
   reduction: LossReduction = .mean
 ) -> Tensor {
   let (op, names) = ("negativeLogLikelihood", ["logProbabilities", "labels"])
-  let x = logProbabilities
+  let x = logProbabilities.autocastWide
   guard x.rank >= 2 else {
     return failure(.rank(argument: 0, expected: "2 or more: [B, K, …]"), op: op, [x, labels], names: names)
   }
@@ -106,6 +106,7 @@ public func binaryCrossEntropy(
   _ probabilities: Tensor, _ targets: Tensor, weights: Tensor? = nil, reduction: LossReduction = .mean
 ) -> Tensor {
   if let error = mismatch(probabilities, targets, "binaryCrossEntropy", ["probabilities", "targets"]) { return error }
+  let (probabilities, targets) = (probabilities.autocastWide, targets.autocastWide)
   // The logarithm of a number that is not positive would give a gradient of NaN.
   func log100(_ p: Tensor) -> Tensor {
     select(p .<= 0, -100, clamp(log(select(p .<= 0, 1, p)), min: -100))
@@ -126,6 +127,7 @@ public func binaryCrossEntropyWithLogits(
   reduction: LossReduction = .mean
 ) -> Tensor {
   if let error = mismatch(logits, targets, "binaryCrossEntropyWithLogits", ["logits", "targets"]) { return error }
+  let (logits, targets) = (logits.autocastWide, targets.autocastWide)
   var smooth = smoothRelu(-logits)
   if let positiveWeight { smooth = smooth * ((positiveWeight - 1) * targets + 1) }
   let losses = (1 - targets) * logits + smooth
@@ -144,7 +146,7 @@ public enum DivergenceReduction: Sendable { case mean, batchMean, sum, none }
 public func klDivergence(
   _ logProbabilities: Tensor, _ targets: Tensor, logTargets: Bool = false, reduction: DivergenceReduction = .mean
 ) -> Tensor {
-  let x = logProbabilities
+  let (x, targets) = (logProbabilities.autocastWide, targets.autocastWide)
   if let error = mismatch(x, targets, "klDivergence", ["logProbabilities", "targets"]) { return error }
   let parts: Tensor
   if logTargets {
@@ -171,7 +173,7 @@ public func cosineSimilarity(_ a: Tensor, _ b: Tensor, axis: Int = 1, epsilon: D
   guard let shape = a.shape.broadcast(with: b.shape) else {
     return failure(.broadcast, op: "cosineSimilarity", [a, b], names: ["a", "b"])
   }
-  let (x, y) = (a.expanded(to: shape), b.expanded(to: shape))
+  let (x, y) = (a.autocastWide.expanded(to: shape), b.autocastWide.expanded(to: shape))
   guard let position = x.position(of: axis, op: "cosineSimilarity") else { return x.afterFailure }
   func length(_ x: Tensor) -> Tensor { clamp(x.norm(axis: position), min: epsilon) }
   return (x * y).sum(axis: position) / (length(x) * length(y))

@@ -4,6 +4,9 @@ public import MartletCore
 private func normalized(
   _ x: Tensor, as shape: Shape, _ weight: Tensor?, _ bias: Tensor?, _ sets: NormalizedSets
 ) -> [Tensor] {
+  // In mixed precision the activations have 16 bits and the parameters 32.
+  let weight = Autocast.isOn ? weight?.cast(to: x.dtype) : weight
+  let bias = Autocast.isOn ? bias?.cast(to: x.dtype) : bias
   var inputs = [x.reshaped(shape)]
   if let weight = weight ?? bias.map({ Tensor(repeating: 1, $0.spec) }) { inputs.append(weight.flattened(from: 0)) }
   if let bias { inputs.append(bias.flattened(from: 0)) }

@@ -102,12 +102,12 @@ public struct Recurrence: RecurrentOp {
       case .tanh: hidden = MartletOps.tanh(x[0] + own[0])
       case .relu: hidden = MartletOps.relu(x[0] + own[0])
       case .lstm:
-        let (keep, forget) = (sigmoid(x[0] + own[0]), sigmoid(x[1] + own[1]))
+        let (enter, forget) = (sigmoid(x[0] + own[0]), sigmoid(x[1] + own[1]))
         let (new, out) = (MartletOps.tanh(x[2] + own[2]), sigmoid(x[3] + own[3]))
-        memory = forget * memory + keep * new
+        memory = forget * memory + enter * new
         hidden = out * MartletOps.tanh(memory)
         results[1].append(memory)
-        results[2].append(concat([keep, forget, new, out], axis: 1))
+        results[2].append(concat([enter, forget, new, out], axis: 1))
       case .gru:
         let (reset, keep) = (sigmoid(x[0] + own[0]), sigmoid(x[1] + own[1]))
         let share = own[2] + inputs[3]

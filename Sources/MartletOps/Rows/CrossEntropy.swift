@@ -65,6 +65,7 @@ public func crossEntropy(
   reduction: LossReduction = .mean
 ) -> Tensor {
   let names = CrossEntropy.argumentNames
+  let logits = logits.autocastWide
   guard logits.rank >= 2 else {
     return failure(
       .rank(argument: 0, expected: "2 or more: [B, K, …]"), op: CrossEntropy.name, [logits, labels],

@@ -58,8 +58,11 @@ extension OpTable {
         // A row of the last axis, and heads alone; also rows that may see nothing.
         masks.append(Input([scores[rank - 3], 1, scores[rank - 1]], dtype, .between(-1, 1), .transposed))
         masks.append(Input(scores, .bool, .list([0, 0, 0, 0, 0, 1, 0, 0, 1])))
+        // The same for every example, by a stride of 0; the size of the first axis alone.
+        masks.append(Input(scores, dtype, .between(-1, 1), .expanded))
+        masks.append(Input(Shape([scores[0]] + [Int](repeating: 1, count: rank - 1)), dtype, .between(-1, 1)))
         for (number, mask) in masks.enumerated() {
-          for layout in isLarge ? [Layout.dense] : [.dense, .transposed, .strided] {
+          for layout in isLarge || number > 4 ? [Layout.dense] : [.dense, .transposed, .strided] {
             for isCausal in [false, true] {
               for dropout in number < 2 ? [0, 0.4] : [0] {
                 let op = attention(0.7, isCausal: isCausal, hasMask: mask != nil, dropout: dropout)
@@ -82,6 +85,14 @@ extension OpTable {
             }
           }
         }
+      }
+    }
+    if self == .attention {
+      for list in [[0.5, .nan, -1], [0.5, .infinity, -1]] {
+        let x = Input([1, 3, 3], .float32, .list(list))
+        let plain = Input([1, 3, 3], .float32, .between(-1, 1))
+        let op = attention(1, isCausal: true, hasMask: false, dropout: 0)
+        cases += [OpCase(op, [x, plain, plain], .none), OpCase(op, [plain, plain, x], .none)]
       }
     }
     return cases

@@ -70,6 +70,11 @@ extension OpTable {
     case .silu: unary(Silu(), .between(-5, 5), []).map { $0.loosened(4) }
     case .gelu:
       [false, true].flatMap { unary(Gelu(approximate: $0), .between(-4, 4), []).map { $0.loosened(4) } }
+    case .clamp:
+      // Away from the bounds, then at them.
+      [Clamp(low: -0.1, high: 5), Clamp(low: .nan, high: 0.1, isOpen: true)].flatMap {
+        unary($0, .away(0.2, 3), []) + [OpCase($0, [Input([4], .float64, .list([-0.1, 5, 0.1, 0]))], .kinked)]
+      } + [OpCase(Clamp(low: 1, high: -1), [Input([9], .float32, .between(-2, 2))])]
     case .logicalNot: forms(.bool, .below(2)).map { OpCase(LogicalNot(), [$0], .none) }
     case .detach: allTypes.flatMap { forms($0, .grid(0)).map { OpCase(Detach(), [$0], .none) } }
     case .copyTo: copies
@@ -168,6 +173,17 @@ extension OpTable {
           OpCase(Remainder(), [Input([300], $0, .grid(0.05)), Input([300], $0, .away(0.3, 2))], .none, loose: 4)
         }
     case .floorDivide: return arithmetic(FloorDivide(), .between(-9, 9), .away(0.3, 2), integerTypes)
+    case .clampGradient:
+      return [
+        ClampGradient(low: -0.1, high: 5), ClampGradient(low: .nan, high: 0.1),
+        ClampGradient(low: 0, high: .nan, isOpen: true),
+      ].flatMap {
+        arithmetic($0, .between(-2, 2), .away(0.2, 3), [])
+          + [
+            OpCase(
+              $0, [Input([4], .float64, .between(-1, 1)), Input([4], .float64, .list([-0.1, 5, 0.1, 0]))], .kinked)
+          ]
+      }
     case .compare:
       return Compare.Kind.allCases.flatMap { arithmetic(Compare(kind: $0), .grid(0), .grid(0), [.bool] + integerTypes) }
     case .logic:

@@ -34,7 +34,7 @@ extension OpTable {
                 self == .recurrence
                 ? [(false, false)]
                 : cell == .lstm
-                  ? [(false, false), (true, false), (true, true)]
+                  ? [(false, false), (true, false), (false, true), (true, true)]
                   : cell == .gru
                     ? [(false, false), (false, true)] : [(false, false)]
               for (memory, gates) in flags {

@@ -1,0 +1,131 @@
+public import MartletCore
+import MartletOps
+
+/// Scales losses so that gradients in float16 do not vanish, and leaves out steps whose gradients overflowed.
+///
+///     let loss = withAutocast(.float16) { crossEntropy(model(x), labels) }
+///     scaler.scaled(loss).backward()
+///     scaler.step(optimizer)      // divides the gradients by the scale; no step where one is not finite
+///     optimizer.zeroGrad()
+///
+/// After a step that was left out the scale shrinks; after `growthInterval` steps without one it grows. Its state is in
+/// cells, so that a step can be compiled, saved and resumed. Source: PyTorch `GradScaler`.
+public final class LossScaler: CustomStringConvertible {
+  /// The factor of the loss, a scalar.
+  public let scale: StateTensor
+  /// The steps since the scale changed.
+  public let goodSteps: StateTensor
+  public let growthFactor: Double
+  public let backoffFactor: Double
+  public let growthInterval: Int
+
+  /// - Parameters:
+  ///   - growthFactor: above 1.
+  ///   - backoffFactor: in 0 … 1, both excluded.
+  ///   - growthInterval: the steps after which the scale grows, 1 or more.
+  public init(
+    scale: Double = 65536, growthFactor: Double = 2, backoffFactor: Double = 0.5, growthInterval: Int = 2000
+  ) {
+    if !(scale > 0 && scale.isFinite && growthFactor > 1 && backoffFactor > 0 && backoffFactor < 1)
+      || growthInterval < 1
+    {
+      fail(
+        OpError(
+          .misuse(
+            "scale \(scale), growthFactor \(growthFactor), backoffFactor \(backoffFactor), growthInterval \(growthInterval)",
+            rule: "scale > 0, growthFactor > 1, 0 < backoffFactor < 1, growthInterval ≥ 1"), op: "LossScaler"))
+    }
+    self.scale = .scalar(scale)
+    goodSteps = .scalar(0)
+    (self.growthFactor, self.backoffFactor, self.growthInterval) = (growthFactor, backoffFactor, growthInterval)
+    self.scale.name = "scaler.scale"
+    goodSteps.name = "scaler.goodSteps"
+  }
+
+  /// What a checkpoint keeps.
+  public var cells: [(name: String, cell: Cell)] { [("scale", scale), ("goodSteps", goodSteps)] }
+  public var description: String { "LossScaler(scale: \(scale.value))" }
+
+  /// The loss times the scale, in float32 or wider.
+  public func scaled(_ loss: Tensor) -> Tensor {
+    loss.autocastWideAlways * scale.value.cast(to: loss.autocastWideAlways.dtype)
+  }
+
+  /// Divides the gradients by the scale, steps the optimizer when all of them are finite, and moves the scale. For clipping,
+  /// call `unscale` before and clip between.
+  ///
+  /// - Returns: whether the step was made; inside of `compile` a tensor decides, and this is true.
+  @discardableResult
+  public func step(_ optimizer: any Optimizer) -> Bool {
+    let finite = unscaled == nil ? unscale(optimizer) : unscaled!
+    unscaled = nil
+    return withoutGradient {
+      defer { move(finite) }
+      if finite.hasValue {
+        let isFinite = finite.item() != 0
+        if isFinite { optimizer.step() }
+        return isFinite
+      }
+      // The step is made, and undone where a gradient was not finite.
+      let cells = optimizer.parameters.map { $0 as Cell } + optimizer.cells.map { $0.cell }
+      let before = cells.map { $0.read() }
+      optimizer.step()
+      for (cell, old) in zip(cells, before) {
+        guard let new = cell.read() else { continue }
+        cell.write(select(finite, new, old ?? Tensor(repeating: 0, new.spec)))
+      }
+      return true
+    }
+  }
+
+  /// Divides the gradients by the scale, once before `step`; the result says whether all of them are finite.
+  @discardableResult
+  public func unscale(_ optimizer: any Optimizer) -> Tensor {
+    withoutGradient {
+      var finite = Tensor(true)
+      for parameter in optimizer.parameters {
+        guard let gradient = parameter.grad else { continue }
+        let own = gradient * (1 / scale.value).cast(to: gradient.dtype)
+        finite = finite .& own.isFinite.all()
+        parameter.grad = own
+      }
+      unscaled = finite
+      return finite
+    }
+  }
+  private var unscaled: Tensor?
+
+  private func move(_ finite: Tensor) {
+    let count = goodSteps.value + 1
+    let grows = count .>= Double(growthInterval)
+    let kept = select(grows, scale.value * growthFactor, scale.value)
+    scale.value = select(finite, kept, scale.value * backoffFactor)
+    goodSteps.value = select(finite .& (.!grows), count, Tensor(repeating: 0, count.spec))
+  }
+}
+
+extension Tensor {
+  /// Floats of 16 bits as float32.
+  fileprivate var autocastWideAlways: Tensor { dtype.size == 2 && dtype.isFloating ? cast(to: .float32) : self }
+}
+
+extension Module {
+  /// Turns the floating parameters and buffers into another dtype, in place; gradients are set to nil. Make optimizers after
+  /// it: their moments have the dtype that the parameters had.
+  ///
+  /// - Parameter dtype: a floating dtype. In `.bfloat16` and `.float16` a model takes half the memory; for training keep
+  ///   float32 and use `withAutocast`.
+  @discardableResult
+  public func cast(to dtype: DType) -> Self {
+    guard dtype.isFloating else {
+      fail(OpError(.misuse("dtype is \(dtype)", rule: "parameters are of a floating dtype"), op: "cast"))
+      return self
+    }
+    for (_, cell) in ModuleTree(self).cells {
+      guard let value = cell.read(), value.dtype.isFloating, value.dtype != dtype else { continue }
+      (cell as? Parameter)?.grad = nil
+      cell.write(value.cast(to: dtype).detached())
+    }
+    return self
+  }
+}
