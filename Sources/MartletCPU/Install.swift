@@ -17,6 +17,8 @@ import MartletOps
   registerNormalize()
   registerRandom()
   registerUpdates()
+  registerCTC()
+  registerLinearAlgebra()
 }
 
 extension KernelStatus {

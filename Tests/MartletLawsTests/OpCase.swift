@@ -104,6 +104,8 @@ extension OpTable {
     case .recurrence, .recurrenceGradient: recurrenceCases
     case .normalize, .normalizeGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
+    case .ctc, .ctcGradient: alignmentCases
+    case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     }
   }
