@@ -191,7 +191,9 @@ public final class Trainer {
         wrong.append("\(name) is unexpected")
         continue
       }
-      if let here = cell.read()?.spec ?? parameterSpec(name), here.shape != tensor.shape || here.dtype != tensor.dtype {
+      if let here = cell.read()?.spec ?? parameterSpec(name[...], optimizer),
+        here.shape != tensor.shape || here.dtype != tensor.dtype
+      {
         wrong.append("\(name) is \(tensor.spec), here \(here)")
       }
     }
@@ -202,7 +204,12 @@ public final class Trainer {
   }
 
   /// What a cell that is empty before the first step will hold: like the parameter whose number its name ends with.
-  private func parameterSpec(_ name: String) -> TensorSpec? {
+  private func parameterSpec(_ name: Substring, _ optimizer: any Optimizer) -> TensorSpec? {
+    if let group = optimizer as? OptimizerGroup {
+      guard let dot = name.firstIndex(of: "."), let index = Int(name[..<dot]), group.optimizers.indices.contains(index)
+      else { return nil }
+      return parameterSpec(name[name.index(after: dot)...], group.optimizers[index])
+    }
     guard let last = name.split(separator: ".").last, let index = Int(last),
       optimizer.parameters.indices.contains(index)
     else { return nil }
