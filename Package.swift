@@ -18,12 +18,14 @@ let package = Package(
   targets: [
     .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(name: "COneDNN", cSettings: c, linkerSettings: [.linkedLibrary("dnnl", .when(platforms: [.linux]))]),
+    .target(name: "CLAPACK", cSettings: c, linkerSettings: [.linkedLibrary("openblas", .when(platforms: [.linux]))]),
     .target(name: "CPNG", cSettings: c, linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CZlib", cSettings: c, linkerSettings: [.linkedLibrary("z")]),
     .target(name: "MartletCore", dependencies: ["CKernels"], swiftSettings: swift),
     .target(name: "MartletOps", dependencies: ["MartletCore", "CKernels"], swiftSettings: swift),
     .target(
-      name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "COneDNN"], swiftSettings: swift),
+      name: "MartletCPU", dependencies: ["MartletCore", "MartletOps", "CKernels", "CLAPACK", "COneDNN"],
+      swiftSettings: swift),
     .target(
       name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
     .testTarget(

@@ -2,8 +2,8 @@
 #include "internal.h"
 
 typedef struct {
-  void *p_out, *m_out, *v_out;
-  const void *p, *g, *m, *v;
+  void *p_out, *m_out, *v_out, *top_out;
+  const void *p, *g, *m, *v, *top;
   double rate, beta1, beta2, epsilon, decay, bias1, bias2;
   bool flag, first;  // flag: decoupled decay, or Nesterov's momentum
 } job;
@@ -17,10 +17,10 @@ RANGE(adam_f64)
 RANGE(sgd_f32)
 RANGE(sgd_f64)
 
-int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, const void *p, const void *g,
-                const void *m, const void *v, double rate, double beta1, double beta2, double epsilon,
-                double weight_decay, bool decoupled, double bias1, double bias2) {
-  job j = {p_out, m_out, v_out, p, g, m, v, rate, beta1, beta2, epsilon, weight_decay, bias1, bias2, decoupled, false};
+int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, void *top_out, const void *p,
+                const void *g, const void *m, const void *v, const void *top, double rate, double beta1, double beta2,
+                double epsilon, double weight_decay, bool decoupled, double bias1, double bias2) {
+  job j = {p_out, m_out, v_out, top_out, p, g, m, v, top, rate, beta1, beta2, epsilon, weight_decay, bias1, bias2, decoupled, false};
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
   ck_parallel(count, 8192, &j, dtype == CK_F32 ? adam_f32_range : adam_f64_range);
   return CK_OK;
@@ -28,7 +28,7 @@ int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_
 
 int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *b_out, const void *p, const void *g, const void *b,
                double rate, double momentum, double dampening, double weight_decay, bool nesterov, bool first) {
-  job j = {p_out, b_out, NULL, p, g, b, NULL, rate, momentum, dampening, 0, weight_decay, 1, 1, nesterov, first};
+  job j = {p_out, b_out, NULL, NULL, p, g, b, NULL, NULL, rate, momentum, dampening, 0, weight_decay, 1, 1, nesterov, first};
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
   ck_parallel(count, 16384, &j, dtype == CK_F32 ? sgd_f32_range : sgd_f64_range);
   return CK_OK;

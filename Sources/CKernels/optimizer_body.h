@@ -8,12 +8,22 @@
     const T b1 = (T)j->beta1, c1 = (T)(1 - j->beta1), b2 = (T)j->beta2, c2 = (T)(1 - j->beta2); \
     const T keep = j->flag ? (T)(1 - j->rate * j->decay) : 1, decay = j->flag ? 0 : (T)j->decay; \
     const T step = (T)(j->rate / j->bias1), root = (T)(1 / sqrt(j->bias2)), eps = (T)j->epsilon; \
-    LOOP(end - begin) {                                                                         \
+    const T *top = j->top ? (const T *)j->top + begin : 0;                                      \
+    T *to = j->top_out ? (T *)j->top_out + begin : 0;                                           \
+    if (!top) { LOOP(end - begin) {                                                             \
       const T x = p[i], d = decay * x + g[i];                                                   \
       const T mi = b1 * m[i] + c1 * d, vi = b2 * v[i] + c2 * (d * d);                           \
       mo[i] = mi;                                                                               \
       vo[i] = vi;                                                                               \
       po[i] = x * keep - step * (mi / (SQRT(vi) * root + eps));                                 \
+    } } else LOOP(end - begin) {                                                                \
+      const T x = p[i], d = decay * x + g[i];                                                   \
+      const T mi = b1 * m[i] + c1 * d, vi = b2 * v[i] + c2 * (d * d);                           \
+      const T ti = top[i] > vi || top[i] != top[i] ? top[i] : vi;                               \
+      mo[i] = mi;                                                                               \
+      vo[i] = vi;                                                                               \
+      to[i] = ti;                                                                               \
+      po[i] = x * keep - step * (mi / (SQRT(ti) * root + eps));                                 \
     }                                                                                           \
   }                                                                                             \
   static void L(sgd_##t)(const job *j, int64_t begin, int64_t end) {                            \

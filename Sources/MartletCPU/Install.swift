@@ -18,6 +18,8 @@ import MartletOps
   registerNormalize()
   registerRandom()
   registerUpdates()
+  registerCTC()
+  registerLinearAlgebra()
 }
 
 extension KernelStatus {

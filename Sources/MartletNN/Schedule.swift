@@ -133,4 +133,160 @@ public struct Schedule: Sendable {
       return rest.rate(at: 0) * (start + (1 - start) * Double(step) / Double(steps))
     }
   }
+
+  /// `rate · factor` in the first `steps` steps, then `rate`. Source: PyTorch `ConstantLR`.
+  public static func constant(_ rate: Double, factor: Double, steps: Int) -> Schedule {
+    Schedule("constant", [("rate", rate, .rate), ("factor", factor, .rate)], counts: [("steps", steps, 0)]) {
+      $0 < steps ? rate * factor : rate
+    }
+  }
+
+  /// How the height of the waves of `cyclic` changes.
+  public enum Waves: Sendable {
+    /// All are of one height.
+    case triangular
+    /// Each is half as high as the one before.
+    case halving
+    /// The height is multiplied by a factor after every step.
+    case exponential(Double)
+  }
+
+  /// Straight lines from `lowest` to `highest` within `rising` steps and back within `falling`, again and again.
+  /// Source: Smith 2017; PyTorch `CyclicLR`.
+  ///
+  /// - Parameter falling: as `rising` if nil.
+  public static func cyclic(
+    from lowest: Double, to highest: Double, rising: Int = 2000, falling: Int? = nil, waves: Waves = .triangular
+  ) -> Schedule {
+    let up = Swift.max(1, rising)
+    let length = up + Swift.max(1, falling ?? rising)
+    var settings: [(name: String, value: Double, allowed: Allowed)] = [
+      ("lowest", lowest, .rate), ("highest", highest, .rate),
+    ]
+    if case .exponential(let factor) = waves { settings.append(("factor", factor, .rate)) }
+    return Schedule("cyclic", settings, counts: [("rising", rising, 1), ("falling", falling ?? rising, 1)]) { step in
+      let at = step % length
+      let share = at <= up ? Double(at) / Double(up) : Double(length - at) / Double(length - up)
+      let height: Double =
+        switch waves {
+        case .triangular: 1
+        case .halving: pow(0.5, Double(step / length))
+        case .exponential(let factor): pow(factor, Double(step))
+        }
+      return lowest + (highest - lowest) * share * height
+    }
+  }
+
+  /// This schedule for `steps` steps, then `next` from its beginning. Source: PyTorch `SequentialLR`.
+  public func followed(by next: Schedule, after steps: Int) -> Schedule {
+    let first = self
+    return Schedule("followed", [], counts: [("steps", steps, 0)]) {
+      $0 < steps ? first.rate(at: $0) : next.rate(at: $0 - steps)
+    }
+  }
+
+  /// The product of the rates: one of the two is a schedule of factors, as `.linear(1, from: 0.1, steps: 5)`.
+  /// Source: PyTorch `ChainedScheduler`.
+  public static func * (a: Schedule, b: Schedule) -> Schedule { Schedule { a.rate(at: $0) * b.rate(at: $0) } }
+
+  /// This schedule for `start` steps, then within `steps` steps to `rate`, along a cosine or in a straight line, and that
+  /// rate from then on: for the phase in which weights are averaged. Source: PyTorch `SWALR`.
+  public func annealed(to rate: Double, from start: Int, steps: Int = 10, linearly: Bool = false) -> Schedule {
+    let before = self
+    return Schedule("annealed", [("rate", rate, .rate)], counts: [("start", start, 0), ("steps", steps, 0)]) { step in
+      guard step >= start else { return before.rate(at: step) }
+      let part = steps == 0 ? 1 : Swift.min(1, Double(step - start) / Double(steps))
+      let share = linearly ? part : (1 - cos(.pi * part)) / 2
+      return before.rate(at: start) * (1 - share) + rate * share
+    }
+  }
+}
+
+/// A rate that falls when a number, as the loss of the test set, has not improved for some epochs. A value: its state is
+/// saved by encoding it.
+///
+///     var plateau = PlateauSchedule(rate: 0.1)
+///     for epoch in 0..<epochs {
+///       train()
+///       optimizer.learningRate = plateau.rate(after: validationLoss())
+///     }
+///
+/// Source: PyTorch `ReduceLROnPlateau`, with its defaults.
+public struct PlateauSchedule: Sendable, Hashable, Codable {
+  public enum Goal: String, Sendable, Codable { case lower, higher }
+  public enum Threshold: Sendable, Hashable, Codable {
+    /// A share of the best number.
+    case relative(Double)
+    case absolute(Double)
+  }
+  /// The rate for the coming epoch.
+  public private(set) var rate: Double
+  public let factor: Double
+  public let patience: Int
+  public let cooldown: Int
+  public let lowest: Double
+  public let goal: Goal
+  public let threshold: Threshold
+  /// The best number so far; nil before the first.
+  public private(set) var best: Double?
+  /// Epochs since the best one.
+  public private(set) var waiting = 0
+  private var cooling = 0
+
+  /// - Parameters:
+  ///   - rate: the first one.
+  ///   - factor: what it is multiplied by, 0 or more and below 1.
+  ///   - patience: epochs without improvement that are let pass.
+  ///   - threshold: what counts as an improvement.
+  ///   - cooldown: epochs after a reduction that are not counted.
+  ///   - lowest: the rate does not fall below it.
+  public init(
+    rate: Double, factor: Double = 0.1, patience: Int = 10, goal: Goal = .lower,
+    threshold: Threshold = .relative(1e-4), cooldown: Int = 0, lowest: Double = 0
+  ) {
+    let size =
+      switch threshold {
+      case .relative(let size), .absolute(let size): size
+      }
+    isValid(
+      "PlateauSchedule",
+      [("rate", rate, .rate), ("factor", factor, .decay), ("lowest", lowest, .rate), ("threshold", size, .rate)])
+    for (name, value) in [("patience", patience), ("cooldown", cooldown)] where value < 0 {
+      fail(OpError(.count(name: name, value, allowed: "0 or more"), op: "PlateauSchedule"))
+    }
+    (self.rate, self.factor, self.patience, self.cooldown) = (rate, factor, patience, cooldown)
+    (self.lowest, self.goal, self.threshold) = (lowest, goal, threshold)
+  }
+
+  /// The rate after an epoch that ended with `number`. One that is no number is no improvement.
+  public mutating func rate(after number: Double) -> Double {
+    if isBetter(number) {
+      best = number
+      waiting = 0
+    } else {
+      waiting += 1
+    }
+    if cooling > 0 {
+      cooling -= 1
+      waiting = 0
+    }
+    if waiting > patience {
+      // As in PyTorch, a change of less than 1e-8 is not made.
+      let next = Swift.max(lowest, rate * factor)
+      if rate - next > 1e-8 { rate = next }
+      cooling = cooldown
+      waiting = 0
+    }
+    return rate
+  }
+
+  private func isBetter(_ number: Double) -> Bool {
+    guard let best else { return !number.isNaN }
+    switch (goal, threshold) {
+    case (.lower, .relative(let size)): return number < best * (1 - size)
+    case (.lower, .absolute(let size)): return number < best - size
+    case (.higher, .relative(let size)): return number > best * (1 + size)
+    case (.higher, .absolute(let size)): return number > best + size
+    }
+  }
 }

@@ -13,6 +13,7 @@ package enum OpTable: Int, CaseIterable {
   case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
+  case solve, triangularSolve, signedLogDeterminant, cholesky, qr, eigh, svd, pseudoInverse
   case matmul, softmax, logSoftmax, crossEntropy
   case attention, attentionGradient
   case recurrence, recurrenceGradient
@@ -21,7 +22,7 @@ package enum OpTable: Int, CaseIterable {
   case maxPool, unpool, averagePool, averagePoolGradient
   case resample
   case randomBits, randomUniform, randomNormal
-  case topK, adamUpdate, sgdUpdate
+  case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -95,6 +96,14 @@ package enum OpTable: Int, CaseIterable {
     case .take: Take.self
     case .takeAdd: TakeAdd.self
     case .takeUpdate: TakeUpdate.self
+    case .solve: Solve.self
+    case .triangularSolve: TriangularSolve.self
+    case .signedLogDeterminant: SignedLogDeterminant.self
+    case .cholesky: Cholesky.self
+    case .qr: QR.self
+    case .eigh: Eigh.self
+    case .svd: SVD.self
+    case .pseudoInverse: PseudoInverse.self
     case .matmul: Matmul.self
     case .softmax: Softmax.self
     case .logSoftmax: LogSoftmax.self
@@ -117,6 +126,8 @@ package enum OpTable: Int, CaseIterable {
     case .randomUniform: RandomUniform.self
     case .randomNormal: RandomNormal.self
     case .topK: TopK.self
+    case .ctc: CTC.self
+    case .ctcGradient: CTCGradient.self
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
     }

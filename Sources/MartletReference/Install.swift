@@ -10,6 +10,7 @@ import MartletCore
   installShape()
   installIndexing()
   installLinear()
+  installLinearAlgebra()
   installConvolution()
   installRows()
   installRandom()

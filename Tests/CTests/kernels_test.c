@@ -382,7 +382,7 @@ static void others(void) {
       const int n = 1003;
       static char M[8100], V[8100];
       for (int i = 0; i < n; i++) { set(t, A, i, uniform()); set(t, B, i, uniform() - 0.5); set(t, M, i, uniform()); set(t, V, i, uniform()); }
-      ck_adam(t, n, O, O + 9000, O + 18000, A, B, M, V, 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled, 0.19, 0.002);
+      ck_adam(t, n, O, O + 9000, O + 18000, NULL, A, B, M, V, NULL, 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled, 0.19, 0.002);
       for (int i = 0; i < n; i++) {
         double p = get(t, A, i), g = get(t, B, i), m = get(t, M, i), v = get(t, V, i);
         if (decoupled) p -= 0.01 * 0.1 * p; else g += 0.1 * p;

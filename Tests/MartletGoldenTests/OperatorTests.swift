@@ -84,6 +84,7 @@ private let generalOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tens
     },
     "softmax": { c, x in [softmax(x[0], axis: c.int("dim"))] },
     "log_softmax": { c, x in [logSoftmax(x[0], axis: c.int("dim"))] },
+    "inverse": unary(inverse), "det": unary(determinant), "cholesky": unary { cholesky($0) }, "solve": binary(solve),
     "einsum": { c, x in [einsum(c.string("equation"), x)] },
     "bilinear": { _, x in [bilinear(x[0], x[1], x[2], bias: x[3])] },
     "scaled_dot_product_attention": { c, x in
@@ -147,6 +148,7 @@ private let generalOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tens
     "kl_div": binary { klDivergence($0, $1, reduction: .batchMean) },
     "cosine_similarity": { c, x in [cosineSimilarity(x[0], x[1], axis: c.int("dim"))] },
     "triplet_margin_loss": { c, x in [tripletMarginLoss(x[0], x[1], x[2], margin: c.double("margin"))] },
+    "ctc_loss": { c, x in [ctcLoss(x[0], x[1], inputLengths: x[2], labelLengths: x[3], blank: c.int("blank"))] },
     "layer_norm": { c, x in
       [
         layerNorm(

@@ -165,8 +165,29 @@ private final class UNet: Module {
 }
 
 @Suite struct GoldenOptimizers {
-  static let cases = (Golden.shared?.cases ?? []).filter { c in
-    ["sgd", "sgd_momentum", "sgd_nesterov", "adam", "adamw"].contains(c.op)
+  static let cases = (Golden.shared?.cases ?? []).filter { $0.kind == "optimizer" && $0.op != "clip_grad_norm" }
+
+  private func make(_ c: GoldenCase, _ p: [Parameter]) -> (any Optimizer)? {
+    let rate = c.double("lr")
+    let decay = c.double("weight_decay")
+    let betas = (c.attributes["betas"] as? [Double]).map { ($0[0], $0[1]) } ?? (0.9, 0.999)
+    return switch c.op {
+    case "sgd", "sgd_momentum", "sgd_nesterov":
+      SGD(p, learningRate: rate, momentum: c.double("momentum"), weightDecay: decay, nesterov: c.bool("nesterov"))
+    case "adam", "amsgrad":
+      Adam(p, learningRate: rate, betas: betas, weightDecay: decay, amsgrad: c.bool("amsgrad"))
+    case "adamw": AdamW(p, learningRate: rate, betas: betas, weightDecay: decay)
+    case "rmsprop", "rmsprop_centered":
+      RMSprop(
+        p, learningRate: rate, alpha: c.attributes["alpha"] as? Double ?? 0.99, momentum: c.double("momentum"),
+        centered: c.bool("centered"))
+    case "adagrad": Adagrad(p, learningRate: rate)
+    case "adadelta": Adadelta(p, learningRate: rate, rho: c.double("rho"))
+    case "adamax": Adamax(p, learningRate: rate)
+    case "nadam": NAdam(p, learningRate: rate)
+    case "radam": RAdam(p, learningRate: rate)
+    default: nil
+    }
   }
 
   @Test(arguments: cases) func followsPyTorch(_ c: GoldenCase) throws {
@@ -175,20 +196,7 @@ private final class UNet: Module {
     let weights = Tensor.range(from: 1, to: 13).reshaped(4, 3)
     for compiled in [false, true] {
       let w = Parameter(try golden.tensor(c.inputs[0]))
-      let rate = c.double("lr")
-      let optimizer: any Optimizer
-      if c.op.hasPrefix("sgd") {
-        optimizer = SGD(
-          [w], learningRate: rate, momentum: c.double("momentum"), weightDecay: c.double("weight_decay"),
-          nesterov: c.bool("nesterov"))
-      } else {
-        let betas = (c.attributes["betas"] as? [Double]) ?? [0.9, 0.999]
-        let decay = c.double("weight_decay")
-        optimizer =
-          c.op == "adamw"
-          ? AdamW([w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: decay)
-          : Adam([w], learningRate: rate, betas: (betas[0], betas[1]), weightDecay: decay)
-      }
+      let optimizer = try #require(make(c, [w]))
       func step() -> Tensor {
         optimizer.zeroGrad()
         let difference = w.value - target

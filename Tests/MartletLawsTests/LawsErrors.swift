@@ -108,6 +108,9 @@ extension OpTable {
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
     case .topK: return [WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)])]
+    case .ctc, .ctcGradient: return alignmentWrongCases
+    case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse:
+      return matrixWrongCases
     case .sgdUpdate:
       let (p, s) = (f([2]), f([]))
       return [
@@ -117,8 +120,9 @@ extension OpTable {
     case .adamUpdate:
       let (p, s) = (f([2]), f([]))
       return [
-        WrongCase(op, [p, f([3]), p, p, s, s]), WrongCase(op, [p, p, p, p, p, s]), WrongCase(op, [p, p, p]),
-        WrongCase(op, [f([2], .int32), p, p, p, s, s]), WrongCase(op, [p, p, p, p, f([], .int64), s]),
+        WrongCase(op, [p, f([3]), s, p, p, s]), WrongCase(op, [p, p, p, p, p, s]), WrongCase(op, [p, p, p]),
+        WrongCase(op, [f([2], .int32), p, s, p, p, s]), WrongCase(op, [p, p, s, p, p, f([], .int64)]),
+        WrongCase(op, [p, p, s, p, p, s, p]),
       ]
     }
   }

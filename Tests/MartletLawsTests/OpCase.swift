@@ -105,6 +105,8 @@ extension OpTable {
     case .normalize, .normalizeGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .resample: resampleCases
+    case .ctc, .ctcGradient: alignmentCases
+    case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     }
   }

@@ -175,10 +175,18 @@ void ck_random_normal_f64(const int64_t *key, int64_t count, double *out);   // 
 // a: [rows, n], out: [rows, k], sorted; ties by the lower index; NaN is larger than all numbers. k <= n.
 int32_t ck_topk(int32_t dtype, int64_t rows, int64_t n, int64_t k, bool largest, void *out_values, int64_t *out_indices,
                 const void *a);
-// One step of PyTorch's Adam (AdamW when decoupled). bias1 = 1 - beta1^t, bias2 = 1 - beta2^t. F32 or F64.
-int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, const void *p, const void *g,
-                const void *m, const void *v, double rate, double beta1, double beta2, double epsilon,
-                double weight_decay, bool decoupled, double bias1, double bias2);
+// -log of the probability of the labels, summed over alignments; losses [batch] and gradient like x may be null. x: log-
+// probabilities [steps, batch, classes]; labels [batch, width]; times and lengths [batch] say how many of the steps and labels
+// count, and were checked. A label sequence without an alignment: infinite, with gradient 0. F32 or F64.
+int32_t ck_ctc(int32_t dtype, int64_t steps, int64_t batch, int64_t classes, int64_t width, int64_t blank, const void *x,
+               const int64_t *labels, const int64_t *times, const int64_t *lengths, void *_Nullable losses,
+               void *_Nullable gradient);
+// One step of PyTorch's Adam (AdamW when decoupled; amsgrad when top, the largest v so far, is not null).
+// bias1 = 1 - beta1^t, bias2 = 1 - beta2^t. F32 or F64.
+int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, void *_Nullable top_out,
+                const void *p, const void *g, const void *m, const void *v, const void *_Nullable top, double rate,
+                double beta1, double beta2, double epsilon, double weight_decay, bool decoupled, double bias1,
+                double bias2);
 // One step of PyTorch's SGD: g += weight_decay * p; b = first ? g : momentum * b + (1 - dampening) * g;
 // g = nesterov ? g + momentum * b : b; p -= rate * g. b and b_out are null when momentum is 0. F32 or F64.
 int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *_Nullable b_out, const void *p, const void *g,

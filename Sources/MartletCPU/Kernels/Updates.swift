@@ -14,16 +14,22 @@ func registerUpdates() {
   Kernels.register(AdamUpdate.self, .cpu) { op, arguments in
     let dtype = arguments.dtype(0)
     guard dtype == .float32 || dtype == .float64 else { return .unsupported }
-    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1), let m = Dense(arguments, 2),
-      let v = Dense(arguments, 3)
+    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1), let m = Dense(arguments, 3),
+      let v = Dense(arguments, 4)
     else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((p, g, m, v)) {} }
-    let step = scalar(arguments, 4)
+    var top: Dense?
+    if op.amsgrad {
+      guard let dense = Dense(arguments, 6) else { return .library(Int64(CK_NO_MEMORY)) }
+      top = dense
+    }
+    defer { withExtendedLifetime((p, g, m, v, top)) {} }
+    let step = scalar(arguments, 5)
     return KernelStatus(
       ck_adam(
         dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(0), arguments.outputPointer(1),
-        arguments.outputPointer(2), p.pointer, g.pointer, m.pointer, v.pointer, scalar(arguments, 5), op.beta1,
-        op.beta2, op.epsilon, op.weightDecay, op.decoupled, 1 - pow(op.beta1, step), 1 - pow(op.beta2, step)))
+        arguments.outputPointer(2), op.amsgrad ? arguments.outputPointer(3) : nil, p.pointer, g.pointer, m.pointer,
+        v.pointer, top?.pointer, scalar(arguments, 2), op.beta1, op.beta2, op.epsilon, op.weightDecay, op.decoupled,
+        1 - pow(op.beta1, step), 1 - pow(op.beta2, step)))
   }
   Kernels.register(SGDUpdate.self, .cpu) { op, arguments in
     let dtype = arguments.dtype(0)

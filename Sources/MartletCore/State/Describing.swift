@@ -15,6 +15,9 @@ private func settingText(_ value: Any) -> String? {
   let mirror = Mirror(reflecting: value)
   switch mirror.displayStyle {
   case .optional: return mirror.children.first.flatMap { settingText($0.value) }
+  case .tuple:
+    let parts = mirror.children.compactMap { settingText($0.value) }
+    return parts.count == mirror.children.count ? "(\(parts.joined(separator: ", ")))" : nil
   case nil, .struct, .enum:
     return value is Tensor || !(value is any CustomStringConvertible) ? nil : "\(value)"
   default: return nil

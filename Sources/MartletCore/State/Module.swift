@@ -175,4 +175,16 @@ extension Module {
   /// Sets all gradients to nil. Walks the model, like `train()` and `eval()`: in a training loop `Optimizer.zeroGrad()` does
   /// the same for the parameters that it knows.
   public func zeroGrad() { for parameter in parameters { parameter.grad = nil } }
+
+  /// Stops the training of all parameters of the module: backward passes compute no gradients for them, and optimizers leave
+  /// them out. Gradients that were there are dropped. Running statistics still follow the mode; `eval()` keeps them too.
+  public func freeze() {
+    for parameter in parameters {
+      parameter.requiresGradient = false
+      parameter.grad = nil
+    }
+  }
+
+  /// Lets all parameters of the module be trained again.
+  public func unfreeze() { for parameter in parameters { parameter.requiresGradient = true } }
 }

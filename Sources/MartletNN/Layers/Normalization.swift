@@ -168,7 +168,7 @@ public class BatchNorm: Module {
   public final let channels: Int
   public final let epsilon: Double
   /// The weight of a batch in the running statistics; nil: they are the means over all batches.
-  public final let momentum: Double?
+  public package(set) final var momentum: Double?
   public final let mode = Mode()
 
   public init(
@@ -186,6 +186,14 @@ public class BatchNorm: Module {
     self.channels = channels
     self.epsilon = epsilon
     self.momentum = momentum
+  }
+
+  /// Forgets the running statistics.
+  package final func restartStatistics() {
+    for (buffer, value) in [(runningMean, 0), (runningVar, 1), (numBatchesTracked, 0)] as [(Buffer?, Double)] {
+      guard let buffer else { continue }
+      buffer.value = Tensor(repeating: value, buffer.value.spec)
+    }
   }
 
   /// The ranks that inputs may have.

@@ -2,10 +2,15 @@ public import MartletCore
 import MartletOps
 
 /// Changes parameters by their gradients. All its state is in cells, so that steps can be captured, saved and resumed.
+///
+/// Gradients add up until `zeroGrad()`: for a batch that is too large, call `backward()` for each of its parts, with losses
+/// divided by the number of parts, and then `step()` once. Each part may be a call of one compiled function.
 public protocol Optimizer: AnyObject, CustomStringConvertible {
   var parameters: [Parameter] { get }
   /// The learning rate, a scalar: set it between steps.
   var rate: StateTensor { get }
+  /// The learning rate as a number, 0 or more.
+  var learningRate: Double { get set }
   /// The rate, the moments and the counts of steps by name, in the order of the parameters. A cell may be empty before the
   /// first step. To resume a run exactly, write what they held into those of a new optimizer:
   ///

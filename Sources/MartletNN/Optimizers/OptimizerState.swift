@@ -19,7 +19,7 @@ extension Optimizer {
     let missing = cells.filter { given[$0.name] == nil && $0.cell.read() != nil }.map { $0.name }
     let unexpected = state.names.filter { known[$0] == nil }
     let misshapen = state.entries.compactMap { name, tensor -> String? in
-      guard let here = known[name]?.read()?.spec ?? parameterSpec(name),
+      guard let here = known[name]?.read()?.spec ?? spec(of: name[...]),
         here.shape != tensor.shape || here.dtype != tensor.dtype
       else { return nil }
       return "\(name): \(here) here, \(tensor.spec) given"
@@ -31,7 +31,12 @@ extension Optimizer {
   }
 
   /// What a cell that is empty before the first step will hold: like the parameter whose number its name ends with.
-  private func parameterSpec(_ name: String) -> TensorSpec? {
+  private func spec(of name: Substring) -> TensorSpec? {
+    if let group = self as? OptimizerGroup {
+      guard let dot = name.firstIndex(of: "."), let index = Int(name[..<dot]), group.optimizers.indices.contains(index)
+      else { return nil }
+      return group.optimizers[index].spec(of: name[name.index(after: dot)...])
+    }
     guard let last = name.split(separator: ".").last, let index = Int(last), parameters.indices.contains(index) else {
       return nil
     }

@@ -4,7 +4,7 @@ public import MartletCore
 public enum LossReduction: Sendable { case mean, sum, none }
 
 extension Tensor {
-  fileprivate func reduced(_ reduction: LossReduction) -> Tensor {
+  func reduced(_ reduction: LossReduction) -> Tensor {
     switch reduction {
     case .none: self
     case .sum: sum()
@@ -14,7 +14,7 @@ extension Tensor {
 }
 
 /// What is wrong with the shapes of two arguments that must have one; nil when nothing is.
-private func mismatch(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String]) -> Tensor? {
+func mismatch(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String]) -> Tensor? {
   if a.shape == b.shape { return nil }
   return failure(
     .argumentShape(argument: 1, expected: "\(a.shape), that of \(names[0])"), op: op, [a, b], names: names)

@@ -152,18 +152,20 @@ extension OpTable {
     var cases: [OpCase] = []
     for dtype in floatingTypes {
       for shape in [[], [0], [1], [65], [3, 4], [1000]] as [Shape] {
-        for (decay, decoupled) in [(0.0, false), (0.1, false), (0.1, true)] {
+        for (decay, decoupled, amsgrad) in [(0.0, false, false), (0.1, false, true), (0.1, true, false)] {
           for layout in [Layout.dense, .transposed] {
-            let op = AdamUpdate(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: decay, decoupled: decoupled)
+            let op = AdamUpdate(
+              beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: decay, decoupled: decoupled, amsgrad: amsgrad)
+            let top = amsgrad ? [Input(shape, dtype, .between(0.5, 2), layout)] : []
             let scalar: DType = dtype == .float64 ? .float64 : .float32
             cases.append(
               OpCase(
                 op,
                 [
                   Input(shape, dtype, .between(-1, 1), layout), Input(shape, dtype, .between(-1, 1)),
-                  Input(shape, dtype, .between(-1, 1), layout), Input(shape, dtype, .between(0.5, 2)),
-                  Input([], scalar, .list([3])), Input([], scalar, .list([0.01])),
-                ], loose: 8))
+                  Input([], scalar, .list([0.01])), Input(shape, dtype, .between(-1, 1), layout),
+                  Input(shape, dtype, .between(0.5, 2)), Input([], scalar, .list([3])),
+                ] + top, amsgrad ? .kinked : .smooth, loose: 8))
           }
         }
       }

@@ -1,0 +1,118 @@
+public import MartletCore
+import MartletOps
+
+/// What one kind of optimizer does to one parameter: a pure function, and what it keeps from step to step.
+///
+/// Its stored properties are the settings as they print.
+package protocol UpdateRule {
+  /// What is kept for each parameter, in the order in which it follows the rate among the inputs and the parameter among
+  /// the outputs. What starts empty is not among the inputs of the first step.
+  var slots: [Slot] { get }
+  /// From parameter, gradient, rate and slots to the parameter and the slots. Inputs that nobody else holds may be written
+  /// over.
+  func update(taking inputs: inout [Tensor]) -> [Tensor]
+}
+
+/// A tensor that an optimizer keeps for each parameter.
+package struct Slot {
+  package enum Start { case zeros, filled(Double), scalar(Double), empty }
+  let name: String
+  let start: Start
+  package init(_ name: String, _ start: Start = .zeros) {
+    self.name = name
+    self.start = start
+  }
+
+  func cell(for parameter: Parameter) -> Cell {
+    switch start {
+    case .zeros: StateTensor.zeros(like: parameter)
+    case .filled(let value): StateTensor(Tensor(repeating: value, parameter.read()!.spec))
+    case .scalar(let value): StateTensor.scalar(value)
+    case .empty: Cell(nil)
+    }
+  }
+}
+
+/// An optimizer that changes each parameter by its own gradient, with one rule for all of them.
+public class ParameterOptimizer: Optimizer {
+  public final let parameters: [Parameter]
+  public final let rate: StateTensor
+  private let rule: any UpdateRule
+  private let slots: [Slot]
+  /// For each parameter the cells of the slots.
+  private let kept: [[Cell]]
+
+  /// Checks the settings, of which one that is out of its range is an error.
+  init(
+    _ name: String, _ parameters: [Parameter], learningRate: Double, _ rule: any UpdateRule,
+    _ settings: [(name: String, value: Double, allowed: Allowed)]
+  ) {
+    isValid(name, [("learningRate", learningRate, .rate)] + settings)
+    checkDistinct(name, parameters)
+    let prefix = name.lowercased()
+    self.parameters = parameters
+    self.rule = rule
+    rate = .scalar(learningRate)
+    rate.name = "\(prefix).rate"
+    let slots = rule.slots
+    self.slots = slots
+    kept = parameters.enumerated().map { index, parameter in
+      slots.map { slot in
+        let cell = slot.cell(for: parameter)
+        cell.name = "\(prefix).\(index).\(slot.name)"
+        return cell
+      }
+    }
+  }
+
+  public final var cells: [(name: String, cell: Cell)] {
+    [("rate", rate)]
+      + kept.enumerated().flatMap { index, cells in
+        zip(slots, cells).map { slot, cell -> (name: String, cell: Cell) in ("\(slot.name).\(index)", cell) }
+      }
+  }
+
+  public final var settings: String { plainSettings(of: rule) }
+
+  public final func step() {
+    withoutGradient {
+      for (parameter, cells) in zip(parameters, kept) {
+        guard parameter.requiresGradient, let g = parameter.grad else { continue }
+        // The cells give their tensors away, so that the update writes over them.
+        var inputs = [parameter.take()!, g, rate.value] + cells.compactMap { $0.take() }
+        let outputs = rule.update(taking: &inputs)
+        // After an error, inside of `withErrors`, everything stays as it was.
+        if outputs.contains(where: { $0.isError }) { continue }
+        parameter.write(outputs[0])
+        for (cell, value) in zip(cells, outputs.dropFirst()) { cell.write(value) }
+      }
+    }
+  }
+}
+
+/// Reports a parameter that stands twice in a list: it would be changed twice in each step.
+func checkDistinct(_ op: String, _ parameters: [Parameter]) {
+  var seen = Set<ObjectIdentifier>()
+  guard let twice = parameters.first(where: { !seen.insert(ObjectIdentifier($0)).inserted }) else { return }
+  fail(
+    OpError(
+      .misuse(
+        "the parameter \(twice.name) is given twice", rule: "each parameter is changed once in a step",
+        remedy: "model.parameters has each once, also where layers share it"), op: op))
+}
+
+/// The gradient with an L2 penalty.
+func penalized(_ g: Tensor, _ p: Tensor, _ weightDecay: Double) -> Tensor { weightDecay == 0 ? g : g + p * weightDecay }
+
+/// The parameter after decoupled weight decay.
+func shrunk(_ p: Tensor, _ rate: Tensor, _ weightDecay: Double) -> Tensor {
+  weightDecay == 0 ? p : p * (1 - rate * weightDecay)
+}
+
+/// The running mean `β a + (1 - β) x`.
+func blended(_ a: Tensor, _ x: Tensor, _ beta: Double) -> Tensor { a * beta + x * (1 - beta) }
+
+/// `1 - βᵗ` for a float64 count of steps, in float64: a float32 β = 0.999 is off by 1e-8, which the difference magnifies.
+func correction(_ beta: Double, _ step: Tensor) -> Tensor {
+  1 - pow(Tensor(scalar: beta, .float64, device: step.device), step)
+}
