@@ -169,7 +169,7 @@ private let cases: [(String, [Shape])] = [
   @Test func kronecker() {
     #expect(kron(Tensor([1.0, 10, 100]), Tensor([5.0, 6, 7])).doubles == [5, 6, 7, 50, 60, 70, 500, 600, 700])
     #expect(
-      kron(Tensor.eye(2, dtype: .float64), Tensor(repeating: 1, TensorSpec([2, 2], .float64))).doubles
+      kron(Tensor.eye(2, dtype: .float64), Tensor.ones([2, 2], dtype: .float64)).doubles
         == [1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1])
     #expect(kron(Tensor([2.0]), a).shape == [2, 3])
   }
