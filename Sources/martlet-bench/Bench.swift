@@ -40,6 +40,7 @@ struct Bench: ParsableCommand {
       case .elementwise: elementwise(modes: modes, seconds: seconds)
       case .mlp: TrainingWorkload.mnist("mlp_mnist_train_b128", mlp).run(modes: modes, seconds: seconds)
       case .lenet: TrainingWorkload.mnist("lenet_mnist_train_b128", lenet).run(modes: modes, seconds: seconds)
+      case .unet: TrainingWorkload.unet.run(modes: modes, seconds: seconds)
       case .lstm: TrainingWorkload.lstm.run(modes: modes, seconds: seconds)
       case .gpt: TrainingWorkload.gpt.run(modes: modes, seconds: seconds)
       }
@@ -53,5 +54,5 @@ struct Bench: ParsableCommand {
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case calibration, overhead, elementwise, mlp, lenet, lstm, gpt
+  case calibration, overhead, elementwise, mlp, lenet, unet, lstm, gpt
 }

@@ -85,3 +85,34 @@ final class GPT: Module {
     return head(norm(blocks.reduce(start) { $1($0) }))
   }
 }
+
+/// A network from images to images of classes: four steps down and four up, which also see what stood beside them.
+final class UNet: Module {
+  final class Step: Module {
+    let convolution: Conv2d
+    let transposed: ConvTranspose2d?
+    init(_ inputs: Int, isDecoder: Bool) {
+      convolution = Conv2d(inputs, 16, kernelSize: 3, stride: isDecoder ? 1 : 2, padding: 1, bias: false)
+      transposed =
+        isDecoder ? ConvTranspose2d(16, 16, kernelSize: 3, stride: 2, padding: 1, outputPadding: 1, bias: false) : nil
+    }
+    func forward(_ x: Tensor) -> Tensor {
+      let y = relu(convolution(x))
+      return transposed.map { $0(y) } ?? y
+    }
+  }
+
+  let encoders = [3, 16, 16, 16].map { Step($0, isDecoder: false) }
+  let decoders = [16, 32, 32, 32].map { Step($0, isDecoder: true) }
+  let classifier: Conv2d
+  init(classes: Int) { classifier = Conv2d(16, classes, kernelSize: 1, bias: false) }
+  func forward(_ x: Tensor) -> Tensor {
+    var steps = [x]
+    for encoder in encoders { steps.append(encoder(steps.last!)) }
+    var y = decoders[0](steps[4])
+    for (decoder, skip) in zip(decoders[1...], [steps[3], steps[2], steps[1]]) {
+      y = decoder(concat([y, skip], axis: 1))
+    }
+    return classifier(y)
+  }
+}

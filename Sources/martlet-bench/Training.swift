@@ -57,6 +57,16 @@ struct TrainingWorkload {
       count: 2048, unit: "tokens/s", loss: { crossEntropy($0.flattened(from: 0, to: 1), $1.flattened(from: 0)) })
   }
 
+  /// Images of 128×128 pixels with a class for each, batch 8, with SGD.
+  static var unet: TrainingWorkload {
+    let generator = Generator(seed: 0)
+    return TrainingWorkload(
+      name: "unet_seed_train_b8_128", model: { UNet(classes: 10) },
+      optimizer: { SGD($0, learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4) },
+      x: .normal([8, 3, 128, 128], generator: generator), y: integers([8, 128, 128], below: 10, generator), count: 8,
+      unit: "samples/s", loss: { crossEntropy($0, $1) })
+  }
+
   private static func integers(_ shape: Shape, below end: Int, _ generator: Generator) -> Tensor {
     (Tensor.uniform(shape, generator: generator) * Double(end)).cast(to: .int64)
   }
