@@ -11,6 +11,7 @@ import Testing
       #expect(matmul(x, w).dtype == .bfloat16)
       #expect(einsum("ij,jk->ik", x, w).dtype == .bfloat16)
       #expect(conv2d(normal([1, 2, 5, 5]), normal([3, 2, 3, 3]), bias: normal([3])).dtype == .bfloat16)
+      #expect(convTranspose2d(normal([1, 2, 5, 5]), normal([2, 3, 3, 3]), bias: normal([3])).dtype == .bfloat16)
       #expect(scaledDotProductAttention(normal([2, 3, 4]), normal([2, 3, 4]), normal([2, 3, 4])).dtype == .bfloat16)
       #expect((x + x).dtype == .float32)
       #expect((matmul(x, w) + 1).dtype == .bfloat16)

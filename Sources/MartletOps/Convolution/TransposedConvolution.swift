@@ -62,6 +62,7 @@ private func transposedConvolution(
         "outputPadding is \(outputPadding) with stride \(stride) and dilation \(dilation)",
         rule: "0 ≤ outputPadding < the larger of stride and dilation, along each axis"))
   }
+  let (x, weight, bias) = (x.autocast, weight.autocast, bias?.autocast)
   let isSingle = x.rank == axes + 1
   let input = isSingle ? x.expandedDims(axis: 0) : x
   guard input.shape[1] == weight.shape[0] else {
