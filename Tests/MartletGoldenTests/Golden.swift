@@ -105,3 +105,19 @@ func expectClose(
       "\(c.name) \(what): \(a[position]) at \(position), expected \(e[position])", sourceLocation: sourceLocation)
   }
 }
+
+/// The layers of cases, made when a case first runs, which is now: layers are not made within `compile`.
+enum Made {
+  // A `Lock` and not a `Mutex`, whose futex the thread sanitizer does not see.
+  private static let lock = Lock()
+  nonisolated(unsafe) private static var layers: [String: AnyObject] = [:]
+
+  static func layer<M: Module>(_ name: String, _ make: () -> M) -> M {
+    lock.holding {
+      if let made = layers[name] { return made as! M }
+      let made = make()
+      layers[name] = made
+      return made
+    }
+  }
+}

@@ -1,5 +1,4 @@
 import Martlet
-import Synchronization
 import Testing
 
 /// How a case's operator is called, for those that exist.
@@ -191,23 +190,16 @@ private let generalOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tens
   ]
 }()
 
-/// The layers of the recurrent cases, made when a case first runs, which is now: layers are not made within `compile`.
-private let layers = Mutex<[String: Unmanaged<AnyObject>]>([:])
-
 /// A recurrent layer with the parameters that follow the first states.
 private func recurrent<M: Module>(
   _ c: GoldenCase, _ x: [Tensor], _ make: (Int, Int, Int, Bool) -> M, run: (M, [Tensor]) -> [Tensor]
 ) -> [Tensor] {
   let names = c.attributes["parameter_names"] as! [String]
-  let layer = layers.withLock { layers in
-    if layers[c.name] == nil {
-      let made = make(x[0].shape[2], c.int("hidden"), c.int("layers"), c.bool("bidirectional"))
-      layers[c.name] = Unmanaged.passRetained(made as AnyObject)
-    }
-    return layers[c.name]!
+  // The dtype is that of the inputs: a case may run in float64.
+  let module = Made.layer("\(c.name) \(x[0].dtype)") {
+    make(x[0].shape[2], c.int("hidden"), c.int("layers"), c.bool("bidirectional"))
   }
   let states = Array(x[1..<(x.count - names.count)])
-  let module = layer.takeUnretainedValue() as! M
   return try! module.with(State(Array(zip(names, x.suffix(names.count))))) { run(module, states) }
 }
 

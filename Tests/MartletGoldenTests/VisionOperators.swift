@@ -1,5 +1,4 @@
 import Martlet
-import Synchronization
 
 /// How the operators of images are called.
 let visionOperators: [String: @Sendable (GoldenCase, [Tensor]) -> [Tensor]] = [
@@ -183,23 +182,16 @@ private func unpooled(
   f(x[0], x[1], c.extent("kernel_size"), c.extent("stride"), c.extent("padding"), c.extent("output_size"))
 }
 
-/// The layers of cases, made when a case first runs, which is now: layers are not made within `compile`.
-private let layers = Mutex<[String: Unmanaged<AnyObject>]>([:])
-
 /// A layer in evaluation with the tensors behind the first as its state.
 private func run<M: Module<Tensor, Tensor>>(
   _ c: GoldenCase, _ x: [Tensor], _ names: [String], _ make: () -> M
 ) -> Tensor {
   // The dtype is that of the inputs: a case may run in float64.
   let key = "\(c.name) \(x[0].dtype)"
-  let layer = layers.withLock { layers in
-    if layers[key] == nil {
-      let made = make()
-      made.eval()
-      layers[key] = Unmanaged.passRetained(made as AnyObject)
-    }
-    return layers[key]!
+  let module = Made.layer(key) {
+    let layer = make()
+    layer.eval()
+    return layer
   }
-  let module = layer.takeUnretainedValue() as! M
   return try! module.with(State(Array(zip(names, x.dropFirst())))) { module(x[0]) }
 }
