@@ -82,13 +82,20 @@ struct DenseResult {
   }
 
   func finish(_ arguments: borrowing KernelArguments, _ position: Int) {
-    guard storage != nil else { return }
-    let spec = arguments.outputSpec(position)
-    var nd = ck_nd(spec.shape)
-    nd.set(0, spec.shape, arguments.outputStrides(position), to: spec.shape)
-    nd.set(1, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
-    _ = ck_copy(spec.dtype.code, &nd, arguments.outputPointer(position), pointer)
+    if storage != nil { store(pointer, arguments.outputSpec(position).dtype, arguments, position) }
   }
+}
+
+/// Writes row-major elements of a dtype to an output, in its dtype and as it lies.
+func store(_ source: UnsafeRawPointer, _ dtype: DType, _ arguments: borrowing KernelArguments, _ position: Int) {
+  let spec = arguments.outputSpec(position)
+  var nd = ck_nd(spec.shape)
+  nd.set(0, spec.shape, arguments.outputStrides(position), to: spec.shape)
+  nd.set(1, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
+  let target = arguments.outputPointer(position)
+  _ =
+    dtype == spec.dtype
+    ? ck_copy(dtype.code, &nd, target, source) : ck_cast(dtype.code, spec.dtype.code, &nd, target, source)
 }
 
 /// Copies a strided operand to row-major order.

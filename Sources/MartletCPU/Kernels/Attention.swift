@@ -115,12 +115,7 @@ private struct HeadsResult {
   }
 
   func finish(_ arguments: borrowing KernelArguments, _ position: Int) {
-    guard storage != nil else { return }
-    let spec = arguments.outputSpec(position)
-    var nd = ck_nd(spec.shape)
-    nd.set(0, spec.shape, arguments.outputStrides(position), to: spec.shape)
-    nd.set(1, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
-    _ = ck_cast(DType.float32.code, spec.dtype.code, &nd, arguments.outputPointer(position), pointer)
+    if storage != nil { store(pointer, .float32, arguments, position) }
   }
 }
 

@@ -2,7 +2,9 @@
 
 /// The settings among the stored properties: numbers, texts, Bools, sizes; what is nil is left out.
 package func plainSettings(of value: Any) -> String {
-  Mirror(reflecting: value).children.compactMap { child in
+  let own = Mirror(reflecting: value)
+  let mirrors = Array(sequence(first: own) { $0.superclassMirror })
+  return mirrors.reversed().flatMap { $0.children }.compactMap { child in
     guard let label = child.label, let text = settingText(child.value) else { return nil }
     return "\(label): \(text)"
   }.joined(separator: ", ")
