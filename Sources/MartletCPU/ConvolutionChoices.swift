@@ -26,8 +26,9 @@ public struct ConvolutionChoice: Sendable, CustomStringConvertible {
   private func rounded(_ x: Double) -> Double { (x * 1000).rounded() / 1000 }
 }
 
-/// The algorithms that convolutions run by. Each convolution is timed once with each, and the choice is kept: in the
-/// process, and in a file for the next one, so that equal programs give equal bits.
+/// The algorithms that convolutions run by. Each convolution is timed with each of them when it first runs, and the choice
+/// is kept: in the process, and in a file for the next one, so that equal programs give equal bits. What a busy machine
+/// left in doubt is not kept in the file; the next process times it again.
 ///
 /// The file lies in `MARTLET_CACHE`, else in `$XDG_CACHE_HOME/martlet`, else in `~/.cache/martlet`; `MARTLET_CACHE=off`
 /// keeps nothing. Removing it is harmless.
@@ -90,11 +91,11 @@ public enum ConvolutionChoices {
     let chosen = timing.holding { () -> ConvolutionRoutine? in
       // Another thread may have measured this one meanwhile.
       if let routine = known(key, sizes) { return routine }
-      guard let (algorithm, routine, times) = fastest(sizes, operands) else { return nil }
+      guard let (algorithm, routine, times, isSettled) = fastest(sizes, operands) else { return nil }
       lock.holding {
         state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: times)
       }
-      ChoiceFile.add(key, algorithm)
+      if isSettled { ChoiceFile.add(key, algorithm) }
       return routine
     }
     return chosen.map { ($0, $0.run(operands)) }
@@ -125,36 +126,24 @@ public enum ConvolutionChoices {
 
   private static func fastest(
     _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
-  ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double])? {
-    var candidates: [(algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine, time: Double)] = []
+  ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double], isSettled: Bool)? {
+    var candidates: [(algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine)] = []
     for algorithm in ConvolutionAlgorithm.allCases where algorithm != .winograd || !sizes.window.isPrecise {
       guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
       // The first run touches fresh memory and makes what is made once.
       if routine.run(operands).code == 0 {
-        candidates.append((algorithm, routine, .infinity))
+        candidates.append((algorithm, routine))
       } else {
         routine.destroy()
       }
     }
-    // In turns, because a machine slows down and speeds up within seconds; without what is far behind.
-    for _ in 0..<3 {
-      let best = candidates.map(\.time).min() ?? .infinity
-      for index in candidates.indices where candidates[index].time == .infinity || candidates[index].time < best * 2 {
-        let start = now()
-        _ = candidates[index].routine.run(operands)
-        candidates[index].time = min(candidates[index].time, now() - start)
-      }
-    }
-    guard let best = candidates.min(by: { $0.time < $1.time }) else { return nil }
+    var race = Race(ways: candidates.count)
+    race.run { way in Race.time { _ = candidates[way].routine.run(operands) } }
+    guard let winner = race.winner else { return nil }
+    let best = candidates[winner]
     for candidate in candidates where candidate.algorithm != best.algorithm { candidate.routine.destroy() }
-    let times = Dictionary(uniqueKeysWithValues: candidates.map { ($0.algorithm.name, $0.time * 1e3) })
-    return (best.algorithm, best.routine, times)
-  }
-
-  private static func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    let times = Dictionary(uniqueKeysWithValues: zip(candidates, race.seconds).map { ($0.algorithm.name, $1 * 1e3) })
+    return (best.algorithm, best.routine, times, race.isSettled)
   }
 }
 

@@ -1,0 +1,84 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Which of several ways to compute the same is the fastest, on a machine that may be doing other things as well.
+///
+/// The ways run in turns, because a machine slows down and speeds up within seconds. Of each, the least of its samples
+/// counts: what disturbs a sample only makes it longer.
+package struct Race {
+  /// The two shortest samples of each way, in seconds.
+  private var samples: [(best: Double, next: Double)]
+  private static let leastRounds = 3, mostRounds = 40
+  /// Beyond `leastRounds + 2`, rounds end after this many seconds.
+  private static let patience = 0.25
+
+  package init(ways: Int) { samples = Array(repeating: (.infinity, .infinity), count: ways) }
+
+  /// Seconds of each way.
+  package var seconds: [Double] { samples.map(\.best) }
+  /// The fastest way.
+  package var winner: Int? { samples.indices.min { samples[$0].best < samples[$1].best } }
+
+  /// Whether the two shortest samples of each way agree as well as its distance to the fastest one demands.
+  package var isSettled: Bool { samples.indices.allSatisfy(isSettled) }
+
+  private func isSettled(_ index: Int) -> Bool {
+    let (best, next) = samples[index]
+    let distance = best / (seconds.min() ?? best)
+    return distance > 4 || next <= best * (distance < 1.2 ? 1.04 : 1.15)
+  }
+
+  /// Takes samples until they are settled or it has taken too long. `sample` gives the seconds that a way took, and
+  /// whether something is known to have disturbed it.
+  package mutating func run(_ sample: (Int) -> (seconds: Double, isDisturbed: Bool)) {
+    var elapsed = 0.0
+    for round in 1...Self.mostRounds {
+      let least = seconds.min() ?? .infinity
+      // Those far behind need no more samples than show that they are.
+      for index in samples.indices
+      where round <= Self.leastRounds || samples[index].best < least * 1.5 || !isSettled(index) {
+        let (time, isDisturbed) = sample(index)
+        elapsed += time
+        if time < samples[index].best {
+          // A disturbed sample is better than none, but it agrees with none.
+          samples[index] = (time, isDisturbed ? .infinity : samples[index].best)
+        } else if !isDisturbed {
+          samples[index].next = min(samples[index].next, time)
+        }
+      }
+      if round >= Self.leastRounds, isSettled { return }
+      if round >= Self.leastRounds + 2, elapsed > Self.patience { return }
+    }
+  }
+
+  /// The time of an execution; it is disturbed when the kernel took a processor away from this process meanwhile.
+  static func time(_ body: () -> Void) -> (seconds: Double, isDisturbed: Bool) {
+    let interruptions = interruptions()
+    let start = now()
+    body()
+    let time = now() - start
+    return (time, Self.interruptions() != interruptions)
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+
+  /// How often the process has lost a processor to another one.
+  private static func interruptions() -> Int {
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    return usage.ru_nivcsw
+  }
+}

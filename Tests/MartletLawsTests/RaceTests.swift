@@ -1,0 +1,59 @@
+import MartletCPU
+import Testing
+
+/// Races over samples that are given, in place of clocks.
+@Suite struct RaceTests {
+  /// Runs a race in which every sample of a way is its time by a factor for the sample's number.
+  private func race(
+    _ times: [Double], load: (Int) -> Double = { _ in 1 }, disturbed: (Int) -> Bool = { _ in false }
+  ) -> (race: Race, samples: Int) {
+    var race = Race(ways: times.count)
+    var count = 0
+    race.run { way in
+      defer { count += 1 }
+      return (times[way] * load(count), disturbed(count))
+    }
+    return (race, count)
+  }
+
+  @Test func aQuietMachineNeedsThreeRounds() {
+    let (race, samples) = race([2e-3, 1e-3, 9e-3])
+    #expect(race.winner == 1)
+    #expect(race.isSettled)
+    #expect(samples == 9)
+    #expect(race.seconds == [2e-3, 1e-3, 9e-3])
+  }
+
+  /// Samples that are slowed at random are outlived by those that are not.
+  @Test func aBusyMachineNeedsMore() {
+    var generator = SystemRandomNumberGenerator()
+    let (race, samples) = race(
+      [1.1e-3, 1e-3], load: { _ in UInt8.random(in: 0..<3, using: &generator) == 0 ? 1 : 2.5 })
+    #expect(samples <= 80)
+    // Forty rounds without two good samples of each way are rarer than one in a million.
+    #expect(race.winner == 1)
+    #expect(race.isSettled)
+  }
+
+  @Test func whatNeverAgreesIsNotSettled() {
+    let (race, samples) = race([1e-3, 1e-3], load: { pow2($0) })
+    #expect(!race.isSettled)
+    #expect(race.winner != nil)
+    #expect(samples < 80)
+  }
+
+  /// Long samples end the race after a quarter of a second, though never before five rounds.
+  @Test func patienceEnds() {
+    let (race, samples) = race([1, 1], load: { pow2($0) })
+    #expect(!race.isSettled)
+    #expect(samples == 10)
+  }
+
+  @Test func disturbedSamplesDoNotSettle() {
+    let (race, _) = race([1e-3, 2e-3], disturbed: { _ in true })
+    #expect(race.winner == 0)
+    #expect(!race.isSettled)
+  }
+
+  private func pow2(_ exponent: Int) -> Double { Double(sign: .plus, exponent: min(exponent, 60), significand: 1) }
+}
