@@ -1,5 +1,8 @@
-// Softmax, log-softmax, their gradients and cross entropy. f32 rows run in place; other layouts and 16-bit floats are
-// copied into a row of f32, f64 into a row of f64.
+// Softmax, log-softmax, their gradients and cross entropy, along the middle axis of [outer, n, inner].
+//
+// Long f32 rows (inner 1) run in place. Short ones, and those that lie side by side (inner > 1), run 64 at a time, one in
+// each lane of the vectors; where they do not lie so they are turned into a buffer first. 16-bit floats are widened into
+// it; f64 takes one row after the other.
 #include "internal.h"
 #define CK_BODY "rows_body.h"
 #include "levels.h"
@@ -61,6 +64,111 @@ static void load(const job *j, int32_t wide, void *to, const char *from) {
   ck_cast(j->dtype, wide, &nd, to, from);
 }
 
+// MARK: rows side by side
+
+enum { WIDTH = 64, SHORT_ROW = 32 };
+
+// Up to 64 rows of an [outer, n, inner] array that are one work item; `row` elements lie between the values of a row, and
+// `lane` between the rows.
+typedef struct {
+  int64_t first, row, lane;
+  int count;
+} block;
+
+static bool by_lanes(int32_t dtype, int64_t n, int64_t inner) {
+  return dtype != CK_F64 && (inner >= 16 || (inner == 1 && n <= SHORT_ROW));
+}
+static int64_t blocks_of(int64_t outer, int64_t inner) {
+  return inner == 1 ? (outer + WIDTH - 1) / WIDTH : outer * ((inner + WIDTH - 1) / WIDTH);
+}
+static block block_at(int64_t index, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1) {
+    const int64_t first = index * WIDTH, left = outer - first;
+    return (block){first * n, 1, n, left < WIDTH ? (int)left : WIDTH};
+  }
+  const int64_t across = (inner + WIDTH - 1) / WIDTH, first = index % across * WIDTH, left = inner - first;
+  return (block){index / across * n * inner + first, inner, 1, left < WIDTH ? (int)left : WIDTH};
+}
+// Whether a block can be worked on where it lies.
+static bool lies_ready(const block *b, int32_t dtype) { return dtype == CK_F32 && b->lane == 1 && b->count == WIDTH; }
+
+static void gather(const block *b, int32_t dtype, int64_t n, float *to, const char *base) {
+  const char *from = base + b->first * ck_element_size(dtype);
+  if (b->count < WIDTH) memset(to, 0, (size_t)n * WIDTH * sizeof(float));
+  if (dtype != CK_F32) {
+    const ck_nd nd = {2, {b->count, n}, {{1, WIDTH}, {b->lane, b->row}, {0}, {0}}};
+    ck_cast(dtype, CK_F32, &nd, to, from);
+    return;
+  }
+  const float *x = (const float *)(const void *)from;
+  if (b->lane == 1) {
+    for (int64_t k = 0; k < n; k++) memcpy(to + k * WIDTH, x + k * b->row, (size_t)b->count * sizeof(float));
+  } else {
+    for (int i = 0; i < b->count; i++)
+      for (int64_t k = 0; k < n; k++) to[k * WIDTH + i] = x[i * b->lane + k];
+  }
+}
+static void scatter(const block *b, int32_t dtype, int64_t n, char *base, const float *from) {
+  char *to = base + b->first * ck_element_size(dtype);
+  if (dtype != CK_F32) {
+    const ck_nd nd = {2, {b->count, n}, {{b->lane, b->row}, {1, WIDTH}, {0}, {0}}};
+    ck_cast(CK_F32, dtype, &nd, to, from);
+    return;
+  }
+  float *y = (float *)(void *)to;
+  if (b->lane == 1) {
+    for (int64_t k = 0; k < n; k++) memcpy(y + k * b->row, from + k * WIDTH, (size_t)b->count * sizeof(float));
+  } else {
+    for (int i = 0; i < b->count; i++)
+      for (int64_t k = 0; k < n; k++) y[i * b->lane + k] = from[k * WIDTH + i];
+  }
+}
+
+static void lanes_f32(int32_t kind, int64_t n, int64_t step, float *o, const float *a, const float *b) {
+  float s[WIDTH], t[WIDTH];
+  if (kind == SOFTMAX) {
+    CK_PICK(lanes_max)(n, step, t, a);
+    CK_PICK(lanes_exp_sum)(n, step, s, o, a, t);
+    for (int i = 0; i < WIDTH; i++) s[i] = 1 / s[i];
+    CK_PICK(lanes_scale)(n, step, o, s);
+  } else if (kind == LOG_SOFTMAX) {
+    CK_PICK(lanes_max)(n, step, t, a);
+    CK_PICK(lanes_exp_sum)(n, step, s, NULL, a, t);
+    CK_PICK(lanes_log)(s, s);
+    CK_PICK(lanes_shift)(n, step, o, a, t, s);
+  } else if (kind == SOFTMAX_GRAD) {
+    CK_PICK(lanes_dot)(n, step, s, a, b);
+    CK_PICK(lanes_softmax_grad)(n, step, o, a, b, s);
+  } else {
+    CK_PICK(lanes_dot)(n, step, s, b, NULL);
+    CK_PICK(lanes_log_softmax_grad)(n, step, o, a, b, s);
+  }
+}
+
+static void lanes_range(void *context, int64_t begin, int64_t end) {
+  job *j = context;
+  const size_t size = (size_t)j->n * WIDTH, bytes = 2 * size * sizeof(float);
+  float *buffer = NULL;
+  for (int64_t index = begin; index < end; index++) {
+    const block b = block_at(index, j->outer, j->n, j->inner);
+    if (lies_ready(&b, j->dtype)) {
+      const int64_t at = b.first * (int64_t)sizeof(float);
+      lanes_f32(j->kind, j->n, b.row, (float *)(void *)(j->out + at), (const float *)(const void *)(j->a + at),
+                j->b ? (const float *)(const void *)(j->b + at) : NULL);
+      continue;
+    }
+    if (!buffer && !(buffer = ck_alloc(bytes))) {
+      __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    gather(&b, j->dtype, j->n, buffer, j->a);
+    if (j->b) gather(&b, j->dtype, j->n, buffer + size, j->b);
+    lanes_f32(j->kind, j->n, WIDTH, buffer, buffer, j->b ? buffer + size : NULL);
+    scatter(&b, j->dtype, j->n, j->out, buffer);
+  }
+  if (buffer) ck_free(buffer, bytes);
+}
+
 static void range(void *context, int64_t begin, int64_t end) {
   job *j = context;
   const int64_t size = ck_element_size(j->dtype);
@@ -96,7 +204,12 @@ static int32_t run(int32_t kind, int32_t dtype, int64_t outer, int64_t n, int64_
                    const void *b) {
   if (!ck_is_float(dtype) || !ck_is_dtype(dtype)) return CK_UNSUPPORTED;
   job j = {kind, dtype, 0, outer, n, inner, out, a, b};
-  if (n > 0) ck_parallel(outer * inner, ck_grain_for(n * 4), &j, range);
+  if (n == 0 || inner == 0) return CK_OK;
+  if (by_lanes(dtype, n, inner)) {
+    ck_parallel(blocks_of(outer, inner), ck_grain_for(n * 4 * WIDTH), &j, lanes_range);
+  } else {
+    ck_parallel(outer * inner, ck_grain_for(n * 4), &j, range);
+  }
   return j.failed ? CK_NO_MEMORY : CK_OK;
 }
 
@@ -118,8 +231,8 @@ int32_t ck_log_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inn
 // MARK: cross entropy
 
 typedef struct {
-  int32_t dtype, label_dtype, failed, scale_step;
-  int64_t classes, ignore;
+  int32_t dtype, label_dtype, failed;
+  int64_t outer, n, inner, ignore;
   char *out, *loss, *log_sum;
   const char *logits, *labels, *scale;
 } entropy;
@@ -129,82 +242,130 @@ static int64_t label_at(const entropy *e, int64_t r) {
                                   : ((const int64_t *)(const void *)e->labels)[r];
 }
 
-static void entropy_range(void *context, int64_t begin, int64_t end) {
-  entropy *e = context;
-  const int64_t n = e->classes, size = ck_element_size(e->dtype);
-  const bool f64 = e->dtype == CK_F64;
-  const size_t bytes = (size_t)n * (f64 ? 8 : 4);
-  char *buffer = ck_alloc(bytes);
-  if (!buffer) {
-    __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
+// Row r of f64, whose values are `inner` apart.
+static void entropy_f64(const entropy *e, int64_t r) {
+  const int64_t n = e->n, step = e->inner, at = r / step * n * step + r % step, label = label_at(e, r);
+  const bool ignored = label == e->ignore;
+  const double *x = (const double *)(const void *)e->logits + at;
+  double *log_sum = (double *)(void *)e->log_sum + r;
+  if (e->out) {
+    const double s = ((const double *)(const void *)e->scale)[r];
+    double *o = (double *)(void *)e->out + at;
+    for (int64_t i = 0; i < n; i++) o[i * step] = ignored ? 0 : (exp(x[i * step] - *log_sum) - (i == label)) * s;
     return;
   }
+  double top = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < n; i++) top = x[i * step] > top || x[i * step] != x[i * step] ? x[i * step] : top;
+  for (int64_t i = 0; i < n; i++) sum += exp(x[i * step] - top);
+  *log_sum = top + log(sum);
+  ((double *)(void *)e->loss)[r] = ignored ? 0 : top - x[label * step] + log(sum);
+}
+
+// Row r of f32, whose values follow each other.
+static void entropy_f32(const entropy *e, int64_t r) {
+  const int64_t n = e->n, label = label_at(e, r);
+  const bool ignored = label == e->ignore;
+  const float *x = (const float *)(const void *)e->logits + r * n;
+  float *log_sum = (float *)(void *)e->log_sum + r;
+  if (!e->out) {
+    const float top = CK_PICK(row_max)(n, x), rest = logf(CK_PICK(row_exp_sum)(n, NULL, x, top));
+    *log_sum = top + rest;
+    ((float *)(void *)e->loss)[r] = ignored ? 0 : top - x[label] + rest;
+    return;
+  }
+  float *o = (float *)(void *)e->out + r * n;
+  if (ignored) {
+    memset(o, 0, (size_t)n * sizeof(float));
+    return;
+  }
+  CK_PICK(row_exp_sum)(n, o, x, *log_sum);
+  o[label] -= 1;
+  CK_PICK(row_scale)(n, o, o, ((const float *)(const void *)e->scale)[r]);
+}
+
+static void entropy_rows(void *context, int64_t begin, int64_t end) {
+  const entropy *e = context;
   for (int64_t r = begin; r < end; r++) {
-    const int64_t label = label_at(e, r);
-    const bool ignored = label == e->ignore;
-    const void *a = e->logits + r * n * size;
-    if (f64) {
-      const double *x = a, top = max_f64(n, x);
-      if (!e->out) {
-        double sum = 0;
-        for (int64_t i = 0; i < n; i++) sum += exp(x[i] - top);
-        const double log_sum = top + log(sum);
-        ((double *)(void *)e->log_sum)[r] = log_sum;
-        ((double *)(void *)e->loss)[r] = ignored ? 0 : log_sum - x[label];
-      } else {
-        const double s = ((const double *)(const void *)e->scale)[r * e->scale_step];
-        const double log_sum = ((const double *)(const void *)e->log_sum)[r];
-        double *o = (double *)(void *)e->out + r * n;
-        for (int64_t i = 0; i < n; i++) o[i] = ignored ? 0 : (exp(x[i] - log_sum) - (i == label)) * s;
+    if (e->dtype == CK_F64) entropy_f64(e, r);
+    else entropy_f32(e, r);
+  }
+}
+
+// 64 rows at a time.
+static void entropy_blocks(void *context, int64_t begin, int64_t end) {
+  entropy *e = context;
+  const int64_t n = e->n;
+  const size_t bytes = (size_t)n * WIDTH * sizeof(float);
+  float *buffer = NULL, s[WIDTH], t[WIDTH];
+  for (int64_t index = begin; index < end; index++) {
+    const block b = block_at(index, e->outer, n, e->inner);
+    const int64_t place = b.first / (n * e->inner) * e->inner + (e->inner == 1 ? 0 : b.first % e->inner);
+    const bool ready = lies_ready(&b, CK_F32);
+    if (!ready && !buffer && !(buffer = ck_alloc(bytes))) {
+      __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    if (!ready) gather(&b, CK_F32, n, buffer, e->logits);
+    const int64_t step = ready ? b.row : WIDTH;
+    const float *x = ready ? (const float *)(const void *)e->logits + b.first : buffer;
+    float *log_sum = (float *)(void *)e->log_sum + place;
+    if (!e->out) {
+      CK_PICK(lanes_max)(n, step, t, x);
+      CK_PICK(lanes_exp_sum)(n, step, s, NULL, x, t);
+      CK_PICK(lanes_log)(s, s);
+      for (int i = 0; i < b.count; i++) {
+        const int64_t label = label_at(e, place + i);
+        log_sum[i] = t[i] + s[i];
+        ((float *)(void *)e->loss)[place + i] = label == e->ignore ? 0 : t[i] - x[label * step + i] + s[i];
       }
       continue;
     }
-    if (e->dtype != CK_F32) {
-      ck_widen(e->dtype, n, (float *)(void *)buffer, a);
-      a = buffer;
+    float *o = ready ? (float *)(void *)e->out + b.first : buffer;
+    const float *scale = (const float *)(const void *)e->scale + place;
+    for (int i = 0; i < WIDTH; i++) t[i] = i < b.count ? log_sum[i] : 0;
+    CK_PICK(lanes_exp_sum)(n, step, s, o, x, t);
+    for (int i = 0; i < b.count; i++) {
+      const int64_t label = label_at(e, place + i);
+      if (label != e->ignore) o[label * step + i] -= 1;
     }
-    const float *x = a;
-    if (!e->out) {
-      const float top = CK_PICK(row_max)(n, x), log_sum = logf(CK_PICK(row_exp_sum)(n, NULL, x, top));
-      ((float *)(void *)e->log_sum)[r] = top + log_sum;
-      ((float *)(void *)e->loss)[r] = ignored ? 0 : top - x[label] + log_sum;
-      continue;
-    }
-    const float s = ((const float *)(const void *)e->scale)[r * e->scale_step];
-    float *o = e->dtype == CK_F32 ? (float *)(void *)e->out + r * n : (float *)(void *)buffer;
-    if (ignored) {
-      memset(o, 0, bytes);
-    } else {
-      CK_PICK(row_exp_sum)(n, o, x, ((const float *)(const void *)e->log_sum)[r]);
-      o[label] -= 1;
-      CK_PICK(row_scale)(n, o, o, s);
-    }
-    if (e->dtype != CK_F32) ck_narrow(e->dtype, n, e->out + r * n * size, o);
+    for (int i = 0; i < WIDTH; i++) s[i] = i < b.count ? scale[i] : 0;
+    CK_PICK(lanes_scale)(n, step, o, s);
+    for (int i = 0; i < b.count; i++)
+      if (label_at(e, place + i) == e->ignore)
+        for (int64_t k = 0; k < n; k++) o[k * step + i] = 0;
+    if (!ready) scatter(&b, CK_F32, n, e->out, buffer);
   }
-  ck_free(buffer, bytes);
+  if (buffer) ck_free(buffer, bytes);
 }
 
-static ck_status entropy_run(entropy *e, int64_t rows) {
-  if (!ck_is_float(e->dtype) || !ck_is_dtype(e->dtype) || (e->label_dtype != CK_I32 && e->label_dtype != CK_I64))
+static ck_status entropy_run(entropy *e) {
+  const int64_t rows = e->outer * e->inner;
+  if ((e->dtype != CK_F32 && e->dtype != CK_F64) || (e->label_dtype != CK_I32 && e->label_dtype != CK_I64))
     return (ck_status){CK_UNSUPPORTED, 0};
   for (int64_t r = 0; r < rows; r++) {
     const int64_t label = label_at(e, r);
-    if (label != e->ignore && (label < 0 || label >= e->classes)) return (ck_status){CK_BAD_INDEX, label};
+    if (label != e->ignore && (label < 0 || label >= e->n)) return (ck_status){CK_BAD_INDEX, label};
   }
-  ck_parallel(rows, ck_grain_for(e->classes * 4), e, entropy_range);
+  if (rows == 0) return (ck_status){CK_OK, 0};
+  if (e->dtype == CK_F32 && e->n > 0 && (e->inner > 1 || e->n <= SHORT_ROW)) {
+    ck_parallel(blocks_of(e->outer, e->inner), ck_grain_for(e->n * 4 * WIDTH), e, entropy_blocks);
+  } else {
+    ck_parallel(rows, ck_grain_for(e->n * 4), e, entropy_rows);
+  }
   return (ck_status){e->failed ? CK_NO_MEMORY : CK_OK, 0};
 }
 
-ck_status ck_cross_entropy(int32_t dtype, int64_t rows, int64_t classes, int32_t label_dtype, const void *logits,
-                           const void *labels, int64_t ignore_index, void *loss, void *log_sum_exp) {
-  entropy e = {dtype, label_dtype, 0, 0, classes, ignore_index, NULL, loss, log_sum_exp, logits, labels, NULL};
-  return entropy_run(&e, rows);
+ck_status ck_cross_entropy(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
+                           const void *logits, const void *labels, int64_t ignore_index, void *loss,
+                           void *log_sum_exp) {
+  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, NULL, loss, log_sum_exp, logits, labels, NULL};
+  return entropy_run(&e);
 }
 
-ck_status ck_cross_entropy_grad(int32_t dtype, int64_t rows, int64_t classes, int32_t label_dtype, void *out,
-                                const void *logits, const void *labels, int64_t ignore_index, const void *log_sum_exp,
-                                const void *scale, int32_t scale_step) {
-  entropy e = {dtype, label_dtype, 0, scale_step, classes, ignore_index, out, NULL, (char *)(uintptr_t)log_sum_exp,
+ck_status ck_cross_entropy_grad(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
+                                void *out, const void *logits, const void *labels, int64_t ignore_index,
+                                const void *log_sum_exp, const void *scale) {
+  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, out, NULL, (char *)(uintptr_t)log_sum_exp,
                logits, labels, scale};
-  return entropy_run(&e, rows);
+  return entropy_run(&e);
 }

@@ -11,26 +11,25 @@
 /// The ways run in turns, because a machine slows down and speeds up within seconds. Of each, the least of its samples
 /// counts: what disturbs a sample only makes it longer.
 package struct Race {
-  /// The two shortest samples of each way, in seconds.
-  private var samples: [(best: Double, next: Double)]
+  /// The three shortest samples of each way, in seconds, in order.
+  private var samples: [[Double]]
   private static let leastRounds = 3, mostRounds = 40
   /// Beyond `leastRounds + 2`, rounds end after this many seconds.
   private static let patience = 0.25
 
-  package init(ways: Int) { samples = Array(repeating: (.infinity, .infinity), count: ways) }
+  package init(ways: Int) { samples = Array(repeating: [.infinity, .infinity, .infinity], count: ways) }
 
   /// Seconds of each way.
-  package var seconds: [Double] { samples.map(\.best) }
+  package var seconds: [Double] { samples.map { $0[0] } }
   /// The fastest way.
-  package var winner: Int? { samples.indices.min { samples[$0].best < samples[$1].best } }
+  package var winner: Int? { samples.indices.min { samples[$0][0] < samples[$1][0] } }
 
-  /// Whether the two shortest samples of each way agree as well as its distance to the fastest one demands.
+  /// Whether the shortest samples of each way that is not far behind agree.
   package var isSettled: Bool { samples.indices.allSatisfy(isSettled) }
 
   private func isSettled(_ index: Int) -> Bool {
-    let (best, next) = samples[index]
-    let distance = best / (seconds.min() ?? best)
-    return distance > 4 || next <= best * (distance < 1.2 ? 1.04 : 1.15)
+    let times = samples[index]
+    return times[2] <= times[0] * 1.05 || times[0] > 4 * (seconds.min() ?? .infinity)
   }
 
   /// Takes samples until they are settled or it has taken too long. `sample` gives the seconds that a way took, and
@@ -41,15 +40,12 @@ package struct Race {
       let least = seconds.min() ?? .infinity
       // Those far behind need no more samples than show that they are.
       for index in samples.indices
-      where round <= Self.leastRounds || samples[index].best < least * 1.5 || !isSettled(index) {
+      where round <= Self.leastRounds || samples[index][0] < least * 1.5 || !isSettled(index) {
         let (time, isDisturbed) = sample(index)
         elapsed += time
-        if time < samples[index].best {
-          // A disturbed sample is better than none, but it agrees with none.
-          samples[index] = (time, isDisturbed ? .infinity : samples[index].best)
-        } else if !isDisturbed {
-          samples[index].next = min(samples[index].next, time)
-        }
+        // A disturbed sample is better than none.
+        if isDisturbed, samples[index][0] < .infinity { continue }
+        samples[index] = Array((samples[index] + [time]).sorted().prefix(3))
       }
       if round >= Self.leastRounds, isSettled { return }
       if round >= Self.leastRounds + 2, elapsed > Self.patience { return }

@@ -14,7 +14,7 @@ package enum OpTable: Int, CaseIterable {
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, take, takeAdd, takeUpdate
   case solve, triangularSolve, signedLogDeterminant, cholesky, qr, eigh, svd, pseudoInverse
-  case matmul, softmax, logSoftmax, crossEntropy
+  case matmul, softmax, logSoftmax, crossEntropy, crossEntropyGradient
   case attention, attentionGradient
   case recurrence, recurrenceGradient
   case convolution, convolutionInputGradient, convolutionWeightGradient
@@ -108,6 +108,7 @@ package enum OpTable: Int, CaseIterable {
     case .softmax: Softmax.self
     case .logSoftmax: LogSoftmax.self
     case .crossEntropy: CrossEntropy.self
+    case .crossEntropyGradient: CrossEntropyGradient.self
     case .attention: Attention.self
     case .attentionGradient: AttentionGradient.self
     case .recurrence: Recurrence.self

@@ -97,6 +97,14 @@ extension OpTable {
         WrongCase(op, [f([2, 3]), i([3], [0])]), WrongCase(op, [f([2]), i([2], [0])]),
         WrongCase(op, [f([2, 3]), f([2])]),
         WrongCase(op, [f([2, 3], .float16), i([2], [0, 3])]),
+        WrongCase(op, [f([2, 3, 4]), i([2], [0])]), WrongCase(op, [f([2, 3, 4]), i([2, 4], [0, 1, 3])]),
+      ]
+    case .crossEntropyGradient:
+      return [
+        WrongCase(op, [f([2, 3]), i([2], [0, 3]), f([2]), f([2])]),
+        WrongCase(op, [f([2, 3]), i([2], [0]), f([3]), f([2])]),
+        WrongCase(op, [f([2, 3]), i([2], [0]), f([2]), f([2], .float64)]),
+        WrongCase(op, [f([2, 3]), i([3], [0]), f([2]), f([2])]),
       ]
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool, .unpool, .averagePool,
       .averagePoolGradient:

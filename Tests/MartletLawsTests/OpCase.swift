@@ -98,7 +98,7 @@ extension OpTable {
     case .sum, .mean, .max, .min, .argMax, .cumsum: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
     case .gather, .scatterAdd, .take, .takeAdd, .takeUpdate: indexingCases
-    case .matmul, .softmax, .logSoftmax, .crossEntropy, .topK: rowCases
+    case .matmul, .softmax, .logSoftmax, .crossEntropy, .crossEntropyGradient, .topK: rowCases
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
     case .attention, .attentionGradient: attentionCases
     case .recurrence, .recurrenceGradient: recurrenceCases

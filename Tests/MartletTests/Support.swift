@@ -1,5 +1,9 @@
+import Foundation
 import Martlet
 import Testing
+
+/// Whether a sanitizer watches this process: its own code between the calls hides their lines.
+let isSanitized = dlsym(nil, "__tsan_init") != nil || dlsym(nil, "__asan_init") != nil
 
 /// Checks shape and values; NaN agrees with NaN.
 func expectValues(

@@ -1,53 +1,126 @@
 public import MartletCore
 
-/// `-log softmax(logits)[label]` for each row; 0 where the label is `ignoreIndex`.
-public struct CrossEntropy: BinaryOp {
+/// `-log softmax(logits)[label]` along axis 1, 0 where the label is `ignoreIndex`; and the logarithms of the sums of
+/// `exp(logits)`, which the gradient needs.
+public struct CrossEntropy: Op {
   public static var id: OpID { OpTable.crossEntropy.id }
   public static var name: String { "crossEntropy" }
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
   public static var argumentNames: [String] { ["logits", "labels"] }
   public let ignoreIndex: Int
   public init(ignoreIndex: Int) { self.ignoreIndex = ignoreIndex }
+  public var outputCount: Int { 2 }
   public var canFault: Bool { true }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     .label(Int(status.value), classes: inputs[0].shape[1])
   }
-  public func output(for logits: TensorSpec, _ labels: TensorSpec) throws(OpError) -> TensorSpec {
+
+  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs.count == 2 else { throw OpError(.numberOfInputs(inputs.count, expected: "2")) }
+    let (logits, labels) = (inputs[0], inputs[1])
     guard logits.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
-    guard logits.rank == 2 else { throw OpError(.rank(argument: 0, expected: "2: [rows, classes]")) }
+    guard logits.rank >= 2 else { throw OpError(.rank(argument: 0, expected: "2 or more: [B, K, …]")) }
     try Indexing.checkIndices(labels)
-    guard labels.shape == [logits.shape[0]] else {
-      throw OpError(.argumentShape(argument: 1, expected: "[\(logits.shape[0])], one label for each row"))
+    let shape = logits.shape.removing(at: 1)
+    guard labels.shape == shape else {
+      throw OpError(.argumentShape(argument: 1, expected: "\(shape), the shape of logits without its axis 1"))
     }
-    return logits.with(shape: labels.shape)
+    return [
+      logits.with(shape: shape),
+      TensorSpec(shape, logits.dtype == .float64 ? .float64 : .float32, device: logits.device),
+    ]
   }
-  /// 1 for rows that count, as a column of the dtype, and labels that are valid in ignored rows too.
-  private func counted(_ labels: Tensor, _ dtype: DType) -> (weight: Tensor, labels: Tensor) {
-    let counts = labels .!= ignoreIndex
-    return (counts.cast(to: dtype), select(counts, labels, labels.zeroScalar).expandedDims(axis: 1))
-  }
+
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
-    let (weight, labels) = counted(inputs[1], inputs[0].dtype)
-    return [-(logSoftmax(inputs[0], axis: 1).gather(axis: 1, labels).squeezed(axis: 1) * weight)]
+    let (weight, labels) = counted(inputs[1], ignoreIndex, inputs[0].dtype)
+    let losses = -(logSoftmax(inputs[0], axis: 1).gather(axis: 1, labels).squeezed(axis: 1) * weight)
+    return [losses, logSums(inputs[0])]
   }
-  public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1]) }
+  private func logSums(_ logits: Tensor) -> Tensor {
+    let wide = logits.cast(to: logits.dtype == .float64 ? .float64 : .float32)
+    guard logits.shape[1] > 0 else {
+      return Tensor(repeating: -Double.infinity, wide.spec.with(shape: logits.shape.removing(at: 1)))
+    }
+    return wide.logSumExp(axis: 1)
+  }
+
+  public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1], outputs: [1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    let (weight, labels) = counted(saved.input(1), saved.input(0).dtype)
-    let scale = (ct[0]! * weight).expandedDims(axis: 1)
-    return [.dense((softmax(saved.input(0), axis: 1) * scale).scatterAdding(axis: 1, labels, -scale)), nil]
+    let (logits, logSums) = (saved.input(0), saved.output(1))
+    let ofLosses = ct[0].map {
+      apply(CrossEntropyGradient(ignoreIndex: ignoreIndex), [logits, saved.input(1), logSums, $0])[0]
+    }
+    let ofSums = ct[1].map { ct in
+      (exp(logits.cast(to: ct.dtype) - logSums.expandedDims(axis: 1)) * ct.expandedDims(axis: 1)).cast(to: logits.dtype)
+    }
+    return [plus(ofLosses, ofSums).map { .dense($0) }, nil]
   }
+
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    guard let t = t[0] else { return [nil] }
-    let (weight, labels) = counted(inputs[1], inputs[0].dtype)
-    let mean = (softmax(inputs[0], axis: 1) * t).sum(axis: 1)
-    return [(mean - t.gather(axis: 1, labels).squeezed(axis: 1)) * weight]
+    guard let t = t[0] else { return [nil, nil] }
+    let (weight, labels) = counted(inputs[1], ignoreIndex, inputs[0].dtype)
+    let wide = outputs[1].dtype
+    let mean = (exp(inputs[0].cast(to: wide) - outputs[1].expandedDims(axis: 1)) * t.cast(to: wide)).sum(axis: 1)
+    return [(mean.cast(to: t.dtype) - t.gather(axis: 1, labels).squeezed(axis: 1)) * weight, mean]
   }
-  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
-    let inputs = allMapped(inputs, mapped)
-    let shape = inputs[0].shape
-    let losses = apply(
-      self, inputs[0].reshaped([shape[0] * shape[1], shape[2]]), inputs[1].reshaped([shape[0] * shape[1]]))
-    return [losses.reshaped([shape[0], shape[1]])]
+
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { overExamples(self, inputs, mapped) }
+}
+
+/// `(softmax(logits) - oneHot(labels)) · cotangent`, 0 where the label is `ignoreIndex`: the gradient of cross entropy.
+public struct CrossEntropyGradient: Op {
+  public static var id: OpID { OpTable.crossEntropyGradient.id }
+  public static var name: String { "crossEntropyGradient" }
+  public static var rules: Rules { [.batched, .decomposed] }
+  public static var argumentNames: [String] { ["logits", "labels", "logSums", "cotangent"] }
+  /// The gradient lies like the logits.
+  public static var keepsOrder: Bool { true }
+  public let ignoreIndex: Int
+  public init(ignoreIndex: Int) { self.ignoreIndex = ignoreIndex }
+  public var canFault: Bool { true }
+  public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
+    .label(Int(status.value), classes: inputs[0].shape[1])
+  }
+
+  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs.count == 4 else { throw OpError(.numberOfInputs(inputs.count, expected: "4")) }
+    let specs = try CrossEntropy(ignoreIndex: ignoreIndex).outputs(for: Array(inputs[..<2]))
+    for (position, spec) in [(2, specs[1]), (3, specs[0])] {
+      guard inputs[position].shape == spec.shape else {
+        throw OpError(.argumentShape(argument: position, expected: "\(spec.shape), that of the labels"))
+      }
+      guard inputs[position].dtype == spec.dtype else {
+        throw OpError(.dtype(argument: position, expected: "\(spec.dtype)"))
+      }
+    }
+    return [inputs[0]]
+  }
+
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    let (logits, logSums) = (inputs[0], inputs[2].expandedDims(axis: 1))
+    let (weight, labels) = counted(inputs[1], ignoreIndex, logits.dtype)
+    let scale = (inputs[3] * weight).expandedDims(axis: 1)
+    let probabilities = exp(logits.cast(to: logSums.dtype) - logSums).cast(to: logits.dtype)
+    return [(probabilities * scale).scatterAdding(axis: 1, labels, -scale)]
+  }
+
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { overExamples(self, inputs, mapped) }
+}
+
+/// 1 for labels that count, in the dtype of the losses, and labels that are valid where they are ignored too, with an axis 1.
+private func counted(_ labels: Tensor, _ ignoreIndex: Int, _ dtype: DType) -> (weight: Tensor, labels: Tensor) {
+  let counts = labels .!= ignoreIndex
+  return (counts.cast(to: dtype), select(counts, labels, labels.zeroScalar).expandedDims(axis: 1))
+}
+
+/// The operation over examples in axis 0, which becomes part of the batch.
+private func overExamples(_ op: some Op, _ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
+  let inputs = allMapped(inputs, mapped)
+  let (examples, batch) = (inputs[0].shape[0], inputs[0].shape[1])
+  return apply(op, inputs.map { $0.flattened(from: 0, to: 1) }).map {
+    var shape = $0.shape.inserting(examples, at: 0)
+    shape[1] = batch
+    return $0.reshaped(shape)
   }
 }
 
@@ -96,12 +169,10 @@ public func crossEntropy(
       [logits, labels], names: names)
   }
   let classes = logits.shape[1]
-  let rows = logits.rank == 2 ? logits : logits.movingAxis(1, to: -1).reshaped([labels.count, classes])
-  let flat = labels.reshaped([labels.count])
-  var losses = apply(CrossEntropy(ignoreIndex: ignoreIndex), rows, flat)
+  var losses = apply(CrossEntropy(ignoreIndex: ignoreIndex), [logits, labels])[0]
   var total: Tensor?
   if weights != nil || labelSmoothing > 0 || reduction == .mean {
-    let counts = flat .!= ignoreIndex
+    let counts = labels .!= ignoreIndex
     var weight = counts.cast(to: logits.dtype)
     if let weights {
       guard weights.shape == [classes] else {
@@ -109,22 +180,25 @@ public func crossEntropy(
           .misuse("weights has shape \(weights.shape)", rule: "one for each class: [\(classes)]"),
           op: CrossEntropy.name, [logits, labels], names: names)
       }
-      let safe = select(counts, flat, flat.zeroScalar)
+      let safe = select(counts, labels, labels.zeroScalar)
       let each = weights.cast(to: logits.dtype).take(axis: 0, safe) * weight
       losses = losses * each
       if labelSmoothing > 0 {
-        let spread = -(logSoftmax(rows, axis: 1) * weights.cast(to: logits.dtype)).sum(axis: 1) * weight
+        var shape = Shape(repeating: 1, count: logits.rank)
+        shape[1] = classes
+        let factors = weights.cast(to: logits.dtype).reshaped(shape)
+        let spread = -(logSoftmax(logits, axis: 1) * factors).sum(axis: 1) * weight
         losses = losses * (1 - labelSmoothing) + spread * (labelSmoothing / Double(classes))
       }
       weight = each
     } else if labelSmoothing > 0 {
-      let spread = -logSoftmax(rows, axis: 1).sum(axis: 1) * weight
+      let spread = -logSoftmax(logits, axis: 1).sum(axis: 1) * weight
       losses = losses * (1 - labelSmoothing) + spread * (labelSmoothing / Double(classes))
     }
     total = weight.sum()
   }
   switch reduction {
-  case .none: return losses.reshaped(labels.shape)
+  case .none: return losses
   case .sum: return losses.sum()
   case .mean: return losses.sum() / total!
   }

@@ -7,7 +7,7 @@ extension OpTable {
     case .matmul: matmuls
     case .softmax: softmaxes { Softmax(axis: $0) }
     case .logSoftmax: softmaxes { LogSoftmax(axis: $0) }
-    case .crossEntropy: crossEntropies
+    case .crossEntropy, .crossEntropyGradient: crossEntropies
     default: topKs
     }
   }
@@ -66,30 +66,38 @@ extension OpTable {
 
   private var crossEntropies: [OpCase] {
     var cases: [OpCase] = []
+    /// A case of the row's operation; its gradient also takes sums of about the right size, and cotangents.
+    func add(
+      _ shape: Shape, _ dtype: DType, _ layout: Layout, _ labels: DType, _ values: Values,
+      ignoring ignoreIndex: Int = -100
+    ) {
+      let rows = shape.removing(at: 1)
+      var inputs = [Input(shape, dtype, .between(-3, 3), layout), Input(rows, labels, values, layout)]
+      if self == .crossEntropyGradient {
+        inputs.append(Input(rows, dtype == .float64 ? .float64 : .float32, .between(3, 5), layout))
+        inputs.append(Input(rows, dtype, .between(-1, 1), layout))
+      }
+      let op: any Op =
+        self == .crossEntropy
+        ? CrossEntropy(ignoreIndex: ignoreIndex) : CrossEntropyGradient(ignoreIndex: ignoreIndex)
+      cases.append(OpCase(op, inputs, loose: 8))
+    }
     for dtype in floatingTypes {
-      for (rows, classes) in [(1, 1), (4, 5), (0, 3), (65, 10), (3, 1000)] {
+      for shape: Shape in [
+        [1, 1], [4, 5], [0, 3], [65, 10], [3, 1000], [130, 32], [7, 33], [2, 3, 5], [3, 35, 70], [1, 10, 64],
+        [2, 4, 9, 11],
+        [2, 70, 3, 6], [2, 3, 0], [3, 1, 4],
+      ] {
         for labels in [DType.int64, .int32] {
+          // Of three axes, transposed ones have their classes next to each other.
           for layout in [Layout.dense, .transposed, .strided] {
-            cases.append(
-              OpCase(
-                CrossEntropy(ignoreIndex: -100),
-                [
-                  Input([rows, classes], dtype, .between(-3, 3), layout),
-                  Input([rows], labels, .below(classes), layout),
-                ],
-                loose: 8))
+            add(shape, dtype, layout, labels, .below(shape[1]))
           }
         }
       }
-      cases.append(
-        OpCase(
-          CrossEntropy(ignoreIndex: -100),
-          [Input([4, 5], dtype, .between(-3, 3)), Input([4], .int64, .list([-100, 2, 0, -100]))], loose: 8))
-      cases.append(
-        OpCase(
-          CrossEntropy(ignoreIndex: 1),
-          [Input([4, 3], dtype, .between(-3, 3)), Input([4], .int64, .list([1, 2, 0, 1]))],
-          loose: 8))
+      add([4, 5], dtype, .dense, .int64, .list([-100, 2, 0, -100]))
+      add([4, 3], dtype, .dense, .int64, .list([1, 2, 0, 1]), ignoring: 1)
+      add([2, 3, 70], dtype, .dense, .int64, .list([1, 2, 0, 1, 0]), ignoring: 1)
     }
     return cases
   }
