@@ -15,7 +15,7 @@ struct Bench: ParsableCommand {
   @Argument(help: "The workloads to run; all by default.")
   var workloads: [Workload] = []
 
-  static let modes = ["eager", "compiled", "bf16"]
+  static let modes = ["eager", "channels_last", "compiled", "bf16"]
 
   @Option(help: "The modes to run, separated by commas: \(Bench.modes.joined(separator: ", ")).")
   var modes = Bench.modes.joined(separator: ",")

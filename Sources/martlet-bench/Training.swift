@@ -14,6 +14,10 @@ struct TrainingWorkload {
 
   func run(modes: Set<String>, seconds: Double) {
     for mode in Bench.modes where modes.contains(mode) {
+      let isChannelsLast = mode == "channels_last"
+      // Only of images with several channels.
+      if isChannelsLast, x.rank != 4 || x.shape[1] == 1 { continue }
+      let x = isChannelsLast ? x.channelsLast() : x
       let model = model()
       let optimizer = optimizer(model.parameters)
       func step(_ x: Tensor, _ y: Tensor) -> Tensor {

@@ -122,8 +122,11 @@ import Testing
     let p = y.requiringGradient()
     #expect(isLast((tanh(p) * p).detached()))
     #expect(isLast(compile { (x: Tensor) in exp(x) + x }(y)))
-    // Gaps and repeated elements are not kept.
-    #expect((y[.all, .all, .range(by: 2)] + 1).isContiguous)
+    #expect(isLast(x.channelsLast()) && difference(x.channelsLast(), x, loose: 0) == nil)
+    let both = concat([y, y * 2], axis: 1)
+    #expect(isLast(both) && difference(both, concat([y.contiguous(), y.contiguous() * 2], axis: 1), loose: 0) == nil)
+    // Gaps are closed; repeated elements are not kept.
+    #expect(isLast(y[.all, .all, .range(by: 2)] + 1) && isLast(both[.all, .range(from: 3)] * 2))
     #expect((Tensor.ones([1]).expanded(to: [2, 3]) + 1).isContiguous)
   }
 }

@@ -56,7 +56,7 @@ private func fill(_ spec: TensorSpec, _ value: Double, _ target: UnsafeMutableRa
 /// An input into a region of the output.
 private func write(_ arguments: borrowing KernelArguments, _ position: Int, _ region: Region) -> KernelStatus {
   let spec = arguments.outputSpec()
-  let (strides, offset) = region.layout(spec.shape.contiguousStrides)
+  let (strides, offset) = region.layout(arguments.outputStrides())
   var nd = ck_nd(region.sizes)
   nd.set(0, region.sizes, strides, to: region.sizes)
   nd.set(1, region.sizes, arguments.strides(position), to: region.sizes)

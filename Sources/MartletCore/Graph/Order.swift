@@ -3,13 +3,13 @@
 /// What is computed element by element from a transposed or channels-last tensor lies like it, so that nothing is copied
 /// on the way; other results are in row-major order.
 package enum Order {
-  /// The strides of a result of `shape` that lies like `node`: nil for row-major order, and when `node` has gaps, repeats
-  /// elements or has another number of axes.
+  /// The strides of a result of `shape` whose axes follow each other as those of `node` do, without its gaps: nil for
+  /// row-major order, and when `node` repeats or reverses elements or has another number of axes.
   @inline(never)
   package static func strides(of shape: Shape, like node: TensorNode) -> Shape? {
-    guard let given = node.strides, node.spec.shape.rank == shape.rank, let axes = axes(node.spec.shape, given) else {
-      return nil
-    }
+    guard let given = node.strides, node.spec.shape.rank == shape.rank else { return nil }
+    for axis in 0..<shape.rank where given[axis] <= 0 && node.spec.shape[axis] != 1 { return nil }
+    let axes = (0..<shape.rank).sorted { given[$0] != given[$1] ? given[$0] > given[$1] : $0 < $1 }
     var strides = shape
     var step = 1
     var isRowMajor = true
@@ -19,17 +19,6 @@ package enum Order {
       if axis != place { isRowMajor = false }
     }
     return isRowMajor ? nil : strides
-  }
-
-  /// The axes from the largest stride to the smallest, when the elements lie without gaps in that order.
-  package static func axes(_ shape: Shape, _ strides: Shape) -> [Int]? {
-    let axes = (0..<shape.rank).sorted { strides[$0] != strides[$1] ? strides[$0] > strides[$1] : $0 < $1 }
-    var step = 1
-    for axis in axes.reversed() where shape[axis] != 1 {
-      guard strides[axis] == step else { return nil }
-      step *= shape[axis]
-    }
-    return axes
   }
 
   /// Whether `[N, C, spatial…]` lies with its channels next to each other; also true when row-major order is the same.

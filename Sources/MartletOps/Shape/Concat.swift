@@ -5,6 +5,8 @@ public struct Concat: Op {
   public static var id: OpID { OpTable.concat.id }
   public static var name: String { "concat" }
   public static var rules: Rules { [.vjp, .jvp, .batched] }
+  /// The result lies as its inputs do.
+  public static var keepsOrder: Bool { true }
   public let axis: Int
   /// The size of each input along the axis; what a vjp cuts by.
   public let sizes: [Int]

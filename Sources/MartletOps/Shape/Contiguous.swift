@@ -15,4 +15,18 @@ public struct Contiguous: UnaryOp {
 extension Tensor {
   /// The same elements in row-major order without gaps: itself, or a copy of a transposed, strided or broadcast tensor.
   public func contiguous() -> Tensor { isPlain && isContiguous ? self : apply(Contiguous(), self) }
+
+  /// The same elements, laid out so that the channels of a pixel lie next to each other: itself, or a copy.
+  ///
+  /// Nothing but the place in memory changes: shape, indices and values are those of before. Convolutions of images that lie
+  /// so take them without a copy, and operations between them keep the order; networks with few channels and large images
+  /// gain most.
+  ///
+  /// **Shapes** `[N, C, d1, …]`, three axes or more. Source: PyTorch `torch.channels_last`.
+  public func channelsLast() -> Tensor {
+    guard rank >= 3 else {
+      return failure(.rank(argument: 0, expected: "3 or more: [N, C, d1, …]"), op: "channelsLast", [self], names: ["x"])
+    }
+    return movingAxis(1, to: -1).contiguous().movingAxis(-1, to: 1)
+  }
 }
