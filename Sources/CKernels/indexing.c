@@ -113,7 +113,13 @@ static void take_range(void *context, int64_t begin, int64_t end) {
   const size_t bytes = (size_t)(j->inner * j->size);
   for (int64_t at = begin; at < end; at++) {
     const int64_t o = at / j->count, k = index_at(j->index_dtype, j->idx, at % j->count);
-    memcpy(j->out + (size_t)at * bytes, j->a + (size_t)(o * j->axis + k) * bytes, bytes);
+    char *to = j->out + (size_t)at * bytes;
+    const char *from = j->a + (size_t)(o * j->axis + k) * bytes;
+    switch (bytes) {  // single elements without a call
+      case 4: memcpy(to, from, 4); break;
+      case 8: memcpy(to, from, 8); break;
+      default: memcpy(to, from, bytes);
+    }
   }
 }
 

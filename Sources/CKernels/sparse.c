@@ -26,11 +26,20 @@ static int64_t first_row(const job *j, int64_t place) {
 static void sparse_f32_range(void *context, int64_t begin, int64_t end) { CK_PICK(sparse_f32)(context, begin, end); }
 static void sparse_f64_range(void *context, int64_t begin, int64_t end) { CK_PICK(sparse_f64)(context, begin, end); }
 
-static ck_status check(int64_t count, const int64_t *keys, int64_t size) {
+typedef struct { const int64_t *keys; int64_t size; int32_t bad; } keys_job;
+
+static void check_range(void *context, int64_t begin, int64_t end) {
+  keys_job *j = context;
   bool bad = false;
-  for (int64_t i = 0; i < count; i++) bad |= (uint64_t)keys[i] >= (uint64_t)size;
-  if (!bad) return (ck_status){CK_OK, 0};
-  int64_t i = 0;
+  for (int64_t i = begin; i < end; i++) bad |= (uint64_t)j->keys[i] >= (uint64_t)j->size;
+  if (bad) __atomic_store_n(&j->bad, 1, __ATOMIC_RELAXED);
+}
+
+static ck_status check(int64_t count, const int64_t *keys, int64_t size) {
+  keys_job j = {keys, size, 0};
+  ck_parallel(count, CK_GRAIN * 4, &j, check_range);
+  if (!j.bad) return (ck_status){CK_OK, 0};
+  int64_t i = 0;  // the first one, whichever thread found one
   while ((uint64_t)keys[i] < (uint64_t)size) i++;
   return (ck_status){CK_BAD_INDEX, keys[i]};
 }

@@ -55,8 +55,11 @@
         s1 += x[1] * y[1];                                                                        \
       }                                                                                           \
       s0 += s1;                                                                                   \
-      T sum = 0;                                                                                  \
-      for (int64_t l = 0; l < step; l++) sum += s0[l];                                            \
+      T parts[L(lanes_##t)];                                                                      \
+      memcpy(parts, &s0, sizeof parts);                                                           \
+      for (int64_t w = L(lanes_##t) / 2; w > 0; w /= 2)                                           \
+        for (int64_t l = 0; l < w; l++) parts[l] += parts[l + w];                                 \
+      T sum = parts[0];                                                                           \
       for (; i < n; i++) sum += a[i] * b[i];                                                      \
       o[k] = sum;                                                                                 \
     }                                                                                             \

@@ -5,7 +5,7 @@ func sparse(modes: Set<String>, seconds: Double) {
   guard modes.contains("eager") else { return }
   let generator = Generator(seed: 0)
   let (size, columns) = (10_000, 64)
-  let a = CSRTensor(select(Tensor.uniform([size, size], generator: generator) .< 0.01, 1.5, 0))
+  let a = CSRTensor((Tensor.uniform([size, size], generator: generator) .< 0.01).cast(to: .float32) * 1.5)
   let whole = a.dense
   let b = Tensor.normal([size, columns], generator: generator)
   let c = Tensor.normal([size, columns], generator: generator)

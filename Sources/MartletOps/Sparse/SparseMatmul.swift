@@ -22,6 +22,18 @@ public struct SparseMatmul: SparsePatternOp {
     let rows = SparsePattern.rows(pointers, count: columns.shape[0])
     return apply(TakeAdd(axis: 0), [zeros, rows, values.expandedDims(axis: 1) * b.take(axis: 0, columns)])
   }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    let b = inputs[3]
+    guard mapped[3], mapped.filter({ $0 }).count == 1, b.shape[0] > 0 else {
+      return SparsePattern.looped(self, inputs, mapped)
+    }
+    // The examples as further columns.
+    var one = inputs
+    let (examples, columns, size) = (b.shape[0], b.shape[1], b.shape[2])
+    one[3] = b.movingAxis(0, to: 1).reshaped([columns, examples * size])
+    let y = apply(self, one)[0]
+    return [y.reshaped([y.shape[0], examples, size]).movingAxis(1, to: 0)]
+  }
   public func saves(needs: Positions) -> Saves {
     var inputs: Positions = [0, 1, 4, 5, 6]
     inputs[3] = needs[2]

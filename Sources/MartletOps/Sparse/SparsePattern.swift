@@ -7,7 +7,8 @@ public import MartletCore
 public protocol SparsePatternOp: Op {}
 
 extension SparsePatternOp {
-  public static var rules: Rules { [.vjp, .jvp, .decomposed] }
+  public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { SparsePattern.looped(self, inputs, mapped) }
   public var canFault: Bool { true }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     let count = inputs[1].shape[0]
@@ -47,6 +48,18 @@ package enum SparsePattern {
     for (position, size) in zip(4..<7, sizes) where inputs[position].count != size {
       throw OpError(.argumentShape(argument: position, expected: "[\(size)]"))
     }
+  }
+
+  /// Example by example: what the decomposition of all together would hold is the size of a table for each value.
+  static func looped<O: Op>(_ op: O, _ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
+    let examples = zip(inputs, mapped).first { $1 }!.0.shape[0]
+    func example(_ number: Int) -> [Tensor] { zip(inputs, mapped).map { $1 ? $0[number] : $0 } }
+    guard examples == 0 else { return [stack((0..<examples).map { apply(op, example($0))[0] })] }
+    let specs = zip(inputs, mapped).map { $1 ? $0.spec.with(shape: Shape(Array($0.shape[1...]))) : $0.spec }
+    do throws(OpError) {
+      let spec = try op.outputs(for: specs)[0]
+      return [Tensor(repeating: 0, spec.with(shape: spec.shape.inserting(0, at: 0)))]
+    } catch { return failed(op, error, inputs) }
   }
 
   /// The row of each value.
