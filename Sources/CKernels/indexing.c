@@ -42,9 +42,16 @@ static void add_one(int32_t dtype, char *o, const char *s) {
 
 static void gather_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
+  const int64_t slice = j->count * j->inner;
+  int64_t o = begin / slice, place = begin % slice, i = begin % j->inner;  // counted on: divisions cost more than elements
   for (int64_t at = begin; at < end; at++) {
-    const int64_t o = at / (j->count * j->inner), i = at % j->inner, k = index_at(j->index_dtype, j->idx, at);
+    const int64_t k = index_at(j->index_dtype, j->idx, at);
     const char *from = j->a + ((o * j->axis + k) * j->inner + i) * j->size;
+    if (++i == j->inner) i = 0;
+    if (++place == slice) {
+      place = 0;
+      o++;
+    }
     char *to = j->out + at * j->size;
     switch (j->size) {
       case 1: *to = *from; break;
@@ -111,9 +118,20 @@ ck_status ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inn
 static void take_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   const size_t bytes = (size_t)(j->inner * j->size);
+  int64_t o = begin / j->count, c = begin % j->count;  // counted on: a division costs more than an element
   for (int64_t at = begin; at < end; at++) {
-    const int64_t o = at / j->count, k = index_at(j->index_dtype, j->idx, at % j->count);
-    memcpy(j->out + (size_t)at * bytes, j->a + (size_t)(o * j->axis + k) * bytes, bytes);
+    const int64_t row = o * j->axis + index_at(j->index_dtype, j->idx, c);
+    if (++c == j->count) {
+      c = 0;
+      o++;
+    }
+    char *to = j->out + (size_t)at * bytes;
+    const char *from = j->a + (size_t)row * bytes;
+    switch (bytes) {  // single elements without a call
+      case 4: memcpy(to, from, 4); break;
+      case 8: memcpy(to, from, 8); break;
+      default: memcpy(to, from, bytes);
+    }
   }
 }
 

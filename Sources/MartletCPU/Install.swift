@@ -20,6 +20,7 @@ import MartletOps
   registerUpdates()
   registerCTC()
   registerLinearAlgebra()
+  registerSparse()
 }
 
 extension KernelStatus {

@@ -8,14 +8,14 @@ import MartletOps
 public func clipGradients(_ parameters: [Parameter], toNorm maxNorm: Double) -> Tensor {
   withoutGradient {
     // In float32 or wider: squares of 16-bit floats overflow soon.
-    let gradients = parameters.compactMap { $0.grad }.map { $0.dtype.size < 4 ? $0.cast(to: .float32) : $0 }
+    let gradients = parameters.compactMap { $0.gradientValues }.map { $0.dtype.size < 4 ? $0.cast(to: .float32) : $0 }
     let dtype: DType = gradients.contains { $0.dtype == .float64 } ? .float64 : .float32
     let norm = sqrt(
       gradients.reduce(Tensor(scalar: 0, dtype, device: .current)) { sum, g in sum + (g * g).sum().cast(to: dtype) })
     let scale = minimum(maxNorm / (norm + 1e-6), 1)
     for parameter in parameters {
-      guard let g = parameter.grad else { continue }
-      parameter.grad = g * scale.cast(to: g.dtype)
+      guard let g = parameter.gradientValues else { continue }
+      parameter.gradientValues = g * scale.cast(to: g.dtype)
     }
     return norm
   }
@@ -25,8 +25,8 @@ public func clipGradients(_ parameters: [Parameter], toNorm maxNorm: Double) -> 
 public func clipGradients(_ parameters: [Parameter], toValue limit: Double) {
   withoutGradient {
     for parameter in parameters {
-      guard let g = parameter.grad else { continue }
-      parameter.grad = maximum(minimum(g, limit), -limit)
+      guard let g = parameter.gradientValues else { continue }
+      parameter.gradientValues = maximum(minimum(g, limit), -limit)
     }
   }
 }

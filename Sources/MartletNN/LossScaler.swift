@@ -84,10 +84,10 @@ public final class LossScaler: CustomStringConvertible {
     withoutGradient {
       var finite = Tensor(true)
       for parameter in optimizer.parameters {
-        guard let gradient = parameter.grad else { continue }
+        guard let gradient = parameter.gradientValues else { continue }
         let own = gradient * (1 / scale.value).cast(to: gradient.dtype)
         finite = finite .& own.isFinite.all()
-        parameter.grad = own
+        parameter.gradientValues = own
       }
       unscaled = finite
       return finite

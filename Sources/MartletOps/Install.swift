@@ -25,7 +25,8 @@ package import MartletCore
         Tensor.identity(spec.count, dtype: spec.dtype, device: spec.device).reshaped(Shape([spec.count] + spec.shape))
       },
       copy: { x, device in x.to(device) },
-      reshape: { x, shape in x.reshaped(shape) }
+      reshape: { x, shape in x.reshaped(shape) },
+      firstRows: { x, count in x[..<count] }
     ))
 }
 

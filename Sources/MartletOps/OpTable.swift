@@ -12,7 +12,8 @@ package enum OpTable: Int, CaseIterable {
   case cast, copyTo
   case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
-  case gather, scatterAdd, take, takeAdd, takeUpdate
+  case gather, scatterAdd, scatterReduce, take, takeAdd, takeUpdate
+  case countingSort, sparseMatmul, sampledMatmul
   case solve, triangularSolve, signedLogDeterminant, cholesky, qr, eigh, svd, pseudoInverse
   case matmul, softmax, logSoftmax, crossEntropy, crossEntropyGradient
   case attention, attentionGradient
@@ -93,9 +94,13 @@ package enum OpTable: Int, CaseIterable {
     case .pad: Pad.self
     case .gather: Gather.self
     case .scatterAdd: ScatterAdd.self
+    case .scatterReduce: ScatterReduce.self
     case .take: Take.self
     case .takeAdd: TakeAdd.self
     case .takeUpdate: TakeUpdate.self
+    case .countingSort: CountingSort.self
+    case .sparseMatmul: SparseMatmul.self
+    case .sampledMatmul: SampledMatmul.self
     case .solve: Solve.self
     case .triangularSolve: TriangularSolve.self
     case .signedLogDeterminant: SignedLogDeterminant.self

@@ -70,6 +70,41 @@ func installIndexing() {
     adding(arguments, additions)
     return .ok
   }
+  Kernels.register(ScatterReduce.self, .reference) { op, arguments in
+    let to = Blocks(arguments.spec(0).shape, axis: op.axis)
+    let from = Blocks(arguments.spec(1).shape, axis: op.axis)
+    let indices = arguments.integers(1)
+    if let fault = bad(indices, to.size) { return fault }
+    func combine<T>(_ x: [T], _ values: [T], _ with: (T, T) -> T) -> [T] {
+      var result = x
+      for o in 0..<from.outer {
+        for j in 0..<from.size {
+          for i in 0..<from.inner {
+            let place = from.place(o, j, i)
+            let target = to.place(o, Int(indices[place]), i)
+            result[target] = with(result[target], values[place])
+          }
+        }
+      }
+      return result
+    }
+    if arguments.spec(0).dtype.isFloating {
+      let (x, values) = (arguments.doubles(0), arguments.doubles(2))
+      switch op.kind {
+      case .product: arguments.write(combine(x, values, *))
+      case .maximum: arguments.write(combine(x, values, larger))
+      case .minimum: arguments.write(combine(x, values, smaller))
+      }
+    } else {
+      let (x, values) = (arguments.integers(0), arguments.integers(2))
+      switch op.kind {
+      case .product: arguments.write(combine(x, values, &*))
+      case .maximum: arguments.write(combine(x, values) { max($0, $1) })
+      case .minimum: arguments.write(combine(x, values) { min($0, $1) })
+      }
+    }
+    return .ok
+  }
   Kernels.register(Take.self, .reference) { op, arguments in
     let table = Blocks(arguments.spec(0).shape, axis: op.axis)
     let (x, indices) = (arguments.bits(0), arguments.integers(1))

@@ -38,6 +38,7 @@ struct Bench: ParsableCommand {
       case .calibration: calibration(seconds: seconds)
       case .overhead: overhead(modes: modes, seconds: seconds)
       case .elementwise: elementwise(modes: modes, seconds: seconds)
+      case .sparse: sparse(modes: modes, seconds: seconds)
       case .mlp: TrainingWorkload.mnist("mlp_mnist_train_b128", mlp).run(modes: modes, seconds: seconds)
       case .lenet: TrainingWorkload.mnist("lenet_mnist_train_b128", lenet).run(modes: modes, seconds: seconds)
       case .unet: TrainingWorkload.unet.run(modes: modes, seconds: seconds)
@@ -54,5 +55,5 @@ struct Bench: ParsableCommand {
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case calibration, overhead, elementwise, mlp, lenet, unet, lstm, gpt
+  case calibration, overhead, elementwise, sparse, mlp, lenet, unet, lstm, gpt
 }

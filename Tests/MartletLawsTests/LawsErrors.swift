@@ -78,7 +78,8 @@ extension OpTable {
         WrongCase(op, [f([5]), f([2])]),
         WrongCase(Take(axis: 1), [f([5]), i([2], [0])]),
       ]
-    case .scatterAdd, .takeAdd, .takeUpdate:
+    case .countingSort, .sparseMatmul, .sampledMatmul: return sparseWrongCases
+    case .scatterAdd, .scatterReduce, .takeAdd, .takeUpdate:
       return [
         WrongCase(op, [f([5]), i([2], [0, 5]), f([2])]), WrongCase(op, [f([5]), i([2], [-1, 0]), f([2])]),
         WrongCase(op, [f([5]), i([2], [0]), f([3])]), WrongCase(op, [f([5]), i([2], [0]), f([2], .float64)]),

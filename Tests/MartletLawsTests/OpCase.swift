@@ -97,7 +97,8 @@ extension OpTable {
       unaryCases
     case .sum, .mean, .max, .min, .argMax, .cumsum: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
-    case .gather, .scatterAdd, .take, .takeAdd, .takeUpdate: indexingCases
+    case .gather, .scatterAdd, .scatterReduce, .take, .takeAdd, .takeUpdate: indexingCases
+    case .countingSort, .sparseMatmul, .sampledMatmul: sparseCases
     case .matmul, .softmax, .logSoftmax, .crossEntropy, .crossEntropyGradient, .topK: rowCases
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
     case .attention, .attentionGradient: attentionCases

@@ -96,6 +96,22 @@ ck_status ck_take(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int
 ck_status ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
                       int32_t index_dtype, const void *idx, const void *src);
 
+// MARK: sparse matrices [rows, columns] in compressed rows: pointers [rows + 1], checked by the caller, column [count]
+
+// values: [count], b: [columns, n], out: [rows, n]; out[r,:] = sum of values[k] * b[column[k],:] over the row. F32 or F64.
+ck_status ck_sparse_matmul(int32_t dtype, int64_t rows, int64_t columns, int64_t count, int64_t n, void *out,
+                           const int64_t *pointers, const int64_t *column, const void *values, const void *b);
+// a: [rows, n], b: [columns, n], out: [count]; out[k] = a[row of k,:] . b[column[k],:]. F32 or F64.
+ck_status ck_sampled_matmul(int32_t dtype, int64_t rows, int64_t columns, int64_t count, int64_t n, void *out,
+                            const int64_t *pointers, const int64_t *column, const void *a, const void *b);
+// keys: [n] in 0 ..< count; order: [n], the places of the keys in ascending order, stable; begins: [count + 1].
+ck_status ck_counting_sort(int64_t n, int64_t count, int64_t *order, int64_t *begins, const int64_t *keys);
+
+// out: [outer, axis, inner] holds the base; out[o, idx[o,j,i], i] = that op src[o,j,i]. op: CK_MUL, CK_MAXIMUM, CK_MINIMUM.
+// NaN wins in the latter. Indices were checked.
+int32_t ck_scatter_reduce(int32_t op, int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                          int32_t index_dtype, const void *idx, const void *src);
+
 // MARK: rows, on contiguous data [outer, n, inner], along n. Float dtypes. out may be an input.
 
 int32_t ck_softmax(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *a);

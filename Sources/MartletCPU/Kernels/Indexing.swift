@@ -25,6 +25,25 @@ func registerIndexing() {
         arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]), arguments.outputPointer(),
         arguments.dtype(1).code, indices.pointer, values.pointer))
   }
+  Kernels.register(ScatterReduce.self, .cpu) { op, arguments in
+    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
+      return .library(Int64(CK_NO_MEMORY))
+    }
+    defer { withExtendedLifetime((indices, values)) {} }
+    let (outer, size, inner) = arguments.shape(0).around(op.axis)
+    if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
+    base(arguments)
+    let code =
+      switch op.kind {
+      case .product: CK_MUL
+      case .maximum: CK_MAXIMUM
+      case .minimum: CK_MINIMUM
+      }
+    return KernelStatus(
+      ck_scatter_reduce(
+        Int32(code), arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]),
+        arguments.outputPointer(), arguments.dtype(1).code, indices.pointer, values.pointer))
+  }
   Kernels.register(Take.self, .cpu) { op, arguments in
     guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
     defer { withExtendedLifetime((x, indices)) {} }

@@ -46,6 +46,8 @@ package final class TransformOps: Sendable {
   package let basis: @Sendable (_ spec: TensorSpec) -> Tensor
   package let copy: @Sendable (_ x: Tensor, _ device: Device) -> Tensor
   package let reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
+  /// The first `count` rows of `x`, without a copy.
+  package let firstRows: @Sendable (_ x: Tensor, _ count: Int) -> Tensor
 
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
@@ -58,7 +60,8 @@ package final class TransformOps: Sendable {
     moveAxis: @escaping @Sendable (Tensor, Int, Int) -> Tensor,
     basis: @escaping @Sendable (TensorSpec) -> Tensor,
     copy: @escaping @Sendable (Tensor, Device) -> Tensor,
-    reshape: @escaping @Sendable (Tensor, Shape) -> Tensor
+    reshape: @escaping @Sendable (Tensor, Shape) -> Tensor,
+    firstRows: @escaping @Sendable (Tensor, Int) -> Tensor
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
@@ -71,6 +74,7 @@ package final class TransformOps: Sendable {
     self.basis = basis
     self.copy = copy
     self.reshape = reshape
+    self.firstRows = firstRows
   }
 
   // Written once, inside of the initialisation of `Rooms.ops`, and read after it.

@@ -40,9 +40,12 @@ open class Cell {
 
   /// The value in the current frame.
   public final func read() -> Tensor? {
-    guard let frame = StateFrame.current else { return content }
+    guard let frame = StateFrame.current else { return wholeContent }
     return frame.read(self)
   }
+
+  /// The value outside of any frame, also where it is kept in another form.
+  package var wholeContent: Tensor? { content }
 
   /// Replaces the value in the current frame. A mapped value or an error value is refused.
   public final func write(_ value: Tensor?) {
@@ -67,9 +70,9 @@ open class Cell {
   /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed.
   package final func take() -> Tensor? {
     if let frame = StateFrame.current { return frame.read(self) }
+    let value = wholeContent
     contentWillChange()
-    let value = content
-    if ErrorScope.slot == nil { content = nil }
+    content = ErrorScope.slot == nil ? nil : value
     return value
   }
 
@@ -138,7 +141,7 @@ public final class Buffer: Cell {
 /// A tensor of a model that is trained.
 public final class Parameter: Cell {
   /// Where `backward()` adds up the gradient.
-  package let gradient: Cell
+  package let gradient: GradientCell
   /// Whether gradients are computed for it. True at first. A program that depends on it is only valid for the value that
   /// it had.
   public var requiresGradient: Bool {
@@ -149,12 +152,20 @@ public final class Parameter: Cell {
     set { isTrained = newValue }
   }
   @exclusivity(unchecked) private final var isTrained = true
+  /// Whether `backward()` keeps the gradient as rows where it comes as rows: the parameter is a table that was only looked
+  /// up (`take`). False at first; `Embedding(…, sparse: true)` sets it.
+  ///
+  /// The rows are `gradientRows`. A gradient is dense all the same inside `compile` and other frames of state, whose programs
+  /// have tensors of known sizes, with hooks, and where the table was also used in another way.
+  public final var keepsGradientRows = false
+  /// A row that is left out of a gradient of rows: that of an embedding's padding.
+  package final var rowWithoutGradient: Int?
   private let leaf: Recorded
   /// The value as a leaf; made at the first read after a change.
   @exclusivity(unchecked) private final var leafTensor: Tensor?
 
   public init(_ value: Tensor) {
-    gradient = Cell(nil, name: "grad")
+    gradient = GradientCell(nil, name: "grad")
     leaf = Recorded(leaf: value.spec, level: 0, scope: nil)
     super.init(value, name: "parameter")
     if !value.dtype.isFloating { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [value.spec])) }
@@ -196,7 +207,8 @@ public final class Parameter: Cell {
   }
 
   /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`. Setting another shape or
-  /// dtype than the value's is an error.
+  /// dtype than the value's is an error. One that is kept as rows is spread over zeros at each reading: `gradientRows` has
+  /// the rows alone.
   public var grad: Tensor? {
     get { gradient.read() }
     set {

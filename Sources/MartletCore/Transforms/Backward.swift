@@ -39,6 +39,14 @@ enum Accumulator {
     self = .dense(tensor)
   }
 
+  /// The rows of axis 0 that were received, if nothing else was and all of them are plain; the accumulator is then empty.
+  mutating func takenRows() -> [RowPart]? {
+    guard case .rows(let parts) = self, parts.allSatisfy({ $0.axis == 0 && $0.values.isPlain && $0.indices.isPlain })
+    else { return nil }
+    self = .none
+    return parts.map { RowPart(values: $0.values, indices: $0.indices) }
+  }
+
   /// The sum as a dense tensor; the accumulator is empty afterwards.
   mutating func taken(_ spec: TensorSpec) -> Tensor? {
     let content = self
@@ -78,6 +86,8 @@ final class BackwardPass {
   private let retainsGraph: Bool
   /// Called with each leaf and its complete gradient, once no other use of the leaf is left.
   private let onLeaf: (Recorded, Tensor) -> Void
+  /// The same for a leaf whose gradient is kept as rows, and is made of nothing else.
+  private let onRows: ((Recorded, [RowPart]) -> Void)?
   private let walk = BackwardPass.walks.wrappingAdd(1, ordering: .relaxed).newValue & (WalkState.guest - 1)
   /// What is known of records that another walk owns.
   private var guests: [ObjectIdentifier: Guest] = [:]
@@ -90,8 +100,11 @@ final class BackwardPass {
     var cotangents: [Accumulator]
   }
 
-  init(retainsGraph: Bool, onLeaf: @escaping (Recorded, Tensor) -> Void) {
+  init(
+    retainsGraph: Bool, onRows: ((Recorded, [RowPart]) -> Void)? = nil, onLeaf: @escaping (Recorded, Tensor) -> Void
+  ) {
     self.retainsGraph = retainsGraph
+    self.onRows = onRows
     self.onLeaf = onLeaf
   }
 
@@ -219,7 +232,21 @@ final class BackwardPass {
     return cotangents
   }
 
+  /// The rows that a leaf has received whose gradient is kept so. A hook takes a dense tensor, and so does a frame, whose
+  /// values may be symbolic: there the gradient is dense.
+  private func takenRows(_ record: Recorded) -> [RowPart]? {
+    guard record.op == nil, owns(record), let watch = record.watch, watch.hooks.isEmpty,
+      watch.parameter?.keepsGradientRows == true, StateFrame.current == nil
+    else { return nil }
+    return record.cotangent.takenRows()
+  }
+
   private func handle(_ record: Recorded) {
+    if let onRows, let rows = takenRows(record) {
+      leave(record, frees: false)
+      onRows(record, rows)
+      return
+    }
     var cotangents = taken(record)
     if let watch = record.watch { observe(watch, &cotangents) }
     guard record.op != nil else {
@@ -273,6 +300,11 @@ private enum GradientLocks {
     let address = UInt(bitPattern: Unmanaged.passUnretained(cell).toOpaque())
     locks[Int(address >> 6 & 63)].holding { cell.accumulate(gradient) }
   }
+
+  static func accumulate(_ rows: [RowPart], _ spec: TensorSpec, leavingOut row: Int?, into cell: GradientCell) {
+    let address = UInt(bitPattern: Unmanaged.passUnretained(cell).toOpaque())
+    locks[Int(address >> 6 & 63)].holding { cell.accumulate(rows, spec, leavingOut: row) }
+  }
 }
 
 extension Tensor {
@@ -321,11 +353,22 @@ extension Tensor {
       }
       seed = TransformOps.current.fill(1, spec)
     }
-    let pass = BackwardPass(retainsGraph: retainGraph) { leaf, gradient in
-      GradientLocks.accumulate(gradient, into: leaf.gradientCell(0))
+    func tell(_ leaf: Recorded) {
       // A gradient that is an error tensor is not kept.
       if let onReady, let parameter = leaf.watch?.parameter, let sum = parameter.grad { onReady(parameter, sum) }
     }
+    let pass = BackwardPass(
+      retainsGraph: retainGraph,
+      onRows: { leaf, rows in
+        guard let parameter = leaf.watch?.parameter else { return }
+        GradientLocks.accumulate(
+          rows, leaf.spec, leavingOut: parameter.rowWithoutGradient, into: parameter.gradient)
+        tell(leaf)
+      },
+      onLeaf: { leaf, gradient in
+        GradientLocks.accumulate(gradient, into: leaf.gradientCell(0))
+        tell(leaf)
+      })
     pass.run(from: [(record, Int(tensor.node.output), seed)])
   }
 }

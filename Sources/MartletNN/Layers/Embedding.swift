@@ -4,14 +4,20 @@ public import MartletOps
 /// A table of vectors that are looked up by integers.
 ///
 /// **Shapes** `[…]` integers in `0 ..< numEmbeddings` → `[…, dim]`; `weight` is `[numEmbeddings, dim]` and starts normal
-/// with deviation 1. Gradients are as sparse as the lookups. Source: PyTorch `Embedding`.
+/// with deviation 1. Source: PyTorch `Embedding`.
 public final class Embedding: Module {
   public let weight: Parameter
   public let paddingIndex: Int?
+  /// Whether the gradient is kept as rows.
+  public var sparse: Bool { weight.keepsGradientRows }
 
-  /// - Parameter paddingIndex: the row that stands for nothing: it starts as zeros and gets no gradient.
+  /// - Parameters:
+  ///   - paddingIndex: the row that stands for nothing: it starts as zeros and gets no gradient.
+  ///   - sparse: keep the gradient as the rows that were looked up (`weight.gradientRows`): then a step of `SGD` without
+  ///     momentum, `Adagrad` or `SparseAdam` costs what the lookups cost, whatever the size of the table. Most other
+  ///     optimizers refuse such a gradient. Inside `compile` it is dense.
   public init(
-    _ numEmbeddings: Int, _ dim: Int, paddingIndex: Int? = nil, dtype: DType = .float32,
+    _ numEmbeddings: Int, _ dim: Int, paddingIndex: Int? = nil, sparse: Bool = false, dtype: DType = .float32,
     generator: Generator = Random.generator
   ) {
     if numEmbeddings < 0 || dim < 0 || paddingIndex.map({ $0 < 0 || $0 >= numEmbeddings }) ?? false {
@@ -24,7 +30,14 @@ public final class Embedding: Module {
     var table = Tensor.normal([numEmbeddings, dim], dtype: dtype, generator: generator)
     if let paddingIndex { table[paddingIndex] = Tensor.zeros([dim], dtype: dtype) }
     weight = Parameter(table)
+    weight.keepsGradientRows = sparse
+    weight.rowWithoutGradient = paddingIndex
     self.paddingIndex = paddingIndex
+  }
+  public var settings: String {
+    let shape = weight.read()!.shape
+    return "\(shape[0]), \(shape[1])" + (paddingIndex.map { ", paddingIndex: \($0)" } ?? "")
+      + (sparse ? ", sparse: true" : "")
   }
 
   public func forward(_ indices: Tensor) -> Tensor {
@@ -52,23 +65,30 @@ public final class EmbeddingBag: Module {
   public let bagMode: BagMode
   public let paddingIndex: Int?
   public let includesLastOffset: Bool
+  /// Whether the gradient is kept as rows.
+  public var sparse: Bool { weight.keepsGradientRows }
 
   /// - Parameters:
   ///   - paddingIndex: the row that counts as not there: it starts as zeros and gets no gradient.
+  ///   - sparse: keep the gradient as the rows that were looked up, as in `Embedding`.
   ///   - includesLastOffset: whether the last offset is the end of the last bag.
   public init(
-    _ numEmbeddings: Int, _ dim: Int, mode: BagMode = .mean, paddingIndex: Int? = nil,
+    _ numEmbeddings: Int, _ dim: Int, mode: BagMode = .mean, sparse: Bool = false, paddingIndex: Int? = nil,
     includesLastOffset: Bool = false, dtype: DType = .float32, generator: Generator = Random.generator
   ) {
     // The same table as that of an `Embedding`, with its checks.
-    weight = Embedding(numEmbeddings, dim, paddingIndex: paddingIndex, dtype: dtype, generator: generator).weight
+    weight =
+      Embedding(
+        numEmbeddings, dim, paddingIndex: paddingIndex, sparse: sparse, dtype: dtype, generator: generator
+      ).weight
     bagMode = mode
     self.paddingIndex = paddingIndex
     self.includesLastOffset = includesLastOffset
   }
   public var settings: String {
     let shape = weight.read()!.shape
-    return "\(shape[0]), \(shape[1]), mode: \(bagMode)" + (paddingIndex.map { ", paddingIndex: \($0)" } ?? "")
+    return "\(shape[0]), \(shape[1]), mode: \(bagMode)" + (sparse ? ", sparse: true" : "")
+      + (paddingIndex.map { ", paddingIndex: \($0)" } ?? "")
       + (includesLastOffset ? ", includesLastOffset: true" : "")
   }
 

@@ -50,6 +50,9 @@ private struct AdagradRule: UpdateRule {
   var epsilon: Double
 
   var slots: [Slot] { [Slot("sum", .filled(initialAccumulator)), Slot("step", .scalar(0))] }
+  var rows: RowGradients {
+    weightDecay == 0 ? .alone : .refused("weightDecay: 0, or an embedding without sparse: true")
+  }
   func update(taking inputs: inout [Tensor]) -> [Tensor] {
     let (p, step) = (inputs[0], inputs[4] + 1)
     let g = penalized(inputs[1], p, weightDecay)
@@ -60,6 +63,9 @@ private struct AdagradRule: UpdateRule {
 }
 
 /// Gradients divided by the root of the sum of all squares so far. Source: Duchi and others 2011; PyTorch `Adagrad`.
+///
+/// Of a gradient that is kept as rows (`Embedding(…, sparse: true)`) it changes these rows alone; with a weight decay such a
+/// gradient is an error.
 public final class Adagrad: ParameterOptimizer {
   /// - Parameters:
   ///   - learningRate: 0 or more, like the others; what is out of its range, or no number, is an error.

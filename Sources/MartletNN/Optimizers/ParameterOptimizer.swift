@@ -11,6 +11,24 @@ package protocol UpdateRule {
   /// From parameter, gradient, rate and slots to the parameter and the slots. Inputs that nobody else holds may be written
   /// over.
   func update(taking inputs: inout [Tensor]) -> [Tensor]
+  /// What becomes of a gradient that is kept as rows (`Parameter.keepsGradientRows`).
+  var rows: RowGradients { get }
+}
+
+/// What a rule makes of gradients of rows.
+package enum RowGradients {
+  /// They are an error, with a remedy.
+  case refused(String)
+  /// They are spread over zeros: the rule moves rows without a gradient too.
+  case spread
+  /// The rule is applied to the rows alone, of the parameter and of what is kept for it: it leaves the others as they are.
+  case alone
+  /// As `alone`, and a dense gradient is an error.
+  case needed(String)
+}
+
+extension UpdateRule {
+  package var rows: RowGradients { .refused("SGD, Adagrad or SparseAdam, or an embedding without sparse: true") }
 }
 
 /// A tensor that an optimizer keeps for each parameter.
@@ -76,8 +94,14 @@ public class ParameterOptimizer: Optimizer {
 
   public final func step() {
     withoutGradient {
+      guard parameters.allSatisfy({ accepts($0) }) else { return }
       for (parameter, cells) in zip(parameters, kept) {
-        guard parameter.requiresGradient, let g = parameter.grad else { continue }
+        guard parameter.requiresGradient else { continue }
+        if parameter.hasGradientRows, !spreadsRows {
+          step(parameter, cells, parameter.gradientRows!)
+          continue
+        }
+        guard let g = parameter.grad else { continue }
         // The cells give their tensors away, so that the update writes over them.
         var inputs = [parameter.take()!, g, rate.value] + cells.compactMap { $0.take() }
         let outputs = rule.update(taking: &inputs)
@@ -86,6 +110,57 @@ public class ParameterOptimizer: Optimizer {
         parameter.write(outputs[0])
         for (cell, value) in zip(cells, outputs.dropFirst()) { cell.write(value) }
       }
+    }
+  }
+
+  private var spreadsRows: Bool { if case .spread = rule.rows { true } else { false } }
+
+  /// Whether the rule takes the gradient of a parameter; if not, nothing is changed.
+  private func accepts(_ parameter: Parameter) -> Bool {
+    guard parameter.requiresGradient else { return true }
+    let name = "\(type(of: self))"
+    switch rule.rows {
+    case .refused(let remedy) where parameter.hasGradientRows:
+      fail(
+        OpError(
+          .misuse(
+            "the gradient of \(parameter.name) is kept as rows", rule: "\(name) takes dense gradients", remedy: remedy),
+          op: name))
+      return false
+    case .needed(let remedy) where !parameter.hasGradientRows && parameter.grad != nil:
+      fail(
+        OpError(
+          .misuse(
+            "the gradient of \(parameter.name) is dense", rule: "\(name) takes gradients that are kept as rows",
+            remedy: remedy), op: name))
+      return false
+    default: return true
+    }
+  }
+
+  /// A step of the rows alone: they are taken out of the parameter and of what is kept for it, updated and put back, in
+  /// place where nobody else holds the whole.
+  private func step(_ parameter: Parameter, _ cells: [Cell], _ rows: GradientRows) {
+    func isTable(_ slot: Slot) -> Bool {
+      switch slot.start {
+      case .zeros, .filled: true
+      case .scalar, .empty: false
+      }
+    }
+    func part(_ cell: Cell) -> Tensor { cell.read()!.take(axis: 0, rows.indices) }
+    var inputs = [part(parameter), rows.values, rate.value]
+    inputs += zip(slots, cells).compactMap { isTable($0) ? part($1) : $1.read() }
+    let outputs = rule.update(taking: &inputs)
+    inputs = []
+    if outputs.contains(where: { $0.isError }) { return }
+    func put(_ value: Tensor, into cell: Cell) {
+      var whole = cell.take()!
+      whole = taking(TakeUpdate(axis: 0), &whole, [rows.indices, value])
+      cell.write(whole)
+    }
+    put(outputs[0], into: parameter)
+    for ((slot, cell), value) in zip(zip(slots, cells), outputs.dropFirst()) {
+      if isTable(slot) { put(value, into: cell) } else { cell.write(value) }
     }
   }
 }

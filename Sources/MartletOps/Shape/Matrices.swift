@@ -27,15 +27,17 @@ extension Tensor {
     if size > 0 { region.starts[flat.rank - 1] = offset >= 0 ? offset : -offset * columns }
     return apply(view: Slice(region: region), flat)
   }
-  /// Square matrices with the last axis as their diagonal, zero elsewhere: `[…, n]` → `[…, n, n]`.
-  public func diagonalMatrix() -> Tensor {
+  /// Square matrices with the last axis as their diagonal, zero elsewhere: `[…, n]` → `[…, n, n]`; with an `offset`, which
+  /// counts upward from the main diagonal, they are larger by its magnitude. Source: PyTorch `diag_embed`.
+  public func diagonalMatrix(_ offset: Int = 0) -> Tensor {
     guard rank >= 1 else { return failure(.rank(argument: 0, expected: "1 or more"), op: "diagonalMatrix", [self]) }
-    let size = shape[rank - 1]
+    let size = shape[rank - 1] + Swift.abs(offset)
     var flat = shape
     flat[rank - 1] = size * size
     var region = Region(whole: shape)
     region.steps[rank - 1] = size + 1
-    return apply(Embed(shape: flat, region: region), self).reshaped(Shape(Array(shape) + [size]))
+    if shape[rank - 1] > 0 { region.starts[rank - 1] = offset >= 0 ? offset : -offset * size }
+    return apply(Embed(shape: flat, region: region), self).reshaped(Shape(Array(shape[..<(rank - 1)]) + [size, size]))
   }
   /// The sum of the main diagonal of the last two axes.
   public func trace() -> Tensor { checkMatrix("trace") ?? diagonal().sum(axis: -1) }

@@ -24,7 +24,7 @@ extension OpTable {
           ? [(Layout.dense, Layout.dense), (.transposed, .strided), (.reversed, .transposed)] : [(.dense, .dense)]
         {
           switch self {
-          case .gather, .scatterAdd:
+          case .gather, .scatterAdd, .scatterReduce:
             for (shape, axis, count) in along {
               var indexShape = shape
               indexShape[axis] = count
@@ -32,6 +32,8 @@ extension OpTable {
               let indices = Input(indexShape, indexType, .below(shape[axis]), b)
               if self == .gather {
                 cases.append(OpCase(Gather(axis: axis), [x, indices]))
+              } else if self == .scatterReduce {
+                cases += scatterReductions(axis, x, indices, indexShape, b)
               } else {
                 let values = Input(indexShape, dtype, sample(dtype), b)
                 cases.append(OpCase(ScatterAdd(axis: axis), [x, indices, values], loose: 16))
@@ -53,6 +55,24 @@ extension OpTable {
       }
     }
     return cases
+  }
+
+  /// Products of what is not near 0; extremes of values that differ, and of bases that win always or never.
+  private func scatterReductions(
+    _ axis: Int, _ x: Input, _ indices: Input, _ shape: Shape, _ layout: Layout
+  ) -> [OpCase] {
+    let kinds: [ScatterReduce.Kind] = [.product, .maximum, .minimum]
+    return kinds.flatMap { kind -> [OpCase] in
+      let op = ScatterReduce(axis: axis, kind)
+      guard x.dtype.isFloating else { return [OpCase(op, [x, indices, Input(shape, x.dtype, x.values, layout)])] }
+      var base = x
+      base.values = kind == .product ? .away(0.5, 1.5) : .list([-5, 5, -6, 6, 7])
+      let values = Input(shape, x.dtype, kind == .product ? .away(0.5, 1.5) : .spaced, layout)
+      let ties = Input(shape, x.dtype, .list([0, 1, 1, .nan, 0, -1]), layout)
+      return [
+        OpCase(op, [base, indices, values], loose: 16), OpCase(op, [base, indices, ties], .none),
+      ]
+    }
   }
 
   private func takenShape(_ x: Shape, _ indices: Shape, _ axis: Int) -> Shape {
