@@ -439,7 +439,7 @@ static void bounds(void) {
           CHECK(ck_clamp_grad(t, &nd, open, O, A, B, low, high) == 0, "status");
           for (int64_t i = 0; i < n; i++) {
             const double x = get(t, B, i * sx), g = get(t, A, i * sg);
-            const bool out = open ? x <= low || x >= high : x < low || x > high;
+            const bool out = open ? x <= low || x >= high : x < low || x > high || isnan(x);
             CHECK(get(t, O, i * step) == (out ? 0 : g), "clamp_grad of %g", x);
           }
         }
