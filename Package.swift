@@ -52,7 +52,8 @@ let package = Package(
     .target(name: "CAllocations", path: "Tests/CAllocations", cSettings: c),
     .testTarget(name: "MartletOverheadTests", dependencies: ["Martlet", "CAllocations"], swiftSettings: swift),
     .testTarget(
-      name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletNN"], swiftSettings: swift),
+      name: "MartletTests", dependencies: ["Martlet", "MartletCore", "MartletFormats", "MartletOps", "MartletNN"],
+      swiftSettings: swift),
     .testTarget(
       name: "MartletGoldenTests", dependencies: ["Martlet", "MartletFormats"], exclude: ["Fixtures"],
       swiftSettings: swift),

@@ -39,6 +39,7 @@ COPY2(uint8_t)
 COPY2(uint16_t)
 COPY2(uint32_t)
 COPY2(uint64_t)
+COPY2(ck_wide)
 
 // Over the elements of all but the last two dimensions, times groups of the rows of the last but one.
 static void run_range(void *context, int64_t begin, int64_t end) {
@@ -63,7 +64,8 @@ static void run_range(void *context, int64_t begin, int64_t end) {
         case 1: TURN(8); break;
         case 2: TURN(16); break;
         case 4: TURN(32); break;
-        default: TURN(64); break;
+        case 8: TURN(64); break;
+        default: TURN(128); break;
       }
       continue;
     }
@@ -72,7 +74,8 @@ static void run_range(void *context, int64_t begin, int64_t end) {
       case 1: CALL(uint8_t); break;
       case 2: CALL(uint16_t); break;
       case 4: CALL(uint32_t); break;
-      default: CALL(uint64_t); break;
+      case 8: CALL(uint64_t); break;
+      default: CALL(ck_wide); break;
     }
   }
 }

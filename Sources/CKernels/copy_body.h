@@ -113,4 +113,5 @@ static void L(turn32)(int64_t rows, int64_t columns, uint32_t *out, int64_t os, 
 TURN(8, uint8_t)
 TURN(16, uint16_t)
 TURN(64, uint64_t)
+TURN(128, ck_wide)
 #undef TURN

@@ -24,6 +24,6 @@ __attribute__((constructor)) static void choose(void) {
 int32_t ck_cpu_level(void) { return ck_level; }
 
 int64_t ck_element_size(int32_t dtype) {
-  static const int8_t sizes[CK_DTYPES] = {1, 1, 1, 2, 4, 8, 4, 2, 2, 4, 8};
+  static const int8_t sizes[CK_DTYPES] = {1, 1, 1, 2, 4, 8, 4, 2, 2, 4, 8, 8, 16};
   return ck_is_dtype(dtype) ? sizes[dtype] : 0;
 }

@@ -1,5 +1,7 @@
 // Elementwise operations: strides, broadcasts, 16-bit floats and threads around the loops of elementwise_body.h.
 #include "internal.h"
+#include <complex.h>
+#undef I
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -17,7 +19,7 @@ void ck_narrow(int32_t dtype, int64_t n, void *out, const float *a) {
 }
 ck_loop ck_f32_unary(int32_t op) { return CK_PICK(unary)[op][CK_F32]; }
 
-static int size_index(int64_t size) { return size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3; }
+static int size_index(int64_t size) { return size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : size == 8 ? 3 : 4; }
 
 typedef struct {
   ck_loop loop;
@@ -73,7 +75,8 @@ static void pack(int64_t size, int64_t n, void *to, const void *from, int64_t st
     case 1: PACK(uint8_t); break;
     case 2: PACK(uint16_t); break;
     case 4: PACK(uint32_t); break;
-    default: PACK(uint64_t); break;
+    case 8: PACK(uint64_t); break;
+    default: PACK(ck_wide); break;
   }
 }
 static void unpack(int64_t size, int64_t n, void *to, const void *from, int64_t stride) {
@@ -81,7 +84,8 @@ static void unpack(int64_t size, int64_t n, void *to, const void *from, int64_t 
     case 1: UNPACK(uint8_t); break;
     case 2: UNPACK(uint16_t); break;
     case 4: UNPACK(uint32_t); break;
-    default: UNPACK(uint64_t); break;
+    case 8: UNPACK(uint64_t); break;
+    default: UNPACK(ck_wide); break;
   }
 }
 
@@ -89,7 +93,7 @@ static void unpack(int64_t size, int64_t n, void *to, const void *from, int64_t 
 
 // One stretch of the inner dimension that needs packing or conversion, in blocks.
 static void run_blocks(const job *j, int64_t n, char *const *p) {
-  _Alignas(64) char wide[4][BLOCK * 8], raw[BLOCK * 8];
+  _Alignas(64) char wide[4][BLOCK * 16], raw[BLOCK * 16];
   const int inner = j->rank - 1;
   for (int64_t at = 0; at < n; at += BLOCK) {
     const int64_t count = ck_min64(BLOCK, n - at);
@@ -206,6 +210,7 @@ static int32_t wide_dtype(int32_t dtype) { return ck_is_half(dtype) ? CK_F32 : d
 static int64_t unary_grain(int32_t op, int32_t dtype) {
   const bool heavy = op == CK_EXP || op == CK_LOG || op == CK_TANH || op == CK_SIGMOID || op == CK_ERF ||
                      op == CK_SIN || op == CK_COS || op >= CK_EXPM1;
+  if (ck_is_complex(dtype)) return op == CK_NEG || op == CK_CONJ ? CK_GRAIN / 2 : 512;
   return !heavy ? CK_GRAIN : dtype == CK_F64 ? 2048 : 8192;
 }
 
@@ -354,6 +359,14 @@ int32_t ck_cast(int32_t from, int32_t to, const ck_nd *nd, void *out, const void
       return code ? code : ck_copy(to, &spread, out, out);
     }
   return run(&j, nd, CK_GRAIN);
+}
+
+int32_t ck_magnitude(int32_t dtype, const ck_nd *nd, void *out, const void *a) {
+  if (!ck_is_complex(dtype)) return CK_UNSUPPORTED;
+  job j = {.loop = dtype == CK_C64 ? CK_PICK(magnitude_c64) : CK_PICK(magnitude_c128), .inputs = 1};
+  operand(&j, 0, out, dtype == CK_C64 ? CK_F32 : CK_F64, false);
+  operand(&j, 1, a, dtype, false);
+  return run(&j, nd, CK_GRAIN / 4);
 }
 
 int32_t ck_cast_flat(int32_t from, int32_t to, int64_t count, void *out, const void *a) {

@@ -110,10 +110,13 @@ UNARY(same_16, uint16_t, LOOP, x)
 UNARY(same_32, uint32_t, LOOP, x)
 UNARY(same_64, uint64_t, LOOP, x)
 
+#include "complex_body.h"
+
 #define INTS(name)                                                                                       \
   [CK_I8] = L(name##_i8), [CK_I16] = L(name##_i16), [CK_I32] = L(name##_i32), [CK_I64] = L(name##_i64),  \
   [CK_U8] = L(name##_u8), [CK_U32] = L(name##_u32)
 #define FLOATS(name) [CK_F32] = L(name##_f32), [CK_F64] = L(name##_f64)
+#define NUMBERS(name) FLOATS(name), [CK_C64] = L(name##_c64), [CK_C128] = L(name##_c128)
 #define COPIES [CK_U8] = L(same_8), [CK_I8] = L(same_8), [CK_I16] = L(same_16), [CK_I32] = L(same_32), \
   [CK_I64] = L(same_64), [CK_U32] = L(same_32)
 #define abs_u8 same_8
@@ -123,18 +126,19 @@ UNARY(same_64, uint64_t, LOOP, x)
 #define INTS_COPY_UNSIGNED(name) [CK_I8] = L(name##_i8), [CK_I16] = L(name##_i16), [CK_I32] = L(name##_i32), \
   [CK_I64] = L(name##_i64), [CK_U8] = L(same_8), [CK_U32] = L(same_32)
 static const ck_loop L(unary)[CK_UNARY_OPS][CK_DTYPES] = {
-  [CK_NEG] = {INTS(neg), FLOATS(neg)}, [CK_ABS] = {INTS_COPY_UNSIGNED(abs), FLOATS(abs)},
+  [CK_NEG] = {INTS(neg), NUMBERS(neg)}, [CK_ABS] = {INTS_COPY_UNSIGNED(abs), FLOATS(abs)},
   [CK_SIGN] = {INTS(sign), FLOATS(sign)}, [CK_SQUARE] = {INTS(square), FLOATS(square)},
-  [CK_RELU] = {INTS_COPY_UNSIGNED(relu), FLOATS(relu)}, [CK_EXP] = {FLOATS(exp)}, [CK_LOG] = {FLOATS(log)},
-  [CK_SQRT] = {FLOATS(sqrt)}, [CK_RSQRT] = {FLOATS(rsqrt)}, [CK_RECIPROCAL] = {FLOATS(reciprocal)},
-  [CK_TANH] = {FLOATS(tanh)}, [CK_SIGMOID] = {FLOATS(sigmoid)}, [CK_SIN] = {FLOATS(sin)}, [CK_COS] = {FLOATS(cos)},
+  [CK_RELU] = {INTS_COPY_UNSIGNED(relu), FLOATS(relu)}, [CK_EXP] = {NUMBERS(exp)}, [CK_LOG] = {NUMBERS(log)},
+  [CK_SQRT] = {NUMBERS(sqrt)}, [CK_RSQRT] = {FLOATS(rsqrt)}, [CK_RECIPROCAL] = {FLOATS(reciprocal)},
+  [CK_TANH] = {NUMBERS(tanh)}, [CK_SIGMOID] = {FLOATS(sigmoid)}, [CK_SIN] = {NUMBERS(sin)}, [CK_COS] = {NUMBERS(cos)},
   [CK_ERF] = {FLOATS(erf)}, [CK_FLOOR] = {COPIES, FLOATS(floor)}, [CK_CEIL] = {COPIES, FLOATS(ceil)},
   [CK_ROUND] = {COPIES, FLOATS(round)}, [CK_TRUNC] = {COPIES, FLOATS(trunc)},
   [CK_EXPM1] = {FLOATS(expm1)}, [CK_EXP2] = {FLOATS(exp2)}, [CK_LOG1P] = {FLOATS(log1p)}, [CK_LOG2] = {FLOATS(log2)},
-  [CK_LOG10] = {FLOATS(log10)}, [CK_TAN] = {FLOATS(tan)}, [CK_ASIN] = {FLOATS(asin)}, [CK_ACOS] = {FLOATS(acos)},
-  [CK_ATAN] = {FLOATS(atan)}, [CK_SINH] = {FLOATS(sinh)}, [CK_COSH] = {FLOATS(cosh)}, [CK_ASINH] = {FLOATS(asinh)},
+  [CK_LOG10] = {FLOATS(log10)}, [CK_TAN] = {NUMBERS(tan)}, [CK_ASIN] = {FLOATS(asin)}, [CK_ACOS] = {FLOATS(acos)},
+  [CK_ATAN] = {FLOATS(atan)}, [CK_SINH] = {NUMBERS(sinh)}, [CK_COSH] = {NUMBERS(cosh)}, [CK_ASINH] = {FLOATS(asinh)},
   [CK_ACOSH] = {FLOATS(acosh)}, [CK_ATANH] = {FLOATS(atanh)}, [CK_SILU] = {FLOATS(silu)}, [CK_GELU] = {FLOATS(gelu)},
   [CK_GELU_TANH] = {FLOATS(gelu_tanh)}, [CK_LOGICAL_NOT] = {[CK_BOOL] = L(not_bool)},
+  [CK_CONJ] = {[CK_C64] = L(conj_c64), [CK_C128] = L(conj_c128)},
 };
 #undef abs_u8
 #undef abs_u32
@@ -235,8 +239,8 @@ BINARY(and_bool, uint8_t, uint8_t, LOOP, x & y)
 BINARY(xor_bool, uint8_t, uint8_t, LOOP, x ^ y)
 
 static const ck_loop L(binary)[CK_BINARY_OPS][CK_DTYPES] = {
-  [CK_ADD] = {INTS(add), FLOATS(add), [CK_BOOL] = L(or_bool)}, [CK_SUB] = {INTS(sub), FLOATS(sub)},
-  [CK_MUL] = {INTS(mul), FLOATS(mul), [CK_BOOL] = L(and_bool)}, [CK_DIV] = {INTS(div), FLOATS(div)},
+  [CK_ADD] = {INTS(add), NUMBERS(add), [CK_BOOL] = L(or_bool)}, [CK_SUB] = {INTS(sub), NUMBERS(sub)},
+  [CK_MUL] = {INTS(mul), NUMBERS(mul), [CK_BOOL] = L(and_bool)}, [CK_DIV] = {INTS(div), NUMBERS(div)},
   [CK_MAXIMUM] = {INTS(max), FLOATS(max), [CK_BOOL] = L(or_bool)},
   [CK_MINIMUM] = {INTS(min), FLOATS(min), [CK_BOOL] = L(and_bool)}, [CK_POW] = {INTS(pow), FLOATS(pow)},
   [CK_ATAN2] = {FLOATS(atan2)}, [CK_REMAINDER] = {INTS(rem), FLOATS(rem)},
@@ -244,7 +248,7 @@ static const ck_loop L(binary)[CK_BINARY_OPS][CK_DTYPES] = {
 };
 #define COMPARE(name) {INTS(name), FLOATS(name), [CK_BOOL] = L(name##_u8)}
 static const ck_loop L(compare)[6][CK_DTYPES] = {
-  [CK_EQ] = COMPARE(eq), [CK_NE] = COMPARE(ne), [CK_LT] = COMPARE(lt),
+  [CK_EQ] = {INTS(eq), NUMBERS(eq), [CK_BOOL] = L(eq_u8)}, [CK_NE] = {INTS(ne), NUMBERS(ne), [CK_BOOL] = L(ne_u8)}, [CK_LT] = COMPARE(lt),
   [CK_LE] = COMPARE(le), [CK_GT] = COMPARE(gt), [CK_GE] = COMPARE(ge),
 };
 static const ck_loop L(logic)[3] = {[CK_AND] = L(and_bool), [CK_OR] = L(or_bool), [CK_XOR] = L(xor_bool)};
@@ -305,7 +309,8 @@ WHERE(where_8, uint8_t)
 WHERE(where_16, uint16_t)
 WHERE(where_32, uint32_t)
 WHERE(where_64, uint64_t)
-static const ck_loop L(where)[4] = {L(where_8), L(where_16), L(where_32), L(where_64)};
+WHERE(where_128, ck_wide)
+static const ck_loop L(where)[5] = {L(where_8), L(where_16), L(where_32), L(where_64), L(where_128)};
 static const ck_loop L(same)[4] = {L(same_8), L(same_16), L(same_32), L(same_64)};
 
 // MARK: casts between all dtypes but the 16-bit floats, which the driver converts from and to f32
@@ -335,8 +340,8 @@ static const ck_loop L(same)[4] = {L(same_8), L(same_16), L(same_32), L(same_64)
   }
 #define FROM_INT(f, F) TO_BOOL(f, F) CAST(f, F, u8, uint8_t) CAST(f, F, i8, int8_t) CAST(f, F, i16, int16_t)   \
   CAST(f, F, i32, int32_t) CAST(f, F, i64, int64_t) CAST(f, F, u32, uint32_t) CAST(f, F, f32, float)           \
-  CAST(f, F, f64, double)
-#define FROM_FLOAT(f, F) TO_BOOL(f, F) CAST(f, F, f32, float) CAST(f, F, f64, double)      \
+  CAST(f, F, f64, double) TO_COMPLEX(f, F)
+#define FROM_FLOAT(f, F) TO_BOOL(f, F) CAST(f, F, f32, float) CAST(f, F, f64, double) TO_COMPLEX(f, F)  \
   SATURATE(f, F, u8, uint8_t, 0, UINT8_MAX, 0, 0x1p8)                                      \
   SATURATE(f, F, i8, int8_t, INT8_MIN, INT8_MAX, -0x1p7, 0x1p7)                            \
   SATURATE(f, F, i16, int16_t, INT16_MIN, INT16_MAX, -0x1p15, 0x1p15)                      \
@@ -351,10 +356,11 @@ FROM_INT(i64, int64_t)
 FROM_INT(u32, uint32_t)
 FROM_FLOAT(f32, float)
 FROM_FLOAT(f64, double)
-#define CASTS(f) {INTS(cast_##f), FLOATS(cast_##f), [CK_BOOL] = L(cast_##f##_bool)}
+#define CASTS(f) {INTS(cast_##f), NUMBERS(cast_##f), [CK_BOOL] = L(cast_##f##_bool)}
 static const ck_loop L(casts)[CK_DTYPES][CK_DTYPES] = {
   [CK_BOOL] = CASTS(u8), [CK_U8] = CASTS(u8), [CK_I8] = CASTS(i8), [CK_I16] = CASTS(i16), [CK_I32] = CASTS(i32),
   [CK_I64] = CASTS(i64), [CK_U32] = CASTS(u32), [CK_F32] = CASTS(f32), [CK_F64] = CASTS(f64),
+  [CK_C64] = {[CK_C128] = L(cast_c64_c128)}, [CK_C128] = {[CK_C64] = L(cast_c128_c64)},
 };
 
 // MARK: 16-bit floats
@@ -421,3 +427,9 @@ static void L(narrow_f16)(int64_t n, uint16_t *o, const float *a) {
 #undef FROM_INT
 #undef FROM_FLOAT
 #undef CASTS
+#undef NUMBERS
+#undef TO_COMPLEX
+#undef COMPLEX_UNARY
+#undef COMPLEX_BINARY
+#undef COMPLEX_LIBM
+#undef COMPLEX_COMPARE

@@ -34,7 +34,13 @@ static void add_one(int32_t dtype, char *o, const char *s) {
     case CK_I32: case CK_U32: ADD(uint32_t, uint32_t);
     case CK_I64: ADD(uint64_t, uint64_t);
     case CK_F32: ADD(float, float);
-    default: ADD(double, double);
+    case CK_F64: ADD(double, double);
+    case CK_C64:
+    case CK_C128: {
+      const int32_t part = dtype == CK_C64 ? CK_F32 : CK_F64;
+      add_one(part, o, s);
+      add_one(part, o + ck_element_size(part), s + ck_element_size(part));
+    }
   }
 }
 
@@ -57,7 +63,8 @@ static void gather_range(void *context, int64_t begin, int64_t end) {
       case 1: *to = *from; break;
       case 2: memcpy(to, from, 2); break;
       case 4: memcpy(to, from, 4); break;
-      default: memcpy(to, from, 8); break;
+      case 8: memcpy(to, from, 8); break;
+      default: memcpy(to, from, 16); break;
     }
   }
 }

@@ -15,6 +15,9 @@ enum { CK_STREAM = 32 << 20 };
 // One vectorised loop of an elementwise operation. Bit i of `steps`: input i walks; else it is one element.
 typedef void (*ck_loop)(int64_t n, void *o, const void *a, const void *b, const void *c, int steps);
 
+// An element of 16 bytes, for what only moves it.
+typedef struct { uint64_t low, high; } ck_wide;
+
 extern int32_t ck_level;  // set before main by the constructor in cpu.c
 
 // Kernels exist once per level: the table or function `name` of the level in use.
@@ -36,7 +39,8 @@ void ck_sort_row(int32_t wide, int64_t n, bool descending, int64_t *positions, c
 size_t ck_sort_bytes(int32_t wide, int64_t n);
 
 static inline bool ck_is_half(int32_t dtype) { return dtype == CK_F16 || dtype == CK_BF16; }
-static inline bool ck_is_float(int32_t dtype) { return dtype >= CK_F16 && dtype < CK_DTYPES; }
+static inline bool ck_is_float(int32_t dtype) { return dtype >= CK_F16 && dtype <= CK_F64; }
+static inline bool ck_is_complex(int32_t dtype) { return dtype == CK_C64 || dtype == CK_C128; }
 static inline bool ck_is_dtype(int32_t dtype) { return dtype >= 0 && dtype < CK_DTYPES; }
 static inline int64_t ck_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t ck_max64(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -135,7 +135,7 @@ static void column_range(void *context, int64_t begin, int64_t end) {
 // MARK: entry points
 
 static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd, const void *a) {
-  if (!ck_is_dtype(dtype)) return false;
+  if (!ck_is_dtype(dtype) || ck_is_complex(dtype)) return false;
   j->take = take;
   j->dtype = dtype;
   j->size = ck_element_size(dtype);

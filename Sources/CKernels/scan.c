@@ -66,7 +66,7 @@ static void range(void *context, int64_t begin, int64_t end) {
 }
 
 int32_t ck_cumsum(int32_t dtype, int64_t outer, int64_t n, int64_t inner, bool reversed, void *out, const void *a) {
-  if (!ck_is_dtype(dtype)) return CK_UNSUPPORTED;
+  if (!ck_is_dtype(dtype) || ck_is_complex(dtype)) return CK_UNSUPPORTED;
   const int32_t wide = dtype == CK_F64 ? CK_F64 : ck_is_float(dtype) ? CK_F32 : CK_I64;
   const int64_t count = outer * n * inner;
   const size_t bytes = ck_is_half(dtype) ? (size_t)count * 4 : 0;

@@ -5,6 +5,8 @@ import MartletOps
 /// Registers the CPU's kernels. Called once, at first use.
 @c(martlet_install_cpu) public func installCPU() {
   registerElementwise()
+  registerComplex()
+  registerFourier()
   registerReductions()
   registerShape()
   registerIndexing()

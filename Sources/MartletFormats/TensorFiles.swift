@@ -24,8 +24,8 @@ extension DType {
     self = known
   }
 
-  /// The name in safetensors files.
-  package var safetensorsName: String {
+  /// The name in safetensors files; nil for what they cannot hold.
+  package var safetensorsName: String? {
     switch self {
     case .bool: "BOOL"
     case .uint8: "U8"
@@ -38,6 +38,8 @@ extension DType {
     case .bfloat16: "BF16"
     case .float32: "F32"
     case .float64: "F64"
+    case .complex64: "C64"
+    case .complex128: nil
     }
   }
 }
@@ -58,8 +60,13 @@ extension State {
 
   /// The same, and says what was to be written. One tensor after the other goes from its memory to the file.
   package func save(safetensors path: String, metadata: [String: String] = [:]) throws(FileError) -> FileMark {
-    let described = entries.map { name, tensor in
-      Safetensors.Entry(name: name, dtype: tensor.dtype.safetensorsName, shape: Array(tensor.shape))
+    var described: [Safetensors.Entry] = []
+    for (name, tensor) in entries {
+      guard let dtype = tensor.dtype.safetensorsName else {
+        throw FileError(
+          path, "tensor \(name) is \(tensor.dtype), which safetensors files cannot hold: cast it to complex64")
+      }
+      described.append(Safetensors.Entry(name: name, dtype: dtype, shape: Array(tensor.shape)))
     }
     return try Safetensors.save(described, metadata: metadata, to: path) { index, write throws(FileError) in
       let written = entries[index].tensor.withUnsafeBytes { bytes in

@@ -11,7 +11,8 @@ public struct GradientMismatch: Error, CustomStringConvertible {
   }
 }
 
-/// Checks the derivatives of a function against central finite differences in random directions, computed in `float64`.
+/// Checks the derivatives of a function against central finite differences in random directions, computed in `float64`. The
+/// gradient by a complex tensor is `∂/∂real + i ∂/∂imaginary`.
 ///
 /// - Parameters:
 ///   - modes: which of `grad` and `jvp` are checked.
@@ -25,16 +26,20 @@ public func checkGradients<T: TensorTree>(
   directions: Int = 2, tolerance: Double = 1e-4, seed: Int = 0
 ) throws {
   let generator = Generator(seed: seed)
-  let point = x.mapTensors { $0.dtype.isFloating ? $0.detached().cast(to: .float64) : $0 }
+  let point = x.mapTensors {
+    $0.dtype.isInexact ? $0.detached().cast(to: $0.dtype.isComplex ? .complex128 : .float64) : $0
+  }
   func scalar(_ x: T) -> Tensor { f(x).cast(to: .float64).sum() }
   func along(_ direction: [Tensor], _ step: Double) -> T {
-    point.replacing(zip(point.flattened, direction).map { $0.dtype.isFloating ? $0 + $1 * step : $0 })
+    point.replacing(zip(point.flattened, direction).map { $0.dtype.isInexact ? $0 + $1 * step : $0 })
   }
   for _ in 0..<directions {
     let direction = point.flattened.map { tensor in
-      tensor.dtype.isFloating
-        ? Tensor.normal(tensor.shape, dtype: .float64, generator: generator).to(tensor.device)
-        : Tensor(repeating: 0, tensor.spec)
+      func normal() -> Tensor {
+        Tensor.normal(tensor.shape, dtype: .float64, generator: generator).to(tensor.device)
+      }
+      if tensor.dtype.isComplex { return complex(normal(), normal()) }
+      return tensor.dtype.isFloating ? normal() : Tensor(repeating: 0, tensor.spec)
     }
     func compare(_ mode: DerivativeMode, _ found: Double, _ function: (T) -> Tensor) throws {
       // Richardson's extrapolation of central differences: an error of h⁴.
@@ -49,8 +54,8 @@ public func checkGradients<T: TensorTree>(
       }
     }
     func dot(_ gradient: T) -> Tensor {
-      zip(gradient.flattened, direction).filter { $0.0.dtype.isFloating }
-        .map { ($0 * $1).sum() }.reduce(Tensor(0.0 as Double).to(direction[0].device), +)
+      zip(gradient.flattened, direction).filter { $0.0.dtype.isInexact }
+        .map { ($0.conjugated() * $1).sum().real }.reduce(Tensor(0.0 as Double).to(direction[0].device), +)
     }
     for mode in modes {
       switch mode {

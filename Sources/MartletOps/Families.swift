@@ -9,17 +9,27 @@ public protocol ElementwiseUnary: UnaryOp {
 /// A class of dtypes.
 public enum Domain: String, Sendable {
   case floating = "a floating dtype"
+  case inexact = "a floating or complex dtype"
+  case complex = "a complex dtype"
   case signed = "a floating or signed integer dtype"
+  case signedOrComplex = "a floating, complex or signed integer dtype"
   case numeric = "a numeric dtype"
+  case numericOrComplex = "a numeric or complex dtype"
   case bool = "bool"
   case integer = "an integer dtype"
+  case real = "any dtype of real numbers"
   case any = "any dtype"
 
   package func contains(_ dtype: DType) -> Bool {
     switch self {
     case .floating: dtype.isFloating
+    case .inexact: dtype.isInexact
+    case .complex: dtype.isComplex
     case .signed: dtype.isFloating || dtype.isInteger && dtype != .uint8 && dtype != .uint32
-    case .numeric: dtype != .bool
+    case .signedOrComplex: dtype.isComplex || Domain.signed.contains(dtype)
+    case .numeric: dtype != .bool && !dtype.isComplex
+    case .numericOrComplex: dtype != .bool
+    case .real: !dtype.isComplex
     case .bool: dtype == .bool
     case .integer: dtype.isInteger
     case .any: true

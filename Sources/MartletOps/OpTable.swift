@@ -10,6 +10,8 @@ package enum OpTable: Int, CaseIterable {
   case expm1, exp2, log1p, log2, log10, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erf, round
   case silu, gelu, clamp, clampGradient
   case cast, copyTo
+  case conjugate, viewAsReal, viewAsComplex
+  case fourier, realFourier, inverseRealFourier
   case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, scatterReduce, take, takeAdd, takeUpdate
@@ -76,6 +78,12 @@ package enum OpTable: Int, CaseIterable {
     case .clampGradient: ClampGradient.self
     case .cast: Cast.self
     case .copyTo: CopyTo.self
+    case .conjugate: Conjugate.self
+    case .viewAsReal: ViewAsReal.self
+    case .viewAsComplex: ViewAsComplex.self
+    case .fourier: Fourier.self
+    case .realFourier: RealFourier.self
+    case .inverseRealFourier: InverseRealFourier.self
     case .sum: Sum.self
     case .mean: Mean.self
     case .max: Max.self

@@ -38,14 +38,21 @@ extension KernelArguments {
     return elements(index, shape) { $0.loadUnaligned(as: Int64.self) }
   }
 
+  /// The elements as complex numbers.
+  func complexNumbers(_ index: Int, as shape: Shape? = nil) -> [Complex<Double>] {
+    let dtype = spec(index).dtype
+    return elements(index, shape) { Scalars.loadComplex($0, 0, dtype) }
+  }
+
   /// The bits of the elements, for operations that only move them.
-  func bits(_ index: Int, as shape: Shape? = nil) -> [UInt64] {
+  func bits(_ index: Int, as shape: Shape? = nil) -> [UInt128] {
     elements(index, shape) { bytes in
       switch bytes.count {
-      case 1: UInt64(bytes.loadUnaligned(as: UInt8.self))
-      case 2: UInt64(bytes.loadUnaligned(as: UInt16.self))
-      case 4: UInt64(bytes.loadUnaligned(as: UInt32.self))
-      default: bytes.loadUnaligned(as: UInt64.self)
+      case 1: UInt128(bytes.loadUnaligned(as: UInt8.self))
+      case 2: UInt128(bytes.loadUnaligned(as: UInt16.self))
+      case 4: UInt128(bytes.loadUnaligned(as: UInt32.self))
+      case 8: UInt128(bytes.loadUnaligned(as: UInt64.self))
+      default: bytes.loadUnaligned(as: UInt128.self)
       }
     }
   }
@@ -77,13 +84,20 @@ extension KernelArguments {
       case .int64: target.storeBytes(of: value, toByteOffset: offset, as: Int64.self)
       // Directly: by way of Double a large number would be rounded twice.
       case .float32: target.storeBytes(of: Float(value), toByteOffset: offset, as: Float.self)
-      case .float16, .bfloat16, .float64: target.store(Double(value), index, dtype)
+      case .float16, .bfloat16, .float64, .complex64, .complex128: target.store(Double(value), index, dtype)
       }
     }
   }
 
+  /// Writes a complex output.
+  func write(complex values: [Complex<Double>], to output: Int = 0) {
+    let dtype = outputSpec(output).dtype
+    let target = target(output)
+    for (index, value) in values.enumerated() { target.store(value, index, dtype) }
+  }
+
   /// Writes elements that were only moved.
-  func write(bits values: [UInt64], to output: Int = 0) {
+  func write(bits values: [UInt128], to output: Int = 0) {
     let size = outputSpec(output).dtype.size
     let target = target(output)
     for (index, value) in values.enumerated() {
@@ -92,7 +106,8 @@ extension KernelArguments {
       case 1: target.storeBytes(of: UInt8(truncatingIfNeeded: value), toByteOffset: offset, as: UInt8.self)
       case 2: target.storeBytes(of: UInt16(truncatingIfNeeded: value), toByteOffset: offset, as: UInt16.self)
       case 4: target.storeBytes(of: UInt32(truncatingIfNeeded: value), toByteOffset: offset, as: UInt32.self)
-      default: target.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+      case 8: target.storeBytes(of: UInt64(truncatingIfNeeded: value), toByteOffset: offset, as: UInt64.self)
+      default: target.storeBytes(of: value, toByteOffset: offset, as: UInt128.self)
       }
     }
   }

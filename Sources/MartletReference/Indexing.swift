@@ -8,7 +8,12 @@ private func bad(_ indices: [Int64], _ size: Int) -> KernelStatus? {
 
 /// Adds to some elements of input 0, in the arithmetic of its dtype.
 private func adding(_ arguments: borrowing KernelArguments, _ additions: [(to: Int, from: Int)]) {
-  if arguments.spec(0).dtype.isFloating {
+  if arguments.spec(0).dtype.isComplex {
+    var result = arguments.complexNumbers(0)
+    let values = arguments.complexNumbers(2)
+    for (to, from) in additions { result[to] = result[to] + values[from] }
+    arguments.write(complex: result)
+  } else if arguments.spec(0).dtype.isFloating {
     var result = arguments.doubles(0)
     let values = arguments.doubles(2)
     for (to, from) in additions { result[to] += values[from] }
@@ -41,7 +46,7 @@ func installIndexing() {
     let to = Blocks(arguments.spec(1).shape, axis: op.axis)
     let (x, indices) = (arguments.bits(0), arguments.integers(1))
     if let fault = bad(indices, from.size) { return fault }
-    var result = [UInt64](repeating: 0, count: indices.count)
+    var result = [UInt128](repeating: 0, count: indices.count)
     for o in 0..<to.outer {
       for j in 0..<to.size {
         for i in 0..<to.inner {
@@ -109,7 +114,7 @@ func installIndexing() {
     let table = Blocks(arguments.spec(0).shape, axis: op.axis)
     let (x, indices) = (arguments.bits(0), arguments.integers(1))
     if let fault = bad(indices, table.size) { return fault }
-    var result = [UInt64](repeating: 0, count: arguments.outputSpec().count)
+    var result = [UInt128](repeating: 0, count: arguments.outputSpec().count)
     for (place, slice) in slices(table, indices) { result[slice] = x[place] }
     arguments.write(bits: result)
     return .ok

@@ -6,6 +6,7 @@ import MartletCore
 /// compares the kernels of the CPU with it.
 @c(martlet_install_reference) public func installReference() {
   installElementwise()
+  installComplex()
   installReductions()
   installShape()
   installIndexing()

@@ -39,7 +39,10 @@ private func extreme<O: Reduction>(
 func installReductions() {
   naive(Sum.self) { op, arguments in
     let groups = groups(arguments.spec(0).shape, op.axes)
-    if arguments.spec(0).dtype.isFloating {
+    if arguments.spec(0).dtype.isComplex {
+      let x = arguments.complexNumbers(0)
+      arguments.write(complex: groups.map { $0.reduce(Complex<Double>(0)) { $0 + x[$1] } })
+    } else if arguments.spec(0).dtype.isFloating {
       let x = arguments.doubles(0)
       arguments.write(groups.map { $0.reduce(0.0) { $0 + x[$1] } })
     } else {
@@ -51,11 +54,11 @@ func installReductions() {
   extreme(Min.self, smaller) { min($0, $1) }
   naive(Cumsum.self) { op, arguments in
     let blocks = Blocks(arguments.spec(0).shape, axis: op.axis)
-    func scan<T: AdditiveArithmetic>(_ x: [T], _ add: (T, T) -> T) -> [T] {
+    func scan<T>(_ x: [T], zero: T, _ add: (T, T) -> T) -> [T] {
       var result = x
       for o in 0..<blocks.outer {
         for i in 0..<blocks.inner {
-          var sum = T.zero
+          var sum = zero
           for step in 0..<blocks.size {
             let place = blocks.place(o, op.reversed ? blocks.size - 1 - step : step, i)
             sum = add(sum, x[place])
@@ -65,10 +68,12 @@ func installReductions() {
       }
       return result
     }
-    if arguments.spec(0).dtype.isFloating {
-      arguments.write(scan(arguments.doubles(0), +))
+    if arguments.spec(0).dtype.isComplex {
+      arguments.write(complex: scan(arguments.complexNumbers(0), zero: Complex(0), +))
+    } else if arguments.spec(0).dtype.isFloating {
+      arguments.write(scan(arguments.doubles(0), zero: 0, +))
     } else {
-      arguments.write(scan(arguments.integers(0), &+))
+      arguments.write(scan(arguments.integers(0), zero: 0, &+))
     }
   }
   naive(ArgMax.self) { op, arguments in

@@ -21,7 +21,7 @@ func installShape() {
   naive(Concat.self) { op, arguments in
     let shape = arguments.outputSpec().shape
     let blocks = Blocks(shape, axis: op.axis)
-    var result = [UInt64](repeating: 0, count: shape.elementCount)
+    var result = [UInt128](repeating: 0, count: shape.elementCount)
     var start = 0
     for input in 0..<arguments.inputCount {
       let part = Blocks(arguments.spec(input).shape, axis: op.axis)

@@ -98,7 +98,7 @@ static double binary(int op, double x, double y) {
 
 static void elementwise(void) {
   for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++)
-    for (int t = 1; t < CK_DTYPES; t++)
+    for (int t = 1; t <= CK_F64; t++)
       for (int steps = 0; steps < 4; steps++) {
         const int64_t n = sizes[s];
         const size_t e = (size_t)ck_element_size(t);
@@ -169,7 +169,7 @@ static void strided(void) {
     EACH(ck_copy(t, &nd, O, A), get(t, A, x))
     ck_nd w = nd;
     EACH(ck_where(t, &w, O, (bool *)P, A, B), P[x] ? get(t, A, y) : get(t, B, z))
-    to = (int)(uniform() * CK_DTYPES);
+    to = (int)(uniform() * CK_C64);
     EACH(ck_cast(t, to, &nd, O, A), to == CK_BOOL ? get(t, A, x) != 0 : get(t, A, x))
     to = CK_BOOL;
     EACH(ck_compare(CK_LT, t, &nd, (bool *)O, A, B), get(t, A, x) < get(t, B, y))
@@ -257,7 +257,7 @@ static void entropy(int t, int64_t n, int64_t inner) {
 }
 
 static void rows(void) {
-  for (int t = CK_F16; t < CK_DTYPES; t++)
+  for (int t = CK_F16; t <= CK_F64; t++)
     for (unsigned s = 1; s < 9; s++)
       for (int inner = 1; inner < 100; inner = inner * 4 + 1) {
         const int64_t n = sizes[s], total = 3 * n * inner;
@@ -289,7 +289,7 @@ static void rows(void) {
 }
 
 static void indexing(void) {
-  for (int t = 0; t < CK_DTYPES; t++)
+  for (int t = 0; t <= CK_F64; t++)
     for (int inner = 1; inner < 200; inner = inner * 5 + 1) {
       const int64_t outer = 3, axis = 7, count = 11;
       int64_t idx[20000], k[11];
@@ -348,7 +348,7 @@ static void randoms(void) {
 static void matrices(void) {
   static const int64_t dims[][3] = {{1, 1, 1}, {8, 8, 8}, {7, 13, 5}, {1, 256, 256}, {16, 64, 16}, {65, 67, 33}, {13, 129, 70}, {6, 15, 300}, {3, 5, 0}};
   for (unsigned q = 0; q < sizeof dims / sizeof *dims; q++)
-    for (int t = 1; t < CK_DTYPES; t++)
+    for (int t = 1; t <= CK_F64; t++)
       for (int flags = 0; flags < 4; flags++) {
         const int64_t m = dims[q][0], n = dims[q][1], k = dims[q][2], at = flags & 1, bt = flags >> 1;
         const int64_t lda = (at ? m : k) + 2, ldb = (bt ? k : n) + 1, ldc = n + 3;
@@ -373,7 +373,7 @@ static void matrices(void) {
 }
 
 static void others(void) {
-  for (int t = 1; t < CK_DTYPES; t++)
+  for (int t = 1; t <= CK_F64; t++)
     for (int largest = 0; largest < 2; largest++) {
       for (int i = 0; i < 300; i++) set(t, A, i, floor(uniform() * 20));
       if (t >= CK_F16) set(t, A, 150, NAN);
@@ -411,7 +411,7 @@ static void others(void) {
 static void sorting(void) {
   enum { N = 700 };
   static int64_t at[2 * N];
-  for (int t = 1; t < CK_DTYPES; t++)
+  for (int t = 1; t <= CK_F64; t++)
     for (int largest = 0; largest < 2; largest++) {
       for (int i = 0; i < 2 * N; i++) set(t, A, i, i % 3 ? floor(uniform() * 40) - (t == CK_U8 || t == CK_U32 ? 0 : 20) : uniform() * 1e4);
       if (t >= CK_F16)
@@ -436,7 +436,7 @@ static void sorting(void) {
 static void bounds(void) {
   const struct { double low, high; } all[] = {{-0.5, 0.25}, {NAN, 0.25}, {-0.5, NAN}, {1, -1}};
   const double odd[] = {-0.5, 0.25, NAN, INFINITY, -INFINITY};
-  for (int t = CK_F16; t < CK_DTYPES; t++)
+  for (int t = CK_F16; t <= CK_F64; t++)
     for (int b = 0; b < 4; b++)
       for (int open = 0; open < 2; open++)
         for (int form = 0; form < 4; form++) {  // contiguous, every other element, one gradient, one x
@@ -502,7 +502,7 @@ static void batches(void) {
 // Running sums along each axis, both ways: integers are exact, so every place counts.
 static void sums(void) {
   const int64_t shapes[][3] = {{3, 1, 1}, {2, 7, 1}, {3, 8, 1}, {2, 1003, 1}, {2, 5, 3}, {1, 40, 600}, {2, 0, 4}};
-  for (int t = 1; t < CK_DTYPES; t++)
+  for (int t = 1; t <= CK_F64; t++)
     for (int s = 0; s < 7; s++)
       for (int reversed = 0; reversed < 2; reversed++) {
         const int64_t outer = shapes[s][0], n = shapes[s][1], inner = shapes[s][2];

@@ -131,12 +131,25 @@ struct Input: Sendable {
     }
   }
 
+  /// The imaginary part of a complex element: in -1.5 … 1.5, and another one for each element.
+  private func imaginary(_ element: Double, _ place: Int) -> Double {
+    guard element.isFinite else { return 0 }
+    let turns = 0.618_034 * Double(place + 1) + 0.414_214 * element
+    return 3 * (turns - turns.rounded(.down)) - 1.5
+  }
+
   private func dense(
     _ elements: [Double], _ shape: Shape, _ dtype: DType, _ device: Device, _ exactly: ((Double) -> Int64)? = nil
   ) -> Tensor {
     if let exactly { return Tensor(elements.map(exactly), shape: shape, device: device) }
     return Tensor.make(TensorSpec(shape, dtype, device: device)) { target in
-      for (place, element) in elements.enumerated() { target.store(element, place, dtype) }
+      for (place, element) in elements.enumerated() {
+        if dtype.isComplex {
+          target.store(Complex<Double>(element, imaginary(element, place)), place, dtype)
+        } else {
+          target.store(element, place, dtype)
+        }
+      }
     }
   }
 }

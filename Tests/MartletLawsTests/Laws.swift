@@ -68,7 +68,7 @@ struct Row: Sendable, CustomTestStringConvertible {
 
 /// Relative tolerance of one rounding or a few.
 func tolerance(_ dtype: DType) -> Double {
-  switch dtype {
+  switch dtype.realPart {
   case .float64: 4e-14
   case .float32: 2e-6
   case .float16: 2e-3
@@ -80,6 +80,7 @@ func tolerance(_ dtype: DType) -> Double {
 /// What differs between two results; nil when nothing does. `loose` 0: bit by bit, but for the sign of zero.
 func difference(_ a: Tensor, _ b: Tensor, loose: Double) -> String? {
   guard a.shape == b.shape, a.dtype == b.dtype else { return "\(a.dtype)\(a.shape) is not \(b.dtype)\(b.shape)" }
+  if a.dtype.isComplex { return difference(parts(a), parts(b), loose: loose) }
   guard a.dtype.isFloating else {
     let (x, y) = (a.array(as: Int64.self), b.array(as: Int64.self))
     return x.indices.first { x[$0] != y[$0] }.map { "element \($0): \(x[$0]) is not \(y[$0])" }
@@ -107,7 +108,7 @@ func difference(_ a: [Tensor], _ b: [Tensor], loose: Double) -> String? {
 
 /// Numbers in -1 ... 1 of a spec, for directions and cotangents; zeros for integers.
 func direction(_ spec: TensorSpec, _ seed: String) -> Tensor {
-  guard spec.dtype.isFloating else { return Tensor(repeating: 0, spec) }
+  guard spec.dtype.isInexact else { return Tensor(repeating: 0, spec) }
   return Input(spec.shape, spec.dtype, .between(-1, 1)).tensor(seed, on: spec.device)
 }
 
@@ -115,20 +116,25 @@ func directions(_ tensors: [Tensor], _ seed: String) -> [Tensor] {
   tensors.enumerated().map { direction($1.spec, "\(seed) \($0)") }
 }
 
-/// The sum over all products, as a number.
+/// Complex numbers as pairs, in one row; real tensors as they are.
+func parts(_ x: Tensor) -> Tensor { x.dtype.isComplex ? viewAsReal(x.reshaped([x.count])) : x }
+func numbers(_ x: Tensor) -> [Double] { parts(x).doubles }
+
+/// The sum over all products, as a number; complex numbers are pairs.
 func dot(_ a: [Tensor], _ b: [Tensor]) -> Double {
   zip(a, b).reduce(0) { sum, pair in
-    guard pair.0.dtype.isFloating else { return sum }
-    return sum + zip(pair.0.doubles, pair.1.doubles).reduce(0) { $0 + $1.0 * $1.1 }
+    guard pair.0.dtype.isInexact else { return sum }
+    return sum + zip(numbers(pair.0), numbers(pair.1)).reduce(0) { $0 + $1.0 * $1.1 }
   }
 }
 
 /// The sum over all products, as a tensor.
 func inner(_ a: [Tensor], _ b: [Tensor]) -> Tensor {
-  zip(a, b).map { ($0 * $1).sum().cast(to: .float64) }.reduce(Tensor(0.0 as Double, device: a[0].device)) { $0 + $1 }
+  zip(a, b).map { (parts($0) * parts($1)).sum().cast(to: .float64) }.reduce(Tensor(0.0 as Double, device: a[0].device))
+  { $0 + $1 }
 }
 
-func floating(_ tensors: [Tensor]) -> [Tensor] { tensors.filter { $0.dtype.isFloating } }
+func floating(_ tensors: [Tensor]) -> [Tensor] { tensors.filter { $0.dtype.isInexact } }
 
 /// Reports what a law finds about a case.
 func expect(_ what: String, _ c: OpCase, _ device: Device, _ body: () throws -> String?) {

@@ -6,7 +6,7 @@ import Testing
 
 /// Inputs moved along a direction.
 private func moved(_ x: [Tensor], _ d: [Tensor], _ step: Double) -> [Tensor] {
-  zip(x, d).map { $0.dtype.isFloating ? $0 + $1 * step : $0 }
+  zip(x, d).map { $0.dtype.isInexact ? $0 + $1 * step : $0 }
 }
 
 /// (f(step) - f(-step)) / 2 step, extrapolated from two steps, so that the error is of fourth order.
@@ -90,7 +90,7 @@ private func slope(_ f: (Double) -> Double) -> Double {
         let x = c.tensors(on: .cpu, wide: true)
         let (f, ct, d) = function(c, x)
         let together = vjp(f, x).pullback(ct)
-        for position in x.indices where x[position].dtype.isFloating {
+        for position in x.indices where x[position].dtype.isInexact {
           let alone: (Tensor) -> [Tensor] = { one in
             var inputs = x
             inputs[position] = one

@@ -15,7 +15,9 @@ extension OpTable {
   var wrongCases: [WrongCase] {
     let op = exampleOp
     switch self {
-    case .detach, .cast, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
+    case .cast: return [WrongCase(op, [f([2]), f([2])]), WrongCase(Cast(dtype: .float32), [f([2], .complex64)])]
+    case .conjugate, .viewAsReal, .viewAsComplex, .fourier, .realFourier, .inverseRealFourier: return complexWrongCases
+    case .detach, .copyTo, .contiguous: return [WrongCase(op, [f([2]), f([2])])]
     case .add, .subtract, .multiply, .divide, .maximum, .minimum, .power, .compare, .atan2, .remainder, .clampGradient,
       .floorDivide:
       var wrong = [
@@ -25,6 +27,10 @@ extension OpTable {
       if self == .divide || self == .power || self == .atan2 || self == .clampGradient {
         wrong.append(WrongCase(op, [f([2], .int32), f([2], .int32)]))
       }
+      if ![.add, .subtract, .multiply, .divide].contains(self) {
+        let ordering: any Op = self == .compare ? Compare(kind: .less) : op
+        wrong.append(WrongCase(ordering, [f([2], .complex64), f([2], .complex64)]))
+      }
       return wrong
     case .logic: return [WrongCase(op, [f([2]), f([2])]), WrongCase(op, [f([2], .bool), f([3], .bool)])]
     case .select:
@@ -33,18 +39,20 @@ extension OpTable {
         WrongCase(op, [f([3], .bool), f([2]), f([2])]), WrongCase(op, [f([2], .bool), f([2]), f([2], .int32)]),
         WrongCase(op, [f([2], .bool), f([2])]),
       ]
-    case .negate, .abs, .sign: return [WrongCase(op, [f([2], .bool)])]
+    case .negate, .abs: return [WrongCase(op, [f([2], .bool)])]
+    case .sign: return [WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2], .complex64)])]
     case .logicalNot: return [WrongCase(op, [f([2])])]
-    case .relu, .round: return [WrongCase(op, [f([2], .bool)])]
+    case .relu, .round: return [WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2], .complex64)])]
     case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos,
       .atan,
       .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu, .clamp:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]
-    case .max, .min: return [WrongCase(op, [f([0])])]
+    case .max, .min: return [WrongCase(op, [f([0])]), WrongCase(op, [f([2], .complex64)])]
     case .cumsum: return [WrongCase(op, [f([])]), WrongCase(Cumsum(axis: -1), [f([2])])]
-    case .argMax: return [WrongCase(op, [f([])]), WrongCase(op, [f([0])])]
+    case .argMax:
+      return [WrongCase(op, [f([])]), WrongCase(op, [f([0])]), WrongCase(op, [f([2], .complex64)])]
     case .reshape: return [WrongCase(op, [f([7])]), WrongCase(Reshape(shape: [-1, 6]), [f([6])])]
     case .permute: return [WrongCase(op, [f([2])]), WrongCase(Permute(order: [0, 0]), [f([2, 3])])]
     case .expand: return [WrongCase(op, [f([2])]), WrongCase(Expand(shape: [3]), [f([1, 3])])]
@@ -89,6 +97,7 @@ extension OpTable {
       return [
         WrongCase(op, [f([2, 3]), f([4, 2])]), WrongCase(op, [f([3]), f([3, 2])]), WrongCase(op, [f([2, 3]), f([3])]),
         WrongCase(op, [f([2, 3]), f([3, 2], .float64)]), WrongCase(op, [f([2, 2, 3]), f([3, 3, 2])]),
+        WrongCase(op, [f([2, 3], .complex64), f([3, 2], .complex64)]),
       ]
     case .softmax: return [WrongCase(op, [f([2], .int32)]), WrongCase(Softmax(axis: 2), [f([2, 2])])]
     case .logSoftmax: return [WrongCase(op, [f([2], .int32)]), WrongCase(LogSoftmax(axis: 2), [f([2, 2])])]
@@ -116,7 +125,11 @@ extension OpTable {
     case .resample: return resampleWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
-    case .topK: return [WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)])]
+    case .topK:
+      return [
+        WrongCase(op, [f([1])]), WrongCase(op, [f([])]), WrongCase(op, [f([4], .bool)]),
+        WrongCase(op, [f([4], .complex64)]),
+      ]
     case .ctc, .ctcGradient: return alignmentWrongCases
     case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse:
       return matrixWrongCases

@@ -49,22 +49,22 @@ struct OpCase: Sendable {
     }.joined()
   }
 
-  /// The inputs as tensors. `wide`: floating ones as float64.
+  /// The inputs as tensors. `wide`: floating ones as float64, complex ones as complex128.
   func tensors(on device: Device, example: Int = 0, wide: Bool = false) -> [Tensor] {
     inputs.enumerated().map { position, input in
-      input.tensor(
-        "\(name) \(position) \(example)", on: device, dtype: wide && input.dtype.isFloating ? .float64 : nil)
+      let widest: DType? = input.dtype.isComplex ? .complex128 : input.dtype.isFloating ? .float64 : nil
+      return input.tensor("\(name) \(position) \(example)", on: device, dtype: wide ? widest : nil)
     }
   }
 
-  var hasFloatingInput: Bool { inputs.contains { $0.dtype.isFloating } }
+  var hasFloatingInput: Bool { inputs.contains { $0.dtype.isInexact } }
 
   /// Derivatives are tested in float64, so once and not for each floating dtype.
   var isForDerivatives: Bool {
     if case .none = smoothness { return false }
     let rules = type(of: op).rules
     guard hasFloatingInput, !rules.contains(.constant) else { return false }
-    return inputs.allSatisfy { !$0.dtype.isFloating || $0.dtype == .float64 }
+    return inputs.allSatisfy { !$0.dtype.isInexact || $0.dtype == .float64 || $0.dtype == .complex128 }
   }
 }
 
@@ -82,7 +82,9 @@ struct WrongCase: Sendable {
 let floatingTypes: [DType] = [.float16, .bfloat16, .float32, .float64]
 let integerTypes: [DType] = [.uint8, .int8, .int16, .int32, .int64, .uint32]
 let signedTypes: [DType] = [.int8, .int16, .int32, .int64]
-let allTypes: [DType] = [.bool] + integerTypes + floatingTypes
+let complexTypes: [DType] = [.complex64, .complex128]
+let realTypes: [DType] = [.bool] + integerTypes + floatingTypes
+let allTypes: [DType] = realTypes + complexTypes
 
 extension OpTable {
   /// The cases of a row.
@@ -95,6 +97,8 @@ extension OpTable {
       .detach, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos, .atan, .sinh, .cosh, .asinh, .acosh, .atanh,
       .erf, .round, .silu, .gelu, .clamp:
       unaryCases
+    case .conjugate, .viewAsReal, .viewAsComplex: complexCases
+    case .fourier, .realFourier, .inverseRealFourier: fourierCases
     case .sum, .mean, .max, .min, .argMax, .cumsum: reductionCases
     case .contiguous, .reshape, .permute, .expand, .slice, .embed, .sliceUpdate, .sliceAdd, .concat, .pad: shapeCases
     case .gather, .scatterAdd, .scatterReduce, .take, .takeAdd, .takeUpdate: indexingCases

@@ -41,7 +41,7 @@ private let b = Tensor.ones([4])
       """
       negate: x is bool
         with x: bool[1]
-        rule: it takes a floating or signed integer dtype
+        rule: it takes a floating, complex or signed integer dtype
         try: cast(to: .float32)
       """
     ) { _ = -Tensor([true]) },

@@ -29,12 +29,13 @@ import Testing
     #expect(literal.dtype == .float32)
   }
 
-  /// Every dtype holds small numbers, and passes through a cast to every other one.
+  /// Every dtype holds small numbers, and passes through a cast to every other one, but complex to real.
   @Test(arguments: DType.allCases, DType.allCases) func casts(from: DType, to: DType) {
     let x = Tensor.range(to: 2, dtype: from)
     #expect(x.dtype == from)
+    if from.isComplex, !to.isComplex { return }
     #expect(x.cast(to: to).dtype == to)
-    expectValues(x.cast(to: to), [2], [0, 1])
+    expectValues(x.cast(to: to).real, [2], [0, 1])
   }
 
   @Test(arguments: [

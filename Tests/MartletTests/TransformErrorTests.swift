@@ -193,7 +193,7 @@ private let ints = Tensor([1, 2, 3])
       """
       backward: int64 has no gradient
         with x: int64[]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { ints.sum().backward() },
@@ -222,7 +222,7 @@ private let ints = Tensor([1, 2, 3])
       """
       requiringGradient: int64 has no gradient
         with x: int64[3]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { _ = ints.requiringGradient() },
@@ -256,7 +256,7 @@ private let ints = Tensor([1, 2, 3])
       """
       grad: int64 has no gradient
         with x: int64[]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { _ = grad { (x: Tensor) in x.argMax() }(b) },
@@ -265,7 +265,7 @@ private let ints = Tensor([1, 2, 3])
       """
       grad: int64 has no gradient
         with x: int64[3]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { _ = grad { (x: Tensor) in x.sum() }(ints) },
@@ -301,7 +301,7 @@ private let ints = Tensor([1, 2, 3])
       """
       jacobian: int64 has no gradient
         with x: int64[3]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { _ = jacobian({ $0 }, ints) },
@@ -321,7 +321,7 @@ private let ints = Tensor([1, 2, 3])
       """
       Parameter: int64 has no gradient
         with x: int64[3]
-        rule: gradients are of floating tensors
+        rule: gradients are of floating and complex tensors
         try: cast(to: .float32)
       """
     ) { _ = Parameter(ints) },

@@ -24,12 +24,13 @@ int64_t ck_element_size(int32_t dtype);
 enum { CK_MAX_RANK = 8 };
 typedef struct { int32_t rank; int64_t shape[CK_MAX_RANK]; int64_t strides[4][CK_MAX_RANK]; } ck_nd;
 
-// Integers: neg, abs, sign, square, relu (and floor, ceil, round, trunc as copies). Bool: logical_not only.
+// Integers: neg, abs, sign, square, relu (and floor, ceil, round, trunc as copies). Bool: logical_not only. Complex: neg,
+// conj, exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh; add, sub, mul, div; eq, ne.
 enum {
   CK_NEG, CK_ABS, CK_SIGN, CK_EXP, CK_LOG, CK_SQRT, CK_RSQRT, CK_RECIPROCAL, CK_SQUARE, CK_TANH, CK_SIGMOID, CK_RELU,
   CK_SIN, CK_COS, CK_ERF, CK_FLOOR, CK_CEIL, CK_ROUND, CK_TRUNC, CK_LOGICAL_NOT, CK_EXPM1, CK_EXP2, CK_LOG1P,
   CK_LOG2, CK_LOG10, CK_TAN, CK_ASIN, CK_ACOS, CK_ATAN, CK_SINH, CK_COSH, CK_ASINH, CK_ACOSH, CK_ATANH, CK_SILU, CK_GELU,
-  CK_GELU_TANH, CK_UNARY_OPS
+  CK_GELU_TANH, CK_CONJ, CK_UNARY_OPS
 };
 // Integer division truncates, floor division and the remainder follow Python; by zero they yield 0. Max and min give NaN where an operand is NaN. Integer pow with a
 // negative exponent truncates. Bool: add and max are or, mul and min are and.
@@ -51,6 +52,8 @@ int32_t ck_clamp_grad(int32_t dtype, const ck_nd *nd, bool open, void *out, cons
                       double high);
 // Floats to integers: toward zero, saturating, NaN to 0. Anything to bool: not equal to zero. Integers wrap.
 int32_t ck_cast(int32_t from, int32_t to, const ck_nd *nd, void *out, const void *a);
+// The absolute values of complex numbers, in the dtype of their parts.
+int32_t ck_magnitude(int32_t dtype, const ck_nd *nd, void *out, const void *a);
 int32_t ck_copy(int32_t dtype, const ck_nd *nd, void *out, const void *a);
 int32_t ck_fill(int32_t dtype, int64_t count, void *out, const void *value);  // contiguous; value: one element
 
@@ -238,6 +241,22 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
 // weight[t] x[place[t]]. f32 and f64, weights of that dtype.
 int32_t ck_resample(int32_t dtype, int64_t outer, int64_t in, int64_t out, int64_t inner, const int64_t *begin,
                     const int32_t *place, const void *weight, void *y, const void *x);
+
+// MARK: Fourier transforms of rows, in [outer, n, inner], contiguous; complex numbers are pairs
+
+typedef struct ck_fft_plan ck_fft_plan;
+// The tables for rows of n elements in CK_F32 or CK_F64: complex rows, or real ones and those that become real. Null: out of
+// memory. A plan does not change, so that threads may share it.
+ck_fft_plan *_Nullable ck_fft_make(int32_t dtype, int64_t n, bool real);
+void ck_fft_free(ck_fft_plan *_Nullable plan);
+int64_t ck_fft_bytes(const ck_fft_plan *_Nullable plan);
+// out[k] = scale * sum over j of in[j] exp(-+ 2 pi i j k / n). out may be in where inner is 1.
+int32_t ck_fft(const ck_fft_plan *plan, bool inverse, double scale, int64_t outer, int64_t inner, void *out,
+               const void *in);
+// Of real rows the first n / 2 + 1 elements; and from those the real rows whose transform they are the half of. Of these
+// the imaginary parts of the first element, and for even n of the last, are not read.
+int32_t ck_fft_of_real(const ck_fft_plan *plan, double scale, int64_t outer, int64_t inner, void *out, const void *in);
+int32_t ck_fft_to_real(const ck_fft_plan *plan, double scale, int64_t outer, int64_t inner, void *out, const void *in);
 
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).

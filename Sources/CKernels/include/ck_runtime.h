@@ -16,7 +16,8 @@
 // Element types; MartletCore's DType has the same raw values.
 enum {
   CK_BOOL = 0, CK_U8 = 1, CK_I8 = 2, CK_I16 = 3, CK_I32 = 4, CK_I64 = 5, CK_U32 = 6,
-  CK_F16 = 7, CK_BF16 = 8, CK_F32 = 9, CK_F64 = 10, CK_DTYPES = 11
+  CK_F16 = 7, CK_BF16 = 8, CK_F32 = 9, CK_F64 = 10,
+  CK_C64 = 11, CK_C128 = 12, CK_DTYPES = 13  // complex: pairs of F32, of F64
 };
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.

@@ -4,7 +4,9 @@ import MartletOps
 
 func registerElementwise() {
   unary(Negate.self, CK_NEG)
-  unary(Abs.self, CK_ABS)
+  Kernels.register(Abs.self, .cpu) { _, arguments in
+    arguments.dtype(0).isComplex ? magnitude(arguments) : unary(CK_ABS, arguments)
+  }
   unary(Sign.self, CK_SIGN)
   unary(Exp.self, CK_EXP)
   unary(Log.self, CK_LOG)
@@ -99,17 +101,19 @@ func registerElementwise() {
 private func unary<O: Op>(_ type: O.Type, _ code: Int) { unary(type) { _ in code } }
 
 private func unary<O: Op>(_: O.Type, _ code: @escaping @Sendable (O) -> Int) {
-  Kernels.register(O.self, .cpu) { op, arguments in
-    let code = code(op)
-    let dtype = arguments.dtype(0).code
-    if arguments.isLikeOutput(0) {
-      return KernelStatus(
-        ck_unary_flat(
-          Int32(code), dtype, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
-    }
-    var nd = ck_nd(arguments)
-    return KernelStatus(ck_unary(Int32(code), dtype, &nd, arguments.outputPointer(), arguments.pointer(0)))
+  Kernels.register(O.self, .cpu) { op, arguments in unary(code(op), arguments) }
+}
+
+@inline(__always)
+func unary(_ code: Int, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let dtype = arguments.dtype(0).code
+  if arguments.isLikeOutput(0) {
+    return KernelStatus(
+      ck_unary_flat(
+        Int32(code), dtype, Int64(arguments.elementCount(0)), arguments.outputPointer(), arguments.pointer(0)))
   }
+  var nd = ck_nd(arguments)
+  return KernelStatus(ck_unary(Int32(code), dtype, &nd, arguments.outputPointer(), arguments.pointer(0)))
 }
 
 private func binary<O: Op>(_: O.Type, _ code: Int) {

@@ -47,7 +47,7 @@ func registerShape() {
 }
 
 private func fill(_ spec: TensorSpec, _ value: Double, _ target: UnsafeMutableRawPointer) {
-  withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { element in
+  withUnsafeTemporaryAllocation(byteCount: 16, alignment: 16) { element in
     element.store(value, 0, spec.dtype)
     _ = ck_fill(spec.dtype.code, Int64(spec.count), target, element.baseAddress!)
   }

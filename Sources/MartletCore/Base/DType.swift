@@ -4,6 +4,7 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
   case bool = 0
   case uint8, int8, int16, int32, int64, uint32
   case float16, bfloat16, float32, float64
+  case complex64, complex128
 
   /// Bytes of one element.
   @inlinable
@@ -12,13 +13,29 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
     case .bool, .uint8, .int8: 1
     case .int16, .float16, .bfloat16: 2
     case .int32, .uint32, .float32: 4
-    case .int64, .float64: 8
+    case .int64, .float64, .complex64: 8
+    case .complex128: 16
     }
   }
 
   /// True for `float16`, `bfloat16`, `float32` and `float64`.
   @inlinable
-  public var isFloating: Bool { rawValue >= DType.float16.rawValue }
+  public var isFloating: Bool { rawValue >= DType.float16.rawValue && rawValue <= DType.float64.rawValue }
+
+  /// True for `complex64` and `complex128`.
+  @inlinable
+  public var isComplex: Bool { rawValue >= DType.complex64.rawValue }
+
+  /// True for floats and complex numbers, which have derivatives.
+  @inlinable
+  public var isInexact: Bool { rawValue >= DType.float16.rawValue }
+
+  /// The dtype of the real and imaginary parts: `float32` of `complex64`, `float64` of `complex128`; others have no imaginary
+  /// part.
+  public var realPart: DType { self == .complex64 ? .float32 : self == .complex128 ? .float64 : self }
+
+  /// The complex dtype that holds numbers of this one: `complex128` for `float64`, else `complex64`.
+  public var complexCounterpart: DType { self == .float64 || self == .complex128 ? .complex128 : .complex64 }
 
   /// True for the signed and unsigned integers; false for `bool`.
   @inlinable
@@ -37,6 +54,8 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
     case .bfloat16: "bfloat16"
     case .float32: "float32"
     case .float64: "float64"
+    case .complex64: "complex64"
+    case .complex128: "complex128"
     }
   }
 
@@ -44,9 +63,12 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
   ///
   /// The rules are PyTorch's for two tensors: a float wins over an integer and an integer over bool; of two floats or two
   /// integers the wider wins; `float16` with `bfloat16` gives `float32`; unsigned with signed gives a signed dtype that
-  /// holds both.
+  /// holds both; a complex dtype wins over all others, and is `complex128` beside `float64`.
   public func promoted(with other: DType) -> DType {
     if self == other { return self }
+    if isComplex || other.isComplex {
+      return complexCounterpart == .complex128 || other.complexCounterpart == .complex128 ? .complex128 : .complex64
+    }
     if isFloating || other.isFloating {
       guard isFloating, other.isFloating else { return isFloating ? self : other }
       if size == other.size { return .float32 }

@@ -43,10 +43,14 @@ package enum ErrorText {
       )
     case .dtype(let position, let expected):
       let dtype = spec(position, error)?.dtype
-      return (
-        "\(name(position, error)) is \(dtype.map { "\($0)" } ?? "of a wrong dtype")", "it takes \(expected)",
-        castRemedy(expected)
-      )
+      let given = dtype.map { "\($0)" } ?? "of a wrong dtype"
+      if dtype?.isComplex == true {
+        return (
+          "\(name(position, error)) is \(given), and the operation needs real numbers", "it takes \(expected)",
+          "z.real, z.imaginary, abs(z) or viewAsReal(z)"
+        )
+      }
+      return ("\(name(position, error)) is \(given)", "it takes \(expected)", castRemedy(expected))
     case .dtypesDiffer:
       return (
         "the dtypes differ: \(specs.map { "\($0.dtype)" }.joined(separator: " and "))",
@@ -193,9 +197,15 @@ package enum ErrorText {
         "sum() or mean() first, or pass backward(gradient:), or use vjp or jacobian"
       )
     case .gradientOfDType:
+      if specs.first?.dtype.isComplex == true {
+        return (
+          "the gradient of a \(specs[0].dtype) result is not defined", "the result is a real number",
+          "abs(z), .real or .imaginary first, or pass backward(gradient:)"
+        )
+      }
       return (
         "\(specs.first.map { "\($0.dtype)" } ?? "there") has no gradient",
-        "gradients are of floating tensors", "cast(to: .float32)"
+        "gradients are of floating and complex tensors", "cast(to: .float32)"
       )
     case .noGradient:
       return (
@@ -300,6 +310,7 @@ package enum ErrorText {
   }
 
   private static func castRemedy(_ expected: String) -> String? {
+    if expected == "a complex dtype" { return "cast(to: .complex64), or complex(real, imaginary)" }
     if expected.hasPrefix("a floating") { return "cast(to: .float32)" }
     if expected.hasPrefix("int64") { return "cast(to: .int64)" }
     if expected == "bool" { return "a comparison, or cast(to: .bool)" }

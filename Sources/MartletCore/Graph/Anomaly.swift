@@ -52,8 +52,8 @@ package enum Anomalies {
 
   /// What a tensor holds that is not finite.
   private static func fault(_ tensor: Tensor) -> String? {
-    guard tensor.dtype.isFloating else { return nil }
-    if tensor.dtype == .float32 {
+    guard tensor.dtype.isInexact else { return nil }
+    if tensor.dtype == .float32 || tensor.dtype == .complex64 {
       // All bits of the exponent are set in what is not finite; the loop has no branch, so that it is vectorised.
       let worst =
         tensor.withUnsafeBytes { bytes -> UInt32 in
@@ -61,7 +61,9 @@ package enum Anomalies {
         } ?? 0
       return worst > 0x7f80_0000 ? "NaN" : worst == 0x7f80_0000 ? "infinity" : nil
     }
-    let numbers: [Double] = tensor.array()
+    let numbers: [Double] =
+      tensor.dtype.isComplex
+      ? tensor.array(as: Complex<Double>.self).flatMap { [$0.real, $0.imaginary] } : tensor.array()
     if numbers.contains(where: { $0.isNaN }) { return "NaN" }
     return numbers.contains(where: { $0.isInfinite }) ? "infinity" : nil
   }

@@ -168,7 +168,7 @@ public final class Parameter: Cell {
     gradient = GradientCell(nil, name: "grad")
     leaf = Recorded(leaf: value.spec, level: 0, scope: nil)
     super.init(value, name: "parameter")
-    if !value.dtype.isFloating { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [value.spec])) }
+    if !value.dtype.isInexact { fail(OpError(.gradientOfDType, op: "Parameter", arguments: [value.spec])) }
     watch(leaf)
   }
 

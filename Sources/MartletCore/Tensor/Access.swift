@@ -41,6 +41,11 @@ extension Tensor {
   /// Written out, as in `Tensor(3)`, a whole number is `int64`.
   public init(_ value: Int, device: Device = .current) { self.init(copying: value, device) }
 
+  /// A number in a complex dtype.
+  package init(scalar value: Complex<Double>, _ dtype: DType, device: Device) {
+    self = Tensor.make(TensorSpec([], dtype, device: device)) { $0.store(value, 0, dtype) }
+  }
+
   private init<S: TensorScalar>(copying value: S, _ device: Device) {
     self = Tensor.make(TensorSpec([], S.dtype, device: device)) { $0.storeBytes(of: value, as: S.self) }
   }
@@ -137,7 +142,16 @@ extension Tensor {
   }
 
   /// The elements in row-major order, converted to `S`; floats are cut to integers toward zero and clamped to their range.
+  ///
+  /// Traps where complex elements are to become real ones.
   public func array<S: TensorScalar>(as type: S.Type = S.self) -> [S] {
+    if dtype.isComplex, !S.dtype.isComplex {
+      _ = failure(
+        .misuse(
+          "\(dtype) elements cannot be read as \(S.self)", rule: "real numbers have no imaginary part",
+          remedy: "array(as: Complex<Float>.self), or .real, .imaginary or abs(z) first"), op: "array", [self])
+      return [S](repeating: Scalars.nothing(), count: count)
+    }
     let result = withUnsafeBytes { bytes -> [S] in
       if S.dtype == dtype { return Array(bytes.bindMemory(to: S.self)) }
       return (0..<count).map { Scalars.convert(bytes, $0, dtype) }
@@ -191,6 +205,20 @@ extension UnsafeMutableRawBufferPointer {
     case .bfloat16: storeBytes(of: BFloat16(Float(value)), toByteOffset: offset, as: BFloat16.self)
     case .float32: storeBytes(of: Float(value), toByteOffset: offset, as: Float.self)
     case .float64: storeBytes(of: value, toByteOffset: offset, as: Double.self)
+    case .complex64, .complex128: store(Complex<Double>(value), index, dtype)
+    }
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// Stores a number as an element of a complex dtype.
+  package func store(_ value: Complex<Double>, _ index: Int, _ dtype: DType) {
+    if dtype == .complex64 {
+      storeBytes(of: Float(value.real), toByteOffset: index * 8, as: Float.self)
+      storeBytes(of: Float(value.imaginary), toByteOffset: index * 8 + 4, as: Float.self)
+    } else {
+      storeBytes(of: value.real, toByteOffset: index * 16, as: Double.self)
+      storeBytes(of: value.imaginary, toByteOffset: index * 16 + 8, as: Double.self)
     }
   }
 }
@@ -225,7 +253,15 @@ package enum Scalars {
     case .bfloat16: bytes.loadUnaligned(fromByteOffset: offset, as: BFloat16.self).doubleValue
     case .float32: Double(bytes.loadUnaligned(fromByteOffset: offset, as: Float.self))
     case .float64: bytes.loadUnaligned(fromByteOffset: offset, as: Double.self)
+    case .complex64, .complex128: loadComplex(bytes, index, dtype).real
     }
+  }
+
+  /// Element `index` of memory that holds elements of `dtype`, as a complex number.
+  package static func loadComplex(_ bytes: UnsafeRawBufferPointer, _ index: Int, _ dtype: DType) -> Complex<Double> {
+    let part = dtype.realPart
+    guard dtype.isComplex else { return Complex<Double>(load(bytes, index, dtype)) }
+    return Complex<Double>(load(bytes, 2 * index, part), load(bytes, 2 * index + 1, part))
   }
 
   /// Element `index` as an `S`. Integers pass exactly.
@@ -233,11 +269,19 @@ package enum Scalars {
     if dtype == .int64, S.dtype == .int64 {
       return unsafeBitCast(bytes.loadUnaligned(fromByteOffset: index * 8, as: Int64.self), to: S.self)
     }
-    return make(load(bytes, index, dtype))
+    return S.dtype.isComplex ? make(loadComplex(bytes, index, dtype)) : make(load(bytes, index, dtype))
   }
 
   static func make<S: TensorScalar>(_ value: Double) -> S {
-    withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { buffer in
+    withUnsafeTemporaryAllocation(byteCount: 16, alignment: 16) { buffer in
+      buffer.store(value, 0, S.dtype)
+      return buffer.load(as: S.self)
+    }
+  }
+
+  /// A complex `S`.
+  private static func make<S: TensorScalar>(_ value: Complex<Double>) -> S {
+    withUnsafeTemporaryAllocation(byteCount: 16, alignment: 16) { buffer in
       buffer.store(value, 0, S.dtype)
       return buffer.load(as: S.self)
     }

@@ -38,7 +38,8 @@ extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
   /// One element as text, for dumps.
   package var shortValue: String {
     guard hasValue, count == 1 else { return "\(spec)" }
-    return TensorFormatter(self).format(doubles[0])
+    let formatter = TensorFormatter(self)
+    return formatter.format(at: 0)
   }
 }
 
@@ -47,6 +48,7 @@ extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
 struct TensorFormatter {
   let shape: Shape
   let dtype: DType
+  /// The elements; of complex ones the real and imaginary parts in turn.
   private let values: [Double]
   private let integers: [Int64]
   private let shortens: Bool
@@ -60,10 +62,15 @@ struct TensorFormatter {
     dtype = tensor.dtype
     shortens = tensor.count > 1000
     integers = tensor.dtype == .int64 ? tensor.array(as: Int64.self) : []
-    values = tensor.dtype == .int64 ? integers.map(Double.init) : tensor.doubles
+    values =
+      tensor.dtype == .int64
+      ? integers.map(Double.init)
+      : tensor.dtype.isComplex
+        ? tensor.array(as: Complex<Double>.self).flatMap { [$0.real, $0.imaginary] } : tensor.doubles
     let shown = Self.shown(shape, shortens, edge)
-    if dtype.isFloating {
-      let finite = shown.map { values[$0] }.filter { $0.isFinite && $0 != 0 }.map(abs)
+    if dtype.isInexact {
+      let parts = dtype.isComplex ? shown.flatMap { [2 * $0, 2 * $0 + 1] } : shown
+      let finite = parts.map { values[$0] }.filter { $0.isFinite && $0 != 0 }.map(abs)
       if let largest = finite.max(), let smallest = finite.min() {
         scientific = largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1e3 && smallest < 1e-3
       }
@@ -78,7 +85,7 @@ struct TensorFormatter {
   private func isExact(_ value: Double, _ places: Int) -> Bool {
     let scaled = value * [1.0, 10, 100, 1000, 10000][places]
     let precision =
-      switch dtype {
+      switch dtype.realPart {
       case .bfloat16: 0x1p-8
       case .float16: 0x1p-11
       case .float32: 0x1p-24
@@ -97,13 +104,18 @@ struct TensorFormatter {
     return positions
   }
 
-  private func format(at position: Int) -> String {
-    dtype == .int64 ? String(integers[position]) : format(values[position])
+  func format(at position: Int) -> String {
+    if dtype.isComplex {
+      let imaginary = values[2 * position + 1]
+      let isNegative = imaginary.sign == .minus && !imaginary.isNaN
+      return format(values[2 * position]) + (isNegative ? "-" : "+") + format(imaginary.magnitude) + "i"
+    }
+    return dtype == .int64 ? String(integers[position]) : format(values[position])
   }
 
   func format(_ value: Double) -> String {
     if dtype == .bool { return value != 0 ? "true" : "false" }
-    if !dtype.isFloating { return String(Int64(value)) }
+    if !dtype.isInexact { return String(Int64(value)) }
     if value.isNaN { return "nan" }
     if value.isInfinite { return value < 0 ? "-inf" : "inf" }
     if scientific { return Self.exponential(value, decimals) }
@@ -186,8 +198,10 @@ public struct TensorSummary: Sendable, CustomStringConvertible {
 
 extension Tensor {
   /// Shape, dtype, minimum, mean, maximum, standard deviation (of the population) and the counts of NaN and infinities.
+  ///
+  /// Of a complex tensor they are those of the absolute values.
   public var summary: TensorSummary {
-    let all = hasValue ? doubles : []
+    let all = !hasValue ? [] : dtype.isComplex ? array(as: Complex<Double>.self).map(\.magnitude) : doubles
     let finite = all.filter(\.isFinite)
     let mean = finite.isEmpty ? Double.nan : finite.reduce(0, +) / Double(finite.count)
     let square = finite.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }

@@ -331,7 +331,7 @@ extension Tensor {
     var tensor = self
     if let pending = node.trace as? Pending { tensor = pending.forced(output: Int(node.output)) }
     if tensor.node.trace is Failed { return }
-    guard tensor.dtype.isFloating else {
+    guard gradient == nil ? tensor.dtype.isFloating : tensor.dtype.isInexact else {
       fail(OpError(.gradientOfDType, op: "backward", arguments: [spec]))
       return
     }

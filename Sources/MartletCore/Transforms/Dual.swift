@@ -23,7 +23,7 @@ package final class Dual: Trace {
       return dual.tangent
     }
     return zip(outputs, op.jvp(tangents, primals, outputs)).map { output, tangent in
-      guard let tangent, output.dtype.isFloating else { return output }
+      guard let tangent, output.dtype.isInexact else { return output }
       return Tensor(
         node: TensorNode(spec: output.spec, trace: Dual(scope: scope, tangent: tangent), inner: output))
     }
@@ -52,7 +52,7 @@ public func jvp<T: TensorTree, R: TensorTree>(_ f: (T) -> R, _ x: T, _ tangent: 
     let result = f(
       x.replacing(
         zip(primals, tangents).map { primal, tangent in
-          guard primal.dtype.isFloating else { return primal }
+          guard primal.dtype.isInexact else { return primal }
           return Tensor(
             node: TensorNode(spec: primal.spec, trace: Dual(scope: scope, tangent: tangent), inner: primal))
         }))

@@ -7,7 +7,7 @@ extension Tensor {
   /// The same values as a leaf whose gradient `backward()` computes. Inside `vmap`, what is one example of many cannot be
   /// a leaf: use `grad` there.
   public func requiringGradient() -> Tensor {
-    guard dtype.isFloating else { return failure(.gradientOfDType, op: "requiringGradient", [self]) }
+    guard dtype.isInexact else { return failure(.gradientOfDType, op: "requiringGradient", [self]) }
     let plain = MapScope.innermost == nil ? detached() : detached().resolved()
     if plain.node.trace is Mapped {
       return failure(
@@ -114,7 +114,7 @@ struct Recording<R: TensorTree> {
     result = withTransform { scope in
       level = scope.level
       let wrapped = inputs.map { input -> Tensor in
-        guard input.dtype.isFloating else {
+        guard input.dtype.isInexact else {
           leaves.append(nil)
           return input
         }
@@ -149,7 +149,7 @@ struct Recording<R: TensorTree> {
 /// The value of `f` at `x`, and the gradient.
 private func valueAndGradient<T: TensorTree>(_ x: T, _ f: (T) -> Tensor) -> (Tensor, T) {
   let inputs = x.flattened
-  guard inputs.contains(where: { $0.dtype.isFloating }) else {
+  guard inputs.contains(where: { $0.dtype.isInexact }) else {
     let error = failure(.gradientOfDType, op: "grad", inputs)
     return (error, x.mapTensors { _ in error })
   }

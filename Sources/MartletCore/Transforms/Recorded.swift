@@ -213,7 +213,7 @@ package final class Recorded: Trace {
     var needs = Positions()
     var edges: [Edge?] = []
     for (position, input) in inputs.enumerated() {
-      if let record = input.node.trace as? Recorded, record.level == level, input.dtype.isFloating {
+      if let record = input.node.trace as? Recorded, record.level == level, input.dtype.isInexact {
         needs[position] = true
         edges.append(Edge(record: record, output: input.node.output))
       } else {
@@ -234,14 +234,14 @@ package final class Recorded: Trace {
     _ op: O, _ edges: [Edge?], _ needs: Positions, _ inputs: [Tensor?], _ outputs: [Tensor]
   ) -> [Tensor] {
     if outputs.contains(where: { $0.node.trace is Failed }) { return outputs }
-    if needs.isEmpty || !outputs.contains(where: { $0.dtype.isFloating }) { return outputs }
+    if needs.isEmpty || !outputs.contains(where: { $0.dtype.isInexact }) { return outputs }
     let saves = op.saves(needs: needs)
     let record = Recorded(
       op: op, needs: needs, edges: edges, inputs: inputs,
       outputs: outputs.enumerated().map { saves.outputs[$0.offset] ? $0.element : nil },
       specs: outputs.map { $0.spec }, level: level, scope: scope)
     return outputs.enumerated().map { position, output in
-      guard output.dtype.isFloating else { return output }
+      guard output.dtype.isInexact else { return output }
       return Tensor(node: TensorNode(spec: output.spec, trace: record, output: position, inner: output))
     }
   }
@@ -311,8 +311,8 @@ private func records<O: Op>(_: O.Type) -> Bool {
 @inline(__always)
 func recordUnary<O: UnaryOp>(_ op: O, _ x: Tensor) -> Tensor? {
   let level = recordLevel(x.node)
-  guard level >= 0, records(O.self), x.node.spec.dtype.isFloating else { return nil }
-  guard let spec = try? op.output(for: x.node.spec), spec.dtype.isFloating,
+  guard level >= 0, records(O.self), x.node.spec.dtype.isInexact else { return nil }
+  guard let spec = try? op.output(for: x.node.spec), spec.dtype.isInexact,
     let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
   let value = x.node.value.unsafelyUnwrapped
@@ -328,10 +328,10 @@ func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
   let levelA = recordLevel(a.node)
   let levelB = recordLevel(b.node)
   let level = max(levelA, levelB)
-  guard level >= 0, min(levelA, levelB) == -1 || levelA == levelB, records(O.self), a.node.spec.dtype.isFloating,
-    b.node.spec.dtype.isFloating, a.node.spec.device == b.node.spec.device
+  guard level >= 0, min(levelA, levelB) == -1 || levelA == levelB, records(O.self), a.node.spec.dtype.isInexact,
+    b.node.spec.dtype.isInexact, a.node.spec.device == b.node.spec.device
   else { return nil }
-  guard let spec = try? op.output(for: a.node.spec, b.node.spec), spec.dtype.isFloating,
+  guard let spec = try? op.output(for: a.node.spec, b.node.spec), spec.dtype.isInexact,
     let kernel = Kernels.find(O.self, spec.device), let storage = Storage(for: spec)
   else { return nil }
   let (left, right) = (a.node.value.unsafelyUnwrapped, b.node.value.unsafelyUnwrapped)
@@ -346,7 +346,7 @@ func recordBinary<O: BinaryOp>(_ op: O, _ a: Tensor, _ b: Tensor) -> Tensor? {
 @inline(__always)
 func recordView<O: ViewOp>(_ op: O, _ x: Tensor) -> Tensor? {
   let level = recordLevel(x.node)
-  guard level >= 0, records(O.self), x.node.spec.dtype.isFloating, let spec = try? op.output(for: x.node.spec)
+  guard level >= 0, records(O.self), x.node.spec.dtype.isInexact, let spec = try? op.output(for: x.node.spec)
   else { return nil }
   let node = x.node.value.unsafelyUnwrapped
   let source = ViewSource(

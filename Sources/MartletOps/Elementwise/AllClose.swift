@@ -7,7 +7,8 @@ public import MartletCore
 public func allClose(
   _ a: Tensor, _ b: Tensor, relative: Double = 1e-5, absolute: Double = 1e-8, equalNaN: Bool = false
 ) -> Bool {
-  let (x, y) = (a.cast(to: .float64), b.cast(to: .float64))
+  let wide: DType = a.dtype.isComplex || b.dtype.isComplex ? .complex128 : .float64
+  let (x, y) = (a.cast(to: wide), b.cast(to: wide))
   let bound: Tensor = abs(y) * relative + absolute
   let near: Tensor = abs(x - y) .<= bound
   let finite: Tensor = abs(y) .< Double.infinity

@@ -15,6 +15,9 @@ public struct Compare: BinaryOp {
   public init(kind: Kind) { self.kind = kind }
   public func output(for a: TensorSpec, _ b: TensorSpec) throws(OpError) -> TensorSpec {
     guard a.dtype == b.dtype else { throw OpError(.dtypesDiffer) }
+    guard !a.dtype.isComplex || kind == .equal || kind == .notEqual else {
+      throw OpError(.dtype(argument: 0, expected: Domain.real.rawValue))
+    }
     guard let shape = a.shape.broadcast(with: b.shape) else { throw OpError(.broadcast) }
     return a.with(shape: shape).with(.bool)
   }

@@ -4,11 +4,11 @@ public import MartletCore
 public struct Cos: ElementwiseUnary {
   public static var id: OpID { OpTable.cos.id }
   public static var name: String { "cos" }
-  public static var domain: Domain { .floating }
+  public static var domain: Domain { .inexact }
   public init() {}
   public func saves(needs: Positions) -> Saves { Saves(inputs: [0]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    [.dense(-(ct[0]! * MartletOps.sin(saved.input(0))))]
+    [.dense(-(ct[0]! * MartletOps.sin(saved.input(0).conjugated())))]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
     [t[0].map { -($0 * MartletOps.sin(inputs[0])) }]

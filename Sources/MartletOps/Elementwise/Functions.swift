@@ -27,7 +27,8 @@ extension DType {
 extension Tensor {
   /// Elements of another dtype.
   ///
-  /// Floats are cut to integers toward zero and clamped to their range, NaN becomes 0; `bool` is "not zero".
+  /// Floats are cut to integers toward zero and clamped to their range, NaN becomes 0; `bool` is "not zero". Complex elements
+  /// stay complex: `.real` gives floats.
   public func cast(to dtype: DType) -> Tensor { dtype == self.dtype ? self : apply(Cast(dtype: dtype), self) }
 
   /// The same values on another device.
@@ -38,9 +39,9 @@ extension Tensor {
 
   /// Both tensors in the dtype to which they promote.
   @inline(never)
-  fileprivate func promoted(with other: Tensor, floating: Bool = false) -> (Tensor, Tensor) {
+  package func promoted(with other: Tensor, floating: Bool = false) -> (Tensor, Tensor) {
     var dtype = dtype.promoted(with: other.dtype)
-    if floating, !dtype.isFloating { dtype = .float32 }
+    if floating, !dtype.isInexact { dtype = .float32 }
     return (cast(to: dtype), other.cast(to: dtype))
   }
 
@@ -48,7 +49,7 @@ extension Tensor {
   /// not fit (`int64`).
   fileprivate func joined<N: WeakNumber>(_ number: N, floating: Bool = false) -> (Tensor, Tensor) {
     var dtype = dtype
-    if !dtype.isFloating {
+    if !dtype.isInexact {
       if floating || N.isFraction {
         dtype = .float32
       } else if dtype == .bool || !dtype.holds(number.doubleValue) {
@@ -76,7 +77,7 @@ extension Tensor {
   public static func * (a: Tensor, b: Tensor) -> Tensor { binary(Multiply(), a, b) }
   /// The quotient, with broadcasting; integers give `float32`.
   public static func / (a: Tensor, b: Tensor) -> Tensor {
-    if a.dtype == b.dtype, a.dtype.isFloating { return apply(Divide(), a, b) }
+    if a.dtype == b.dtype, a.dtype.isInexact { return apply(Divide(), a, b) }
     let (x, y) = a.promoted(with: b, floating: true)
     return apply(Divide(), x, y)
   }
@@ -116,7 +117,7 @@ extension Tensor {
       _ = failure(.sliceValue(b.shape, region: a.shape), op: O.name, [a, b], names: O.argumentNames)
       return
     }
-    let floating = op is Divide && !(a.dtype.isFloating || b.dtype.isFloating)
+    let floating = op is Divide && !(a.dtype.isInexact || b.dtype.isInexact)
     if a.dtype == b.dtype, !floating {
       a = taking(op, &a, [b])
     } else {
@@ -126,7 +127,7 @@ extension Tensor {
   }
 
   private static func inPlace<O: BinaryOp, N: WeakNumber>(_ op: O, _ a: inout Tensor, _ b: N) {
-    if a.dtype.isFloating || !N.isFraction && a.dtype != .bool && !(op is Divide) && a.dtype.holds(b.doubleValue) {
+    if a.dtype.isInexact || !N.isFraction && a.dtype != .bool && !(op is Divide) && a.dtype.holds(b.doubleValue) {
       a = taking(op, &a, [Tensor(scalar: b.doubleValue, a.dtype, device: a.device)])
     } else {
       a = number(op, a, b, floating: op is Divide)
@@ -191,11 +192,12 @@ public func minimum<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
 /// `a` to the power `b`, elementwise; integers give `float32`.
 public func pow(_ a: Tensor, _ b: Tensor) -> Tensor {
   let (x, y) = a.promoted(with: b, floating: true)
-  return apply(Power(), x, y)
+  return x.dtype.isComplex ? complexPower(x, y) : apply(Power(), x, y)
 }
 /// `a` to the power of a number; 2 is a product.
 public func pow<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
   if b.doubleValue == 2 { return a * a }
+  if a.dtype.isComplex { return complexPower(a, b.doubleValue) }
   let (x, y) = a.joined(b, floating: true)
   return apply(Power(), x, y)
 }
@@ -219,7 +221,7 @@ public func select<N: WeakNumber>(_ condition: Tensor, _ a: N, _ b: Tensor) -> T
   return apply(Select(), [condition, x, y])[0]
 }
 
-private func floating(_ x: Tensor) -> Tensor { x.dtype.isFloating ? x : x.cast(to: .float32) }
+private func floating(_ x: Tensor) -> Tensor { x.dtype.isInexact ? x : x.cast(to: .float32) }
 
 /// `e` to the power `x`; integers give `float32`.
 public func exp(_ x: Tensor) -> Tensor { apply(Exp(), floating(x)) }
@@ -237,10 +239,10 @@ public func relu(_ x: Tensor) -> Tensor { apply(Relu(), x) }
 public func sin(_ x: Tensor) -> Tensor { apply(Sin(), floating(x)) }
 /// The cosine of an angle in radians; integers give `float32`.
 public func cos(_ x: Tensor) -> Tensor { apply(Cos(), floating(x)) }
-/// The absolute value; its derivative at 0 is 0.
+/// The absolute value; its derivative at 0 is 0. Of complex numbers it is real.
 public func abs(_ x: Tensor) -> Tensor { apply(Abs(), x) }
-/// -1, 0 or 1.
-public func sign(_ x: Tensor) -> Tensor { apply(Sign(), x) }
+/// -1, 0 or 1; of complex numbers the one of absolute value 1 in the same direction, `z / abs(z)`, and 0 for 0.
+public func sign(_ x: Tensor) -> Tensor { x.dtype.isComplex ? complexSign(x) : apply(Sign(), x) }
 
 /// `exp(x) - 1`, precise near 0; integers give `float32`.
 public func expm1(_ x: Tensor) -> Tensor { apply(Expm1(), floating(x)) }
@@ -337,7 +339,7 @@ extension Tensor {
   /// True where an element is NaN.
   public var isNaN: Tensor { self .!= self }
   /// True where an element is infinite, of either sign.
-  public var isInfinite: Tensor { dtype.isFloating ? MartletOps.abs(self) .== Double.infinity : self .!= self }
+  public var isInfinite: Tensor { dtype.isInexact ? MartletOps.abs(self) .== Double.infinity : self .!= self }
   /// True where an element is neither infinite nor NaN.
-  public var isFinite: Tensor { dtype.isFloating ? MartletOps.abs(self) .< Double.infinity : self .== self }
+  public var isFinite: Tensor { dtype.isInexact ? MartletOps.abs(self) .< Double.infinity : self .== self }
 }

@@ -4,7 +4,7 @@ public import MartletCore
 public struct Maximum: ElementwiseBinary {
   public static var id: OpID { OpTable.maximum.id }
   public static var name: String { "maximum" }
-  public static var domain: Domain { .any }
+  public static var domain: Domain { .real }
   public init() {}
   public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {

@@ -4,7 +4,7 @@ public import MartletCore
 public struct Minimum: ElementwiseBinary {
   public static var id: OpID { OpTable.minimum.id }
   public static var name: String { "minimum" }
-  public static var domain: Domain { .any }
+  public static var domain: Domain { .real }
   public init() {}
   public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {

@@ -13,7 +13,10 @@ public struct Multiply: ElementwiseBinary {
     return Saves(inputs: inputs)
   }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    [needs[0] ? .dense(ct[0]! * saved.input(1)) : nil, needs[1] ? .dense(ct[0]! * saved.input(0)) : nil]
+    [
+      needs[0] ? .dense(ct[0]! * saved.input(1).conjugated()) : nil,
+      needs[1] ? .dense(ct[0]! * saved.input(0).conjugated()) : nil,
+    ]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
     [plus(t[0].map { $0 * inputs[1] }, t[1].map { inputs[0] * $0 })?.like(outputs[0])]

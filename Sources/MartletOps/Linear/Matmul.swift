@@ -1,6 +1,7 @@
 public import MartletCore
 
-/// The matrix product over the last two axes, with broadcasting of the others: `[…, M, K] · [..., K, N] → [..., M, N]`.
+/// The matrix product over the last two axes, with broadcasting of the others: `[…, M, K] · [..., K, N] → [..., M, N]`. Of real
+/// numbers: the function `matmul` makes a complex product of a real one.
 public struct Matmul: BinaryOp {
   public static var id: OpID { OpTable.matmul.id }
   public static var name: String { "matmul" }
@@ -9,7 +10,9 @@ public struct Matmul: BinaryOp {
   public init() {}
   public func output(for a: TensorSpec, _ b: TensorSpec) throws(OpError) -> TensorSpec {
     guard a.dtype == b.dtype else { throw OpError(.dtypesDiffer) }
-    guard a.dtype != .bool else { throw OpError(.dtype(argument: 0, expected: Domain.numeric.rawValue)) }
+    guard Domain.numeric.contains(a.dtype) else {
+      throw OpError(.dtype(argument: 0, expected: Domain.numeric.rawValue))
+    }
     guard a.rank >= 2 else { throw OpError(.rank(argument: 0, expected: "2 or more")) }
     guard b.rank >= 2 else { throw OpError(.rank(argument: 1, expected: "2 or more")) }
     let (k, l) = (a.shape[a.rank - 1], b.shape[b.rank - 2])
@@ -80,14 +83,25 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
   let dtype = a.dtype == b.dtype ? a.dtype : a.dtype.promoted(with: b.dtype)
   let x = a.cast(to: dtype)
   let y = b.cast(to: dtype)
-  if a.rank > 1, b.rank > 1 { return apply(Matmul(), x, y) }
+  if a.rank > 1, b.rank > 1 { return product(x, y) }
   if a.rank == 1, b.rank == 1, a.shape != b.shape {
     return failure(.innerSizes(a.shape[0], b.shape[0]), op: Matmul.name, [a, b], names: names)
   }
-  let product = apply(
-    Matmul(), a.rank == 1 ? x.expandedDims(axis: 0) : x, b.rank == 1 ? y.expandedDims(axis: 1) : y)
-  var shape = product.shape
+  let matrix = product(a.rank == 1 ? x.expandedDims(axis: 0) : x, b.rank == 1 ? y.expandedDims(axis: 1) : y)
+  var shape = matrix.shape
   if b.rank == 1 { shape.remove(at: shape.rank - 1) }
   if a.rank == 1 { shape.remove(at: shape.rank - (b.rank == 1 ? 1 : 2)) }
-  return product.reshaped(shape)
+  return matrix.reshaped(shape)
+}
+
+/// The product of matrices of one dtype.
+private func product(_ a: Tensor, _ b: Tensor) -> Tensor {
+  guard a.dtype.isComplex, a.shape[a.rank - 1] == b.shape[b.rank - 2] else { return apply(Matmul(), a, b) }
+  // Of numbers twice: the row of a with its parts side by side, and for each row of b one more, turned by i.
+  func flat(_ x: Tensor) -> Tensor { viewAsReal(x).flattened(from: -2) }
+  let (k, n) = (b.shape[b.rank - 2], b.shape[b.rank - 1])
+  let columns = concat([flat(b), flat(b * Complex<Double>(0, 1))], axis: -1)
+    .reshaped(Shape(Array(b.shape.dropLast(2)) + [2 * k, 2 * n]))
+  let both = apply(Matmul(), flat(a), columns)
+  return viewAsComplex(both.reshaped(Shape(Array(both.shape.dropLast()) + [n, 2])))
 }

@@ -15,6 +15,7 @@ public struct ArgMax: UnaryOp {
   }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     guard axis >= 0, axis < x.rank else { throw OpError(.axis(axis, rank: x.rank)) }
+    guard !x.dtype.isComplex else { throw OpError(.dtype(argument: 0, expected: Domain.real.rawValue)) }
     guard x.shape[axis] > 0 else { throw OpError(.emptyReduction(axis: axis)) }
     return TensorSpec(reducedShape(x.shape, [axis], keepDims: keepDims), .int64, device: x.device)
   }

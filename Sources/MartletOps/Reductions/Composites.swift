@@ -25,7 +25,7 @@ extension Tensor {
     let reduced = (0..<rank).filter { positions[$0] }
     let result = reducedShape(shape, positions, keepDims: keepDims)
     let keptShape = kept.map { shape[$0] }
-    var x = (dtype.isFloating ? self : cast(to: .int64)).permuted(kept + reduced)
+    var x = (dtype.isInexact ? self : cast(to: .int64)).permuted(kept + reduced)
     x = x.reshaped(Shape([keptShape.reduce(1, *), reduced.reduce(1) { $0 * shape[$1] }]))
     if x.shape[1] == 0 { return Tensor(repeating: 1, x.spec.with(shape: result)) }
     while x.shape[1] > 1 {

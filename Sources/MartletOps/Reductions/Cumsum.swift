@@ -15,7 +15,7 @@ public struct Cumsum: UnaryOp {
   }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     guard axis >= 0, axis < x.rank else { throw OpError(.axis(axis, rank: x.rank)) }
-    return x.dtype.isFloating ? x : x.with(.int64)
+    return x.dtype.isInexact ? x : x.with(.int64)
   }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     [.dense(apply(Cumsum(axis: axis, reversed: !reversed), ct[0]!))]
@@ -40,7 +40,7 @@ extension Tensor {
   /// Made of products over doubling distances, so that all derivatives hold where elements are 0.
   public func cumprod(axis: Int) -> Tensor {
     guard let position = position(of: axis, op: "cumprod") else { return afterFailure }
-    var x = dtype.isFloating ? self : cast(to: .int64)
+    var x = dtype.isInexact ? self : cast(to: .int64)
     let size = shape[position]
     var distance = 1
     while distance < size {

@@ -6,6 +6,7 @@ public protocol ExtremeReduction: Reduction {}
 extension ExtremeReduction {
   public static var rules: Rules { [.vjp, .jvp, .batched] }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    guard !x.dtype.isComplex else { throw OpError(.dtype(argument: 0, expected: Domain.real.rawValue)) }
     for axis in 0..<x.rank where axes[axis] && x.shape[axis] == 0 { throw OpError(.emptyReduction(axis: axis)) }
     return x.with(shape: reducedShape(x.shape, axes, keepDims: keepDims))
   }

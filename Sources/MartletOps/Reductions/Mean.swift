@@ -1,6 +1,6 @@
 public import MartletCore
 
-/// The arithmetic mean over axes of a floating tensor; NaN when there is nothing to average.
+/// The arithmetic mean over axes of a floating or complex tensor; NaN when there is nothing to average.
 public struct Mean: Reduction {
   public static var id: OpID { OpTable.mean.id }
   public static var name: String { "mean" }
@@ -8,7 +8,7 @@ public struct Mean: Reduction {
   public let over: ReducedAxes
   public init(over: ReducedAxes) { self.over = over }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
-    guard x.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
+    guard x.dtype.isInexact else { throw OpError(.dtype(argument: 0, expected: Domain.inexact.rawValue)) }
     return x.with(shape: reducedShape(x.shape, axes, keepDims: keepDims))
   }
   private func number(_ shape: Shape) -> Double {
@@ -30,7 +30,7 @@ extension Tensor {
   /// The mean over `axes`, all by default; integers give `float32`.
   public func mean(axes: [Int]? = nil, keepDims: Bool = false) -> Tensor {
     guard let axes = positions(of: axes, op: Mean.name) else { return afterFailure }
-    return apply(Mean(axes: axes, keepDims: keepDims), dtype.isFloating ? self : cast(to: .float32))
+    return apply(Mean(axes: axes, keepDims: keepDims), dtype.isInexact ? self : cast(to: .float32))
   }
   /// The mean over one axis.
   public func mean(axis: Int, keepDims: Bool = false) -> Tensor { mean(axes: [axis], keepDims: keepDims) }

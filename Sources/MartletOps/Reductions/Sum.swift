@@ -9,7 +9,7 @@ public struct Sum: Reduction {
   public init(over: ReducedAxes) { self.over = over }
   public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
     TensorSpec(
-      reducedShape(x.shape, axes, keepDims: keepDims), x.dtype.isFloating ? x.dtype : .int64, device: x.device)
+      reducedShape(x.shape, axes, keepDims: keepDims), x.dtype.isInexact ? x.dtype : .int64, device: x.device)
   }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let shape = saved.spec(0).shape

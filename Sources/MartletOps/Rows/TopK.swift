@@ -18,7 +18,9 @@ public struct TopK: Op {
     guard k >= 0, k <= x.shape[x.rank - 1] else {
       throw OpError(.count(name: "k", k, allowed: "0 … \(x.shape[x.rank - 1]), the size of the axis"))
     }
-    guard x.dtype != .bool else { throw OpError(.dtype(argument: 0, expected: Domain.numeric.rawValue)) }
+    guard Domain.numeric.contains(x.dtype) else {
+      throw OpError(.dtype(argument: 0, expected: Domain.numeric.rawValue))
+    }
     var shape = x.shape
     shape[x.rank - 1] = k
     return [x.with(shape: shape), TensorSpec(shape, .int64, device: x.device)]

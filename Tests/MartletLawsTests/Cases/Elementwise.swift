@@ -19,12 +19,12 @@ func extremes(_ dtype: DType) -> [Double] {
 let wideIntegers: [Int64] = [.max, .min, 0, -1, 9_007_199_254_740_993, -9_007_199_254_740_995, 3]
 
 /// Shapes and layouts of one input of a dtype; more of them for the common dtypes.
-private func forms(_ dtype: DType, _ values: Values) -> [Input] {
+func forms(_ dtype: DType, _ values: Values) -> [Input] {
   var forms = [
     Input([], dtype, values), Input([0], dtype, values), Input([1], dtype, values), Input([65], dtype, values),
     Input([3, 5], dtype, values, .transposed), Input([9], dtype, values, .strided),
   ]
-  if dtype == .float32 || dtype == .float64 || dtype == .int64 {
+  if dtype == .float32 || dtype == .float64 || dtype == .int64 || dtype == .complex64 {
     for size in [63, 64, 1000] { forms.append(Input([size], dtype, values)) }
     forms.append(Input([2, 0, 3], dtype, values))
     forms.append(Input([4, 6], dtype, values, .strided))
@@ -39,29 +39,32 @@ private func forms(_ dtype: DType, _ values: Values) -> [Input] {
 extension OpTable {
   var unaryCases: [OpCase] {
     switch self {
-    case .negate: unary(Negate(), .between(-2, 2), signedTypes)
-    case .abs: unary(Abs(), .away(0.2, 3), signedTypes) + [OpCase(Abs(), [Input([3], .float64, .list([0]))], .kinked)]
+    case .negate: unary(Negate(), .between(-2, 2), signedTypes) + complexForms(Negate(), .between(-2, 2))
+    case .abs:
+      unary(Abs(), .away(0.2, 3), signedTypes) + complexForms(Abs(), .away(0.2, 3)) + [
+        OpCase(Abs(), [Input([3], .float64, .list([0]))], .kinked)
+      ]
     case .sign: unary(Sign(), .away(0.2, 3), signedTypes)
     case .relu:
       unary(Relu(), .away(0.2, 3), integerTypes) + [OpCase(Relu(), [Input([3], .float64, .list([0]))], .kinked)]
-    case .exp: unary(Exp(), .between(-3, 3), [])
-    case .log: unary(Log(), .between(0.2, 4), [])
-    case .sqrt: unary(Sqrt(), .between(0.2, 4), [])
-    case .tanh: unary(Tanh(), .between(-3, 3), [])
+    case .exp: unary(Exp(), .between(-3, 3), []) + complexForms(Exp(), .between(-2, 2))
+    case .log: unary(Log(), .between(0.2, 4), []) + complexForms(Log(), .between(0.2, 4))
+    case .sqrt: unary(Sqrt(), .between(0.2, 4), []) + complexForms(Sqrt(), .between(0.2, 4))
+    case .tanh: unary(Tanh(), .between(-3, 3), []) + complexForms(Tanh(), .away(0.4, 2))
     case .sigmoid: unary(Sigmoid(), .between(-5, 5), [])
-    case .sin: unary(Sin(), .between(-7, 7), [])
-    case .cos: unary(Cos(), .between(-7, 7), [])
+    case .sin: unary(Sin(), .between(-7, 7), []) + complexForms(Sin(), .between(-3, 3))
+    case .cos: unary(Cos(), .between(-7, 7), []) + complexForms(Cos(), .between(-3, 3))
     case .expm1: unary(Expm1(), .between(-2, 2), [])
     case .exp2: unary(Exp2(), .between(-3, 3), [])
     case .log1p: unary(Log1p(), .between(-0.8, 3), [])
     case .log2: unary(Log2(), .between(0.2, 4), [])
     case .log10: unary(Log10(), .between(0.2, 4), [])
-    case .tan: unary(Tan(), .between(-1.2, 1.2), [])
+    case .tan: unary(Tan(), .between(-1.2, 1.2), []) + complexForms(Tan(), .between(-1, 1))
     case .asin: unary(Asin(), .between(-0.9, 0.9), [])
     case .acos: unary(Acos(), .between(-0.9, 0.9), [])
     case .atan: unary(Atan(), .between(-3, 3), [])
-    case .sinh: unary(Sinh(), .between(-2, 2), [])
-    case .cosh: unary(Cosh(), .between(-2, 2), [])
+    case .sinh: unary(Sinh(), .between(-2, 2), []) + complexForms(Sinh(), .between(-2, 2))
+    case .cosh: unary(Cosh(), .between(-2, 2), []) + complexForms(Cosh(), .between(-2, 2))
     case .asinh: unary(Asinh(), .between(-3, 3), [])
     case .acosh: unary(Acosh(), .between(1.3, 4), [])
     case .atanh: unary(Atanh(), .between(-0.9, 0.9), [])
@@ -80,6 +83,10 @@ extension OpTable {
     case .copyTo: copies
     default: casts
     }
+  }
+
+  private func complexForms(_ op: any Op, _ values: Values) -> [OpCase] {
+    complexTypes.flatMap { forms($0, values).map { OpCase(op, [$0], loose: 8) } }
   }
 
   private func halves(_ kind: Round.Kind) -> [OpCase] {
@@ -111,10 +118,10 @@ extension OpTable {
   private var casts: [OpCase] {
     var cases: [OpCase] = []
     for from in allTypes {
-      for to in allTypes {
+      for to in from.isComplex ? complexTypes : allTypes {
         let op = Cast(dtype: to)
         // In float64 a cast to a narrower float is a staircase.
-        let smoothness: Smoothness = to == .float64 ? .smooth : to.isFloating ? .kinked : .none
+        let smoothness: Smoothness = to == .float64 || to == .complex128 ? .smooth : to.isInexact ? .kinked : .none
         let values: Values = from.isInteger ? .below(100) : .between(-100, 100)
         cases.append(OpCase(op, [Input([65], from, values)], smoothness, loose: 4))
         cases.append(OpCase(op, [Input([5, 3], from, values, .transposed)], smoothness, loose: 4))
@@ -125,7 +132,7 @@ extension OpTable {
             OpCase(op, [Input([24], from, .list(wild + (from == .float64 ? [1e30, -1e30, 2.9] : [])))], .none))
         } else if from == .int64 {
           cases.append(OpCase(op, [Input([20], from, .exact(wideIntegers))], .none))
-        } else if from != .bool {
+        } else if from != .bool, !from.isComplex {
           cases.append(OpCase(op, [Input([20], from, .list(extremes(from)))], .none))
         }
       }
@@ -148,15 +155,21 @@ private let morePairs: [(Shape, Layout, Shape, Layout)] = [
   ([17, 33], .dense, [17, 1], .dense),
 ]
 
-private func isCommon(_ dtype: DType) -> Bool { dtype == .float32 || dtype == .float64 || dtype == .int64 }
+private func isCommon(_ dtype: DType) -> Bool {
+  dtype == .float32 || dtype == .float64 || dtype == .int64 || dtype == .complex64
+}
 
 extension OpTable {
   var binaryCases: [OpCase] {
     switch self {
-    case .add: return arithmetic(Add(), .between(-2, 2), .between(-2, 2), [.bool] + integerTypes)
-    case .subtract: return arithmetic(Subtract(), .between(-2, 2), .between(-2, 2), integerTypes)
-    case .multiply: return arithmetic(Multiply(), .between(-2, 2), .between(-2, 2), [.bool] + integerTypes)
-    case .divide: return arithmetic(Divide(), .between(-2, 2), .away(0.3, 2), [])
+    case .add:
+      return arithmetic(Add(), .between(-2, 2), .between(-2, 2), [.bool] + integerTypes) + complexPairs(Add())
+    case .subtract:
+      return arithmetic(Subtract(), .between(-2, 2), .between(-2, 2), integerTypes) + complexPairs(Subtract())
+    case .multiply:
+      return arithmetic(Multiply(), .between(-2, 2), .between(-2, 2), [.bool] + integerTypes)
+        + complexPairs(Multiply())
+    case .divide: return arithmetic(Divide(), .between(-2, 2), .away(0.3, 2), []) + complexPairs(Divide())
     case .maximum: return arithmetic(Maximum(), .grid(0), .grid(0.05), [.bool] + integerTypes) + ties(Maximum())
     case .minimum: return arithmetic(Minimum(), .grid(0), .grid(0.05), [.bool] + integerTypes) + ties(Minimum())
     case .power:
@@ -186,6 +199,7 @@ extension OpTable {
       }
     case .compare:
       return Compare.Kind.allCases.flatMap { arithmetic(Compare(kind: $0), .grid(0), .grid(0), [.bool] + integerTypes) }
+        + [Compare.Kind.equal, .notEqual].flatMap { complexPairs(Compare(kind: $0), .list([0.5, 1, 0.5]), .none) }
     case .logic:
       return Logic.Kind.allCases.flatMap { kind in
         (pairs + morePairs).map { a, la, b, lb in
@@ -219,6 +233,16 @@ extension OpTable {
     return cases
   }
 
+  private func complexPairs(
+    _ op: any Op, _ values: Values = .away(0.3, 2), _ smoothness: Smoothness = .smooth
+  ) -> [OpCase] {
+    complexTypes.flatMap { dtype in
+      (pairs + morePairs).map { a, la, b, lb in
+        OpCase(op, [Input(a, dtype, values, la), Input(b, dtype, values, lb)], smoothness, loose: 8)
+      }
+    }
+  }
+
   private func ties(_ op: any Op) -> [OpCase] {
     [OpCase(op, [Input([200], .float64, .grid(0)), Input([200], .float64, .grid(0))], .kinked)]
   }
@@ -226,7 +250,7 @@ extension OpTable {
   private var selections: [OpCase] {
     var cases: [OpCase] = []
     for dtype in allTypes {
-      let values: Values = dtype.isFloating ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(100)
+      let values: Values = dtype.isInexact ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(100)
       for (a, la, b, lb) in isCommon(dtype) ? pairs + morePairs : pairs {
         for condition in [a, b, []] {
           cases.append(

@@ -2,7 +2,7 @@ import MartletCore
 import MartletOps
 
 private func sample(_ dtype: DType) -> Values {
-  dtype.isFloating ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(20)
+  dtype.isInexact ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(20)
 }
 
 extension OpTable {

@@ -13,7 +13,8 @@ private let reduced: [(Shape, Positions, Layout)] = [
 extension OpTable {
   var reductionCases: [OpCase] {
     var cases: [OpCase] = []
-    for dtype in allTypes where self != .mean || dtype.isFloating {
+    let ordered = self == .max || self == .min || self == .argMax
+    for dtype in ordered ? realTypes : allTypes where self != .mean || dtype.isInexact {
       let isCommon = dtype == .float32 || dtype == .float64 || dtype == .int64
       for (index, (shape, axes, layout)) in reduced.enumerated() where isCommon || index % 3 != 1 {
         let isEmpty = (0..<shape.rank).contains { axes[$0] && shape[$0] == 0 }
@@ -21,7 +22,7 @@ extension OpTable {
         let values: Values =
           dtype == .bool
           ? .below(2)
-          : !dtype.isFloating
+          : !dtype.isInexact
             ? .below(100) : self == .sum || self == .mean || self == .cumsum ? .between(-1, 2) : .spaced
         for keepDims in [false, true] {
           let input = Input(shape, dtype, values, layout)

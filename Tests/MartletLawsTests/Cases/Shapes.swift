@@ -18,7 +18,7 @@ private let regions: [(Shape, Region)] = [
 ]
 
 private func sample(_ dtype: DType) -> Values {
-  dtype.isFloating ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(100)
+  dtype.isInexact ? .between(-2, 2) : dtype == .bool ? .below(2) : .below(100)
 }
 private let layouts: [Layout] = [.dense, .transposed, .strided, .reversed, .expanded, .offset]
 
