@@ -93,6 +93,7 @@ extension OpTable {
         WrongCase(op, [f([5]), i([2], [0]), f([3])]), WrongCase(op, [f([5]), i([2], [0]), f([2], .float64)]),
         WrongCase(op, [f([5]), f([2]), f([2])]),
       ]
+        + (self == .scatterReduce ? [WrongCase(op, [f([5], .complex64), i([2], [0]), f([2], .complex64)])] : [])
     case .matmul:
       return [
         WrongCase(op, [f([2, 3]), f([4, 2])]), WrongCase(op, [f([3]), f([3, 2])]), WrongCase(op, [f([2, 3]), f([3])]),

@@ -19,7 +19,10 @@ public struct ScatterReduce: IndexingOp {
   public var attributes: String { "axis=\(axis), \(kind)" }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
-    try ScatterAdd(axis: axis).outputs(for: inputs)
+    for (position, input) in inputs.enumerated() where input.dtype.isComplex {
+      throw OpError(.dtype(argument: position, expected: Domain.real.rawValue))
+    }
+    return try ScatterAdd(axis: axis).outputs(for: inputs)
   }
   public func saves(needs: Positions) -> Saves {
     Saves(inputs: [0, 1, 2], outputs: kind == .product ? [] : [0])

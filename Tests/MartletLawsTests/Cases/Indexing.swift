@@ -17,7 +17,7 @@ extension OpTable {
       ([5], 0, []), ([5], 0, [3]), ([5], 0, [0]), ([5, 3], 0, [2, 4]), ([5, 3], 1, [4]), ([2, 3, 4], 1, [2, 2]),
       ([65, 64], 0, [63]), ([0, 3], 1, [2]), ([2, 3, 4], 2, []), ([1, 3], 0, [5]), ([3, 0], 0, [2]),
     ]
-    for dtype in allTypes {
+    for dtype in allTypes where self != .scatterReduce || !dtype.isComplex {
       let isCommon = dtype == .float32 || dtype == .float64
       for indexType in isCommon ? [DType.int64, .int32] : [.int64] {
         for (a, b) in isCommon
