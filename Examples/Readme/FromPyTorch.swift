@@ -330,6 +330,7 @@ enum FromPyTorch {
     use(EmbeddingBag(10, 3, sparse: true))
     use(Bilinear(3, 3, 2)(x, y))
     use(CosineSimilarity()(x, y))
+    use(AdaptiveLogSoftmaxWithLoss(4, 9, cutoffs: [3])(Tensor.ones([2, 4]), Tensor([1, 5])).loss)
     use(GELU())
     use(PReLU())
     use(Hardswish())
