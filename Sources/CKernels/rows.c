@@ -66,61 +66,73 @@ static void load(const job *j, int32_t wide, void *to, const char *from) {
 
 // MARK: rows side by side
 
-enum { WIDTH = 64, SHORT_ROW = 32 };
+enum { WIDTH = 64, SHORT_ROW = 32, WIDE = 16 };
 
-// Up to 64 rows of an [outer, n, inner] array that are one work item; `row` elements lie between the values of a row, and
-// `lane` between the rows.
+// Up to 64 rows of an [outer, n, inner] array that are one work item: rows that follow each other in [outer, inner]. Where
+// inner is wide they are of one outer index, so that their values lie side by side.
 typedef struct {
-  int64_t first, row, lane;
+  int64_t row, n, inner;
   int count;
 } block;
 
-static bool by_lanes(int32_t dtype, int64_t n, int64_t inner) {
-  return dtype != CK_F64 && (inner >= 16 || (inner == 1 && n <= SHORT_ROW));
-}
+static bool by_lanes(int32_t dtype, int64_t n, int64_t inner) { return dtype != CK_F64 && (inner > 1 || n <= SHORT_ROW); }
 static int64_t blocks_of(int64_t outer, int64_t inner) {
-  return inner == 1 ? (outer + WIDTH - 1) / WIDTH : outer * ((inner + WIDTH - 1) / WIDTH);
+  return inner < WIDE ? (outer * inner + WIDTH - 1) / WIDTH : outer * ((inner + WIDTH - 1) / WIDTH);
 }
 static block block_at(int64_t index, int64_t outer, int64_t n, int64_t inner) {
-  if (inner == 1) {
-    const int64_t first = index * WIDTH, left = outer - first;
-    return (block){first * n, 1, n, left < WIDTH ? (int)left : WIDTH};
+  int64_t row = index * WIDTH, left = outer * inner - row;
+  if (inner >= WIDE) {
+    const int64_t across = (inner + WIDTH - 1) / WIDTH, first = index % across * WIDTH;
+    row = index / across * inner + first;
+    left = inner - first;
   }
-  const int64_t across = (inner + WIDTH - 1) / WIDTH, first = index % across * WIDTH, left = inner - first;
-  return (block){index / across * n * inner + first, inner, 1, left < WIDTH ? (int)left : WIDTH};
+  return (block){row, n, inner, left < WIDTH ? (int)left : WIDTH};
+}
+// Where row `row + lane` begins; its values are `inner` apart.
+static int64_t start_of(const block *b, int lane) {
+  const int64_t row = b->row + lane;
+  return row / b->inner * b->n * b->inner + row % b->inner;
 }
 // Whether a block can be worked on where it lies.
-static bool lies_ready(const block *b, int32_t dtype) { return dtype == CK_F32 && b->lane == 1 && b->count == WIDTH; }
+static bool lies_ready(const block *b, int32_t dtype) {
+  return dtype == CK_F32 && b->count == WIDTH && (b->inner >= WIDE || (b->inner == 1 && b->n == 1));
+}
 
-static void gather(const block *b, int32_t dtype, int64_t n, float *to, const char *base) {
-  const char *from = base + b->first * ck_element_size(dtype);
+static void gather(const block *b, int32_t dtype, float *to, const char *from) {
+  const int64_t n = b->n, step = b->inner, size = ck_element_size(dtype);
   if (b->count < WIDTH) memset(to, 0, (size_t)n * WIDTH * sizeof(float));
-  if (dtype != CK_F32) {
-    const ck_nd nd = {2, {b->count, n}, {{1, WIDTH}, {b->lane, b->row}, {0}, {0}}};
-    ck_cast(dtype, CK_F32, &nd, to, from);
-    return;
-  }
-  const float *x = (const float *)(const void *)from;
-  if (b->lane == 1) {
-    for (int64_t k = 0; k < n; k++) memcpy(to + k * WIDTH, x + k * b->row, (size_t)b->count * sizeof(float));
+  if (dtype == CK_F32 && step >= WIDE) {
+    const float *x = (const float *)(const void *)from + start_of(b, 0);
+    for (int64_t k = 0; k < n; k++) memcpy(to + k * WIDTH, x + k * step, (size_t)b->count * sizeof(float));
+  } else if (dtype == CK_F32) {
+    for (int i = 0; i < b->count; i++) {
+      const float *x = (const float *)(const void *)from + start_of(b, i);
+      for (int64_t k = 0; k < n; k++) to[k * WIDTH + i] = x[k * step];
+    }
+  } else if (step == 1 || step >= WIDE) {
+    const ck_nd nd = {2, {b->count, n}, {{1, WIDTH}, {step == 1 ? n : 1, step}, {0}, {0}}};
+    ck_cast(dtype, CK_F32, &nd, to, from + start_of(b, 0) * size);
   } else {
-    for (int i = 0; i < b->count; i++)
-      for (int64_t k = 0; k < n; k++) to[k * WIDTH + i] = x[i * b->lane + k];
+    const ck_nd nd = {1, {n}, {{WIDTH}, {step}, {0}, {0}}};
+    for (int i = 0; i < b->count; i++) ck_cast(dtype, CK_F32, &nd, to + i, from + start_of(b, i) * size);
   }
 }
-static void scatter(const block *b, int32_t dtype, int64_t n, char *base, const float *from) {
-  char *to = base + b->first * ck_element_size(dtype);
-  if (dtype != CK_F32) {
-    const ck_nd nd = {2, {b->count, n}, {{b->lane, b->row}, {1, WIDTH}, {0}, {0}}};
-    ck_cast(CK_F32, dtype, &nd, to, from);
-    return;
-  }
-  float *y = (float *)(void *)to;
-  if (b->lane == 1) {
-    for (int64_t k = 0; k < n; k++) memcpy(y + k * b->row, from + k * WIDTH, (size_t)b->count * sizeof(float));
+static void scatter(const block *b, int32_t dtype, char *to, const float *from) {
+  const int64_t n = b->n, step = b->inner, size = ck_element_size(dtype);
+  if (dtype == CK_F32 && step >= WIDE) {
+    float *y = (float *)(void *)to + start_of(b, 0);
+    for (int64_t k = 0; k < n; k++) memcpy(y + k * step, from + k * WIDTH, (size_t)b->count * sizeof(float));
+  } else if (dtype == CK_F32) {
+    for (int i = 0; i < b->count; i++) {
+      float *y = (float *)(void *)to + start_of(b, i);
+      for (int64_t k = 0; k < n; k++) y[k * step] = from[k * WIDTH + i];
+    }
+  } else if (step == 1 || step >= WIDE) {
+    const ck_nd nd = {2, {b->count, n}, {{step == 1 ? n : 1, step}, {1, WIDTH}, {0}, {0}}};
+    ck_cast(CK_F32, dtype, &nd, to + start_of(b, 0) * size, from);
   } else {
-    for (int i = 0; i < b->count; i++)
-      for (int64_t k = 0; k < n; k++) y[i * b->lane + k] = from[k * WIDTH + i];
+    const ck_nd nd = {1, {n}, {{step}, {WIDTH}, {0}, {0}}};
+    for (int i = 0; i < b->count; i++) ck_cast(CK_F32, dtype, &nd, to + start_of(b, i) * size, from + i);
   }
 }
 
@@ -152,8 +164,8 @@ static void lanes_range(void *context, int64_t begin, int64_t end) {
   for (int64_t index = begin; index < end; index++) {
     const block b = block_at(index, j->outer, j->n, j->inner);
     if (lies_ready(&b, j->dtype)) {
-      const int64_t at = b.first * (int64_t)sizeof(float);
-      lanes_f32(j->kind, j->n, b.row, (float *)(void *)(j->out + at), (const float *)(const void *)(j->a + at),
+      const int64_t at = start_of(&b, 0) * (int64_t)sizeof(float);
+      lanes_f32(j->kind, j->n, j->inner, (float *)(void *)(j->out + at), (const float *)(const void *)(j->a + at),
                 j->b ? (const float *)(const void *)(j->b + at) : NULL);
       continue;
     }
@@ -161,10 +173,10 @@ static void lanes_range(void *context, int64_t begin, int64_t end) {
       __atomic_store_n(&j->failed, 1, __ATOMIC_RELAXED);
       return;
     }
-    gather(&b, j->dtype, j->n, buffer, j->a);
-    if (j->b) gather(&b, j->dtype, j->n, buffer + size, j->b);
+    gather(&b, j->dtype, buffer, j->a);
+    if (j->b) gather(&b, j->dtype, buffer + size, j->b);
     lanes_f32(j->kind, j->n, WIDTH, buffer, buffer, j->b ? buffer + size : NULL);
-    scatter(&b, j->dtype, j->n, j->out, buffer);
+    scatter(&b, j->dtype, j->out, buffer);
   }
   if (buffer) ck_free(buffer, bytes);
 }
@@ -233,7 +245,7 @@ int32_t ck_log_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inn
 typedef struct {
   int32_t dtype, label_dtype, failed;
   int64_t outer, n, inner, ignore;
-  char *out, *loss, *log_sum;
+  char *out, *loss;
   const char *logits, *labels, *scale;
 } entropy;
 
@@ -247,18 +259,16 @@ static void entropy_f64(const entropy *e, int64_t r) {
   const int64_t n = e->n, step = e->inner, at = r / step * n * step + r % step, label = label_at(e, r);
   const bool ignored = label == e->ignore;
   const double *x = (const double *)(const void *)e->logits + at;
-  double *log_sum = (double *)(void *)e->log_sum + r;
-  if (e->out) {
-    const double s = ((const double *)(const void *)e->scale)[r];
-    double *o = (double *)(void *)e->out + at;
-    for (int64_t i = 0; i < n; i++) o[i * step] = ignored ? 0 : (exp(x[i * step] - *log_sum) - (i == label)) * s;
-    return;
-  }
   double top = -INFINITY, sum = 0;
   for (int64_t i = 0; i < n; i++) top = x[i * step] > top || x[i * step] != x[i * step] ? x[i * step] : top;
   for (int64_t i = 0; i < n; i++) sum += exp(x[i * step] - top);
-  *log_sum = top + log(sum);
-  ((double *)(void *)e->loss)[r] = ignored ? 0 : top - x[label * step] + log(sum);
+  if (!e->out) {
+    ((double *)(void *)e->loss)[r] = ignored ? 0 : top - x[label * step] + log(sum);
+    return;
+  }
+  const double s = ((const double *)(const void *)e->scale)[r];
+  double *o = (double *)(void *)e->out + at;
+  for (int64_t i = 0; i < n; i++) o[i * step] = ignored ? 0 : (exp(x[i * step] - top) / sum - (i == label)) * s;
 }
 
 // Row r of f32, whose values follow each other.
@@ -266,21 +276,20 @@ static void entropy_f32(const entropy *e, int64_t r) {
   const int64_t n = e->n, label = label_at(e, r);
   const bool ignored = label == e->ignore;
   const float *x = (const float *)(const void *)e->logits + r * n;
-  float *log_sum = (float *)(void *)e->log_sum + r;
-  if (!e->out) {
-    const float top = CK_PICK(row_max)(n, x), rest = logf(CK_PICK(row_exp_sum)(n, NULL, x, top));
-    *log_sum = top + rest;
-    ((float *)(void *)e->loss)[r] = ignored ? 0 : top - x[label] + rest;
-    return;
-  }
-  float *o = (float *)(void *)e->out + r * n;
+  float *o = e->out ? (float *)(void *)e->out + r * n : NULL;
   if (ignored) {
-    memset(o, 0, (size_t)n * sizeof(float));
+    if (o) memset(o, 0, (size_t)n * sizeof(float));
+    else ((float *)(void *)e->loss)[r] = 0;
     return;
   }
-  CK_PICK(row_exp_sum)(n, o, x, *log_sum);
-  o[label] -= 1;
-  CK_PICK(row_scale)(n, o, o, ((const float *)(const void *)e->scale)[r]);
+  const float top = CK_PICK(row_max)(n, x), sum = CK_PICK(row_exp_sum)(n, o, x, top);
+  if (!o) {
+    ((float *)(void *)e->loss)[r] = top - x[label] + logf(sum);
+    return;
+  }
+  const float s = ((const float *)(const void *)e->scale)[r];
+  o[label] -= sum;
+  CK_PICK(row_scale)(n, o, o, s / sum);
 }
 
 static void entropy_rows(void *context, int64_t begin, int64_t end) {
@@ -299,41 +308,35 @@ static void entropy_blocks(void *context, int64_t begin, int64_t end) {
   float *buffer = NULL, s[WIDTH], t[WIDTH];
   for (int64_t index = begin; index < end; index++) {
     const block b = block_at(index, e->outer, n, e->inner);
-    const int64_t place = b.first / (n * e->inner) * e->inner + (e->inner == 1 ? 0 : b.first % e->inner);
     const bool ready = lies_ready(&b, CK_F32);
     if (!ready && !buffer && !(buffer = ck_alloc(bytes))) {
       __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
       return;
     }
-    if (!ready) gather(&b, CK_F32, n, buffer, e->logits);
-    const int64_t step = ready ? b.row : WIDTH;
-    const float *x = ready ? (const float *)(const void *)e->logits + b.first : buffer;
-    float *log_sum = (float *)(void *)e->log_sum + place;
-    if (!e->out) {
-      CK_PICK(lanes_max)(n, step, t, x);
-      CK_PICK(lanes_exp_sum)(n, step, s, NULL, x, t);
+    if (!ready) gather(&b, CK_F32, buffer, e->logits);
+    const int64_t step = ready ? b.inner : WIDTH;
+    const float *x = ready ? (const float *)(const void *)e->logits + start_of(&b, 0) : buffer;
+    float *o = !e->out ? NULL : ready ? (float *)(void *)e->out + start_of(&b, 0) : buffer;
+    CK_PICK(lanes_max)(n, step, t, x);
+    CK_PICK(lanes_exp_sum)(n, step, s, o, x, t);
+    if (!o) {
       CK_PICK(lanes_log)(s, s);
       for (int i = 0; i < b.count; i++) {
-        const int64_t label = label_at(e, place + i);
-        log_sum[i] = t[i] + s[i];
-        ((float *)(void *)e->loss)[place + i] = label == e->ignore ? 0 : t[i] - x[label * step + i] + s[i];
+        const int64_t label = label_at(e, b.row + i);
+        ((float *)(void *)e->loss)[b.row + i] = label == e->ignore ? 0 : t[i] - x[label * step + i] + s[i];
       }
       continue;
     }
-    float *o = ready ? (float *)(void *)e->out + b.first : buffer;
-    const float *scale = (const float *)(const void *)e->scale + place;
-    for (int i = 0; i < WIDTH; i++) t[i] = i < b.count ? log_sum[i] : 0;
-    CK_PICK(lanes_exp_sum)(n, step, s, o, x, t);
-    for (int i = 0; i < b.count; i++) {
-      const int64_t label = label_at(e, place + i);
-      if (label != e->ignore) o[label * step + i] -= 1;
+    for (int i = 0; i < WIDTH; i++) {
+      const int64_t label = i < b.count ? label_at(e, b.row + i) : e->ignore;
+      if (label != e->ignore) o[label * step + i] -= s[i];
+      s[i] = i < b.count ? ((const float *)(const void *)e->scale)[b.row + i] / s[i] : 0;
     }
-    for (int i = 0; i < WIDTH; i++) s[i] = i < b.count ? scale[i] : 0;
     CK_PICK(lanes_scale)(n, step, o, s);
     for (int i = 0; i < b.count; i++)
-      if (label_at(e, place + i) == e->ignore)
+      if (label_at(e, b.row + i) == e->ignore)
         for (int64_t k = 0; k < n; k++) o[k * step + i] = 0;
-    if (!ready) scatter(&b, CK_F32, n, e->out, buffer);
+    if (!ready) scatter(&b, CK_F32, e->out, buffer);
   }
   if (buffer) ck_free(buffer, bytes);
 }
@@ -347,7 +350,7 @@ static ck_status entropy_run(entropy *e) {
     if (label != e->ignore && (label < 0 || label >= e->n)) return (ck_status){CK_BAD_INDEX, label};
   }
   if (rows == 0) return (ck_status){CK_OK, 0};
-  if (e->dtype == CK_F32 && e->n > 0 && (e->inner > 1 || e->n <= SHORT_ROW)) {
+  if (e->n > 0 && by_lanes(e->dtype, e->n, e->inner)) {
     ck_parallel(blocks_of(e->outer, e->inner), ck_grain_for(e->n * 4 * WIDTH), e, entropy_blocks);
   } else {
     ck_parallel(rows, ck_grain_for(e->n * 4), e, entropy_rows);
@@ -356,16 +359,14 @@ static ck_status entropy_run(entropy *e) {
 }
 
 ck_status ck_cross_entropy(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
-                           const void *logits, const void *labels, int64_t ignore_index, void *loss,
-                           void *log_sum_exp) {
-  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, NULL, loss, log_sum_exp, logits, labels, NULL};
+                           const void *logits, const void *labels, int64_t ignore_index, void *loss) {
+  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, NULL, loss, logits, labels, NULL};
   return entropy_run(&e);
 }
 
 ck_status ck_cross_entropy_grad(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
                                 void *out, const void *logits, const void *labels, int64_t ignore_index,
-                                const void *log_sum_exp, const void *scale) {
-  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, out, NULL, (char *)(uintptr_t)log_sum_exp,
-               logits, labels, scale};
+                                const void *scale) {
+  entropy e = {dtype, label_dtype, 0, outer, classes, inner, ignore_index, out, NULL, logits, labels, scale};
   return entropy_run(&e);
 }

@@ -28,9 +28,9 @@ package struct Race {
   package var isSettled: Bool { samples.indices.allSatisfy(isSettled) }
 
   private func isSettled(_ index: Int) -> Bool {
-    let times = samples[index]
-    return times[2] <= times[0] * 1.05 || times[0] > 4 * (seconds.min() ?? .infinity)
+    samples[index][2] <= samples[index][0] * 1.05 || isFarBehind(index)
   }
+  private func isFarBehind(_ index: Int) -> Bool { samples[index][0] > 8 * (seconds.min() ?? .infinity) }
 
   /// Takes samples until they are settled or it has taken too long. `sample` gives the seconds that a way took, and
   /// whether something is known to have disturbed it.
@@ -40,7 +40,10 @@ package struct Race {
       let least = seconds.min() ?? .infinity
       // Those far behind need no more samples than show that they are.
       for index in samples.indices
-      where round <= Self.leastRounds || samples[index][0] < least * 1.5 || !isSettled(index) {
+      where samples[index][0] == .infinity
+        || !isFarBehind(index)
+          && (round <= Self.leastRounds || samples[index][0] < least * 1.5 || !isSettled(index))
+      {
         let (time, isDisturbed) = sample(index)
         elapsed += time
         // A disturbed sample is better than none.

@@ -20,7 +20,8 @@ import Testing
     let (race, samples) = race([2e-3, 1e-3, 9e-3])
     #expect(race.winner == 1)
     #expect(race.isSettled)
-    #expect(samples == 9)
+    // What is eight times behind runs once.
+    #expect(samples == 7)
     #expect(race.seconds == [2e-3, 1e-3, 9e-3])
   }
 
@@ -46,6 +47,17 @@ import Testing
     let (race, samples) = race([1, 1], load: { pow2($0) })
     #expect(!race.isSettled)
     #expect(samples == 10)
+  }
+
+  /// A way that is far behind costs one sample, also where the others need many.
+  @Test func theSlowRunOnce() {
+    var count = 0
+    var race = Race(ways: 2)
+    race.run { way in
+      if way == 1 { count += 1 }
+      return (way == 0 ? 1e-3 : 5, false)
+    }
+    #expect(race.winner == 0 && race.isSettled && count == 1)
   }
 
   @Test func disturbedSamplesDoNotSettle() {

@@ -123,16 +123,15 @@ int32_t ck_log_softmax(int32_t dtype, int64_t outer, int64_t n, int64_t inner, v
 int32_t ck_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *y, const void *dy);
 int32_t ck_log_softmax_grad(int32_t dtype, int64_t outer, int64_t n, int64_t inner, void *out, const void *y,
                             const void *dy);
-// Cross entropy of [outer, classes, inner] logits (F32, F64) with class labels [outer, inner] (I64, I32). loss and
-// log_sum_exp: [outer, inner] in the dtype of the logits. Where the label is ignore_index, loss and gradient are 0. Other
-// labels outside 0..<classes: CK_BAD_INDEX.
+// Cross entropy of [outer, classes, inner] logits (F32, F64) with class labels [outer, inner] (I64, I32). loss:
+// [outer, inner] in the dtype of the logits. Where the label is ignore_index, loss and gradient are 0. Other labels
+// outside 0..<classes: CK_BAD_INDEX.
 ck_status ck_cross_entropy(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
-                           const void *logits, const void *labels, int64_t ignore_index, void *loss,
-                           void *log_sum_exp);
+                           const void *logits, const void *labels, int64_t ignore_index, void *loss);
 // out = (softmax(logits) - onehot(labels)) * scale; scale: [outer, inner].
 ck_status ck_cross_entropy_grad(int32_t dtype, int64_t outer, int64_t classes, int64_t inner, int32_t label_dtype,
                                 void *out, const void *logits, const void *labels, int64_t ignore_index,
-                                const void *log_sum_exp, const void *scale);
+                                const void *scale);
 
 // MARK: attention, in F32, without the matrix of scores
 

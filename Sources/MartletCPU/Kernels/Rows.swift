@@ -27,19 +27,19 @@ func registerRows() {
     return KernelStatus(
       ck_cross_entropy(
         dtype.code, logits.outer, logits.classes, logits.inner, arguments.dtype(1).code, logits.pointer,
-        labels.pointer, Int64(op.ignoreIndex), arguments.outputPointer(0), arguments.outputPointer(1)))
+        labels.pointer, Int64(op.ignoreIndex), arguments.outputPointer()))
   }
   Kernels.register(CrossEntropyGradient.self, .cpu) { op, arguments in
     let dtype = arguments.dtype(0)
     guard dtype == .float32 || dtype == .float64 else { return .unsupported }
     guard let logits = Logits(arguments, givesLogits: true), let labels = Dense(arguments, 1),
-      let logSums = Dense(arguments, 2), let scale = Dense(arguments, 3),
+      let scale = Dense(arguments, 2),
       let result = logits.areLast ? DenseResult(arguments, 0, as: ()) : DenseResult(arguments, 0)
     else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((logits, labels, logSums, scale, result)) {} }
+    defer { withExtendedLifetime((logits, labels, scale, result)) {} }
     let status = ck_cross_entropy_grad(
       dtype.code, logits.outer, logits.classes, logits.inner, arguments.dtype(1).code, result.pointer, logits.pointer,
-      labels.pointer, Int64(op.ignoreIndex), logSums.pointer, scale.pointer)
+      labels.pointer, Int64(op.ignoreIndex), scale.pointer)
     result.finish(arguments, 0)
     return KernelStatus(status)
   }

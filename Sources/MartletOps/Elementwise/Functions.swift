@@ -315,24 +315,24 @@ public func floorDivide<N: WeakNumber>(_ a: Tensor, _ b: N) -> Tensor {
 
 /// `x` where it is in `min … max`, else the nearer bound; `max` where the bounds are in the wrong order. NaN stays.
 ///
-/// At a bound the derivative is 1. Source: PyTorch `clamp`.
+/// At a bound the derivative is 0. Source: PyTorch 2.15 `clamp`.
 public func clamp<N: WeakNumber>(_ x: Tensor, min: N, max: N) -> Tensor {
-  x.dtype.isFloating ? x.clamped(min.doubleValue, max.doubleValue) : clamp(clamp(x, min: min), max: max)
+  x.dtype.isFloating ? x.clamped(min.doubleValue, max.doubleValue, isOpen: true) : clamp(clamp(x, min: min), max: max)
 }
 /// `x`, but at least `min`.
 public func clamp<N: WeakNumber>(_ x: Tensor, min: N) -> Tensor {
-  x.dtype.isFloating ? x.clamped(min.doubleValue, .nan) : select(x .< min, min, x)
+  x.dtype.isFloating ? x.clamped(min.doubleValue, .nan, isOpen: true) : select(x .< min, min, x)
 }
 /// `x`, but at most `max`.
 public func clamp<N: WeakNumber>(_ x: Tensor, max: N) -> Tensor {
-  x.dtype.isFloating ? x.clamped(.nan, max.doubleValue) : select(x .> max, max, x)
+  x.dtype.isFloating ? x.clamped(.nan, max.doubleValue, isOpen: true) : select(x .> max, max, x)
 }
 /// `x`, but not below `min` nor above `max`; the three broadcast, and a bound that is nil does not bound.
 ///
-/// Where a bound holds, the gradient is the bound's.
+/// Where a bound holds, the gradient is the bound's; elements that are equal to one share it.
 public func clamp(_ x: Tensor, min: Tensor?, max: Tensor?) -> Tensor {
-  let raised = min.map { select(x .< $0, $0, x) } ?? x
-  return max.map { select(raised .> $0, $0, raised) } ?? raised
+  let raised = min.map { maximum(x, $0) } ?? x
+  return max.map { minimum(raised, $0) } ?? raised
 }
 
 extension Tensor {

@@ -1,23 +1,19 @@
 public import MartletCore
 
-/// `-log softmax(logits)[label]` along axis 1, 0 where the label is `ignoreIndex`; and the logarithms of the sums of
-/// `exp(logits)`, which the gradient needs.
-public struct CrossEntropy: Op {
+/// `-log softmax(logits)[label]` along axis 1; 0 where the label is `ignoreIndex`.
+public struct CrossEntropy: BinaryOp {
   public static var id: OpID { OpTable.crossEntropy.id }
   public static var name: String { "crossEntropy" }
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
   public static var argumentNames: [String] { ["logits", "labels"] }
   public let ignoreIndex: Int
   public init(ignoreIndex: Int) { self.ignoreIndex = ignoreIndex }
-  public var outputCount: Int { 2 }
   public var canFault: Bool { true }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     .label(Int(status.value), classes: inputs[0].shape[1])
   }
 
-  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
-    guard inputs.count == 2 else { throw OpError(.numberOfInputs(inputs.count, expected: "2")) }
-    let (logits, labels) = (inputs[0], inputs[1])
+  public func output(for logits: TensorSpec, _ labels: TensorSpec) throws(OpError) -> TensorSpec {
     guard logits.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
     guard logits.rank >= 2 else { throw OpError(.rank(argument: 0, expected: "2 or more: [B, K, …]")) }
     try Indexing.checkIndices(labels)
@@ -25,45 +21,24 @@ public struct CrossEntropy: Op {
     guard labels.shape == shape else {
       throw OpError(.argumentShape(argument: 1, expected: "\(shape), the shape of logits without its axis 1"))
     }
-    return [
-      logits.with(shape: shape),
-      TensorSpec(shape, logits.dtype == .float64 ? .float64 : .float32, device: logits.device),
-    ]
+    return logits.with(shape: shape)
   }
 
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let (weight, labels) = counted(inputs[1], ignoreIndex, inputs[0].dtype)
-    let losses = -(logSoftmax(inputs[0], axis: 1).gather(axis: 1, labels).squeezed(axis: 1) * weight)
-    return [losses, logSums(inputs[0])]
+    return [-(logSoftmax(inputs[0], axis: 1).gather(axis: 1, labels).squeezed(axis: 1) * weight)]
   }
-  private func logSums(_ logits: Tensor) -> Tensor {
-    let wide = logits.cast(to: logits.dtype == .float64 ? .float64 : .float32)
-    guard logits.shape[1] > 0 else {
-      return Tensor(repeating: -Double.infinity, wide.spec.with(shape: logits.shape.removing(at: 1)))
-    }
-    return wide.logSumExp(axis: 1)
-  }
-
-  public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1], outputs: [1]) }
+  public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    let (logits, logSums) = (saved.input(0), saved.output(1))
-    let ofLosses = ct[0].map {
-      apply(CrossEntropyGradient(ignoreIndex: ignoreIndex), [logits, saved.input(1), logSums, $0])[0]
-    }
-    let ofSums = ct[1].map { ct in
-      (exp(logits.cast(to: ct.dtype) - logSums.expandedDims(axis: 1)) * ct.expandedDims(axis: 1)).cast(to: logits.dtype)
-    }
-    return [plus(ofLosses, ofSums).map { .dense($0) }, nil]
+    let gradient = CrossEntropyGradient(ignoreIndex: ignoreIndex)
+    return [.dense(apply(gradient, [saved.input(0), saved.input(1), ct[0]!])[0]), nil]
   }
-
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    guard let t = t[0] else { return [nil, nil] }
+    guard let t = t[0] else { return [nil] }
     let (weight, labels) = counted(inputs[1], ignoreIndex, inputs[0].dtype)
-    let wide = outputs[1].dtype
-    let mean = (exp(inputs[0].cast(to: wide) - outputs[1].expandedDims(axis: 1)) * t.cast(to: wide)).sum(axis: 1)
-    return [(mean.cast(to: t.dtype) - t.gather(axis: 1, labels).squeezed(axis: 1)) * weight, mean]
+    let mean = (softmax(inputs[0], axis: 1) * t).sum(axis: 1)
+    return [(mean - t.gather(axis: 1, labels).squeezed(axis: 1)) * weight]
   }
-
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { overExamples(self, inputs, mapped) }
 }
 
@@ -72,7 +47,7 @@ public struct CrossEntropyGradient: Op {
   public static var id: OpID { OpTable.crossEntropyGradient.id }
   public static var name: String { "crossEntropyGradient" }
   public static var rules: Rules { [.batched, .decomposed] }
-  public static var argumentNames: [String] { ["logits", "labels", "logSums", "cotangent"] }
+  public static var argumentNames: [String] { ["logits", "labels", "cotangent"] }
   /// The gradient lies like the logits.
   public static var keepsOrder: Bool { true }
   public let ignoreIndex: Int
@@ -83,25 +58,19 @@ public struct CrossEntropyGradient: Op {
   }
 
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
-    guard inputs.count == 4 else { throw OpError(.numberOfInputs(inputs.count, expected: "4")) }
-    let specs = try CrossEntropy(ignoreIndex: ignoreIndex).outputs(for: Array(inputs[..<2]))
-    for (position, spec) in [(2, specs[1]), (3, specs[0])] {
-      guard inputs[position].shape == spec.shape else {
-        throw OpError(.argumentShape(argument: position, expected: "\(spec.shape), that of the labels"))
-      }
-      guard inputs[position].dtype == spec.dtype else {
-        throw OpError(.dtype(argument: position, expected: "\(spec.dtype)"))
-      }
+    guard inputs.count == 3 else { throw OpError(.numberOfInputs(inputs.count, expected: "3")) }
+    let losses = try CrossEntropy(ignoreIndex: ignoreIndex).output(for: inputs[0], inputs[1])
+    guard inputs[2].shape == losses.shape else {
+      throw OpError(.argumentShape(argument: 2, expected: "\(losses.shape), that of the labels"))
     }
+    guard inputs[2].dtype == losses.dtype else { throw OpError(.dtype(argument: 2, expected: "\(losses.dtype)")) }
     return [inputs[0]]
   }
 
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
-    let (logits, logSums) = (inputs[0], inputs[2].expandedDims(axis: 1))
-    let (weight, labels) = counted(inputs[1], ignoreIndex, logits.dtype)
-    let scale = (inputs[3] * weight).expandedDims(axis: 1)
-    let probabilities = exp(logits.cast(to: logSums.dtype) - logSums).cast(to: logits.dtype)
-    return [(probabilities * scale).scatterAdding(axis: 1, labels, -scale)]
+    let (weight, labels) = counted(inputs[1], ignoreIndex, inputs[0].dtype)
+    let scale = (inputs[2] * weight).expandedDims(axis: 1)
+    return [(softmax(inputs[0], axis: 1) * scale).scatterAdding(axis: 1, labels, -scale)]
   }
 
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { overExamples(self, inputs, mapped) }
@@ -169,7 +138,7 @@ public func crossEntropy(
       [logits, labels], names: names)
   }
   let classes = logits.shape[1]
-  var losses = apply(CrossEntropy(ignoreIndex: ignoreIndex), [logits, labels])[0]
+  var losses = apply(CrossEntropy(ignoreIndex: ignoreIndex), logits, labels)
   var total: Tensor?
   if weights != nil || labelSmoothing > 0 || reduction == .mean {
     let counts = labels .!= ignoreIndex
