@@ -25,6 +25,9 @@ struct Lectures: ParsableCommand {
   @Argument(help: "The programs to run; all when none is named.")
   var names: [String] = []
 
+  @Option(help: "Seeds the random numbers.")
+  var seed = 1
+
   func validate() throws {
     for name in names where !lessons.contains(where: { $0.name == name }) {
       throw ValidationError("there is no program \(name)")
@@ -34,7 +37,7 @@ struct Lectures: ParsableCommand {
   func run() throws {
     var failed = false
     for lesson in lessons where names.isEmpty || names.contains(lesson.name) {
-      Random.seed(1)  // each is the same alone as among others
+      Random.seed(seed)  // each is the same alone as among others
       do {
         print("\(lesson.name): \(try lesson.run())")
       } catch {

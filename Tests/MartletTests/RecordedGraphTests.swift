@@ -9,7 +9,7 @@ import Testing
     let graph = sqrt(x * x + y * 2).sum().recordedGraph()
     #expect(
       graph.description == """
-        0 sum {axes 0} float32[] ← 1
+        0 sum {axes=[0]} float32[] ← 1
         1 sqrt float32[2] ← 2
         2 add float32[2] ← 3, 4
         3 multiply float32[2] ← 5, 5
@@ -64,8 +64,13 @@ import Testing
     let graph = (top.values * 2).recordedGraph()
     #expect(graph.nodes[1].outputs.count == 2 && graph.nodes[1].outputs[0].shape == [2])
     let (_, state) = LSTM(2, 3)(Tensor.ones([1, 1, 2]))
-    let text = (state.cell + state.hidden).recordedGraph().description
-    #expect(text.contains(".1") || text.contains(".2"), "\(text)")
+    let steps = state.cell.recordedGraph()
+    let number = steps.nodes.firstIndex { $0.outputs.count > 1 }!
+    let isRead = steps.nodes.contains { node in
+      node.parents.contains { if case .node(number, let output) = $0 { output > 0 } else { false } }
+    }
+    #expect(isRead || steps.output > 0)
+    #expect(steps.description.contains("\(number).1") || steps.output == 1, "\(steps)")
   }
 
   @Test func withoutHistory() {
@@ -83,9 +88,7 @@ import Testing
     y.backward(retainGraph: true)
     #expect(y.recordedGraph().nodes.count == 4)
     y.backward()
-    #expect(y.recordedGraph().description == "0 sum {axes 0} float32[] ← freed")
-    let z = stack([x, x, [0, 0]])
-    #expect(z.recordedGraph().nodes.first!.parents.last == .constant || z.recordedGraph().nodes.count > 2)
+    #expect(y.recordedGraph().description == "0 sum {axes=[0]} float32[] ← freed")
   }
 
   @Test func deepGraphs() {

@@ -320,7 +320,7 @@ private let ints = Tensor([1, 2, 3])
       "custom gradient count, told what is needed",
       """
       customGradient: the gradient function gave 1 gradient
-        with x: float32[4], y: float32[4]
+        with input 0: float32[4], input 1: float32[4]
         rule: one for each input: 2
         try: zeros for an input without a gradient, or nil from a function that is told what is needed
       """
