@@ -68,6 +68,10 @@ let package = Package(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Examples/ThreeMoments", exclude: ["check.arguments"], swiftSettings: swift),
+    .executableTarget(
+      name: "Lectures",
+      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Examples/Lectures", swiftSettings: swift),
     .testTarget(name: "MartletTrainTests", dependencies: ["Martlet", "MartletFormats"], swiftSettings: swift),
     .executableTarget(
       name: "martlet-cli",

@@ -261,6 +261,7 @@ enum FromPyTorch {
     try use(checkGradients(f, x))
     use(checkpointed(f)(x))
     use(customGradient(f, gradient: { input, _, cotangent in input * 2 * cotangent })(x))
+    use(f(x.requiringGradient()).recordedGraph().graphviz)
     use(withAutocast(.bfloat16) { f(x) })
     use(compile(f)(x))
     use(Tensor([Complex(1, 2)]))

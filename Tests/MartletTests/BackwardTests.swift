@@ -42,6 +42,26 @@ import Testing
     #expect(model.weight.grad == nil)
   }
 
+  /// Of more inputs than have a bit of their own, and where those with one need no gradient.
+  @Test func manyInputs() {
+    let plain: Tensor = [1]
+    for leaves in [Array(60..<100), [99], [63], [0, 64], Array(0..<100), Array(stride(from: 1, to: 100, by: 2))] {
+      let inputs = (0..<100).map { leaves.contains($0) ? plain.requiringGradient() : plain }
+      (concat(inputs) * Tensor.range(to: 100)).sum().backward()
+      for (number, input) in inputs.enumerated() {
+        #expect(input.grad?.item() == (leaves.contains(number) ? Double(number) : nil), "\(leaves), input \(number)")
+      }
+      let sum = customGradient({ (x: [Tensor]) in concat(x).sum() }) { x, _, c, needs in
+        needs.enumerated().map { $1 ? c.reshaped(1) * Double($0) : nil }
+      }
+      for input in inputs { input.grad = nil }
+      sum(inputs).backward()
+      for (number, input) in inputs.enumerated() {
+        #expect(input.grad?.item() == (leaves.contains(number) ? Double(number) : nil), "\(leaves), input \(number)")
+      }
+    }
+  }
+
   @Test func cotangents() {
     let x = Tensor([1, 2] as [Float]).requiringGradient()
     (x * x).backward(gradient: [10, 100])

@@ -311,10 +311,21 @@ private let ints = Tensor([1, 2, 3])
       customGradient: the gradient function gave 2 gradients
         with x: float32[4]
         rule: one for each input: 1
-        try: zeros for an input without a gradient
+        try: zeros for an input without a gradient, or nil from a function that is told what is needed
       """
     ) {
       _ = grad { (x: [Tensor]) in customGradient({ $0[0].sum() }, gradient: { _, _, c in [c, c] })(x) }([b])
+    },
+    Wrong(
+      "custom gradient count, told what is needed",
+      """
+      customGradient: the gradient function gave 1 gradient
+        with input 0: float32[4], input 1: float32[4]
+        rule: one for each input: 2
+        try: zeros for an input without a gradient, or nil from a function that is told what is needed
+      """
+    ) {
+      _ = grad { (x: Tensor) in customGradient({ $0[0] + $0[1] }, gradient: { _, _, _, _ in [nil] })([x, x]).sum() }(b)
     },
     Wrong(
       "an integer parameter",

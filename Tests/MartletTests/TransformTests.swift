@@ -175,6 +175,58 @@ import Testing
     #expect(text.contains("customGradient: the gradient function gave 1 gradient"))
     let shape = customGradient({ (x: Tensor) in x.sum() }, gradient: { _, _, c in c })
     #expect(errorText { _ = grad(shape)([1, 2]) }.contains("shape and dtype are those of float32[2]"))
+    let told = customGradient({ (x: Tensor) in x.sum() }, gradient: { _, _, c, _ in [c] })
+    #expect(errorText { _ = grad(told)([1, 2]) }.contains("shape and dtype are those of float32[2]"))
+  }
+
+  /// The product of two tensors, with gradients that are left out where they are not needed; tells what was asked.
+  private func product(_ asked: @escaping ([Bool]) -> Void) -> ([Tensor]) -> Tensor {
+    customGradient({ (x: [Tensor]) in x[0] * x[1] }) { x, _, cotangent, needs in
+      asked(needs)
+      return [needs[0] ? cotangent * x[1] : nil, needs[1] ? cotangent * x[0] : nil]
+    }
+  }
+
+  @Test func toldWhatIsNeeded() {
+    var asked: [[Bool]] = []
+    let f = product { asked.append($0) }
+    let (x, y): (Tensor, Tensor) = ([1, 2], [3, 4])
+    let leaf = x.requiringGradient()
+    f([leaf, y]).sum().backward()
+    expectValues(leaf.grad!, [2], [3, 4])
+    expectValues(grad { f([x, $0]).sum() }(y), [2], [1, 2])
+    expectValues(grad { f([$0, $0]).sum() }(x), [2], [2, 4])
+    expectValues(grad { (p: [Tensor]) in f(p).sum() }([x, y])[1], [2], [1, 2])
+    #expect(asked == [[true, false], [false, true], [true, true], [true, true]])
+  }
+
+  @Test func toldWhatIsNeededUnderOtherTransforms() {
+    var asked: [[Bool]] = []
+    let f = product { asked.append($0) }
+    let rows: Tensor = [[1, 2], [3, 4]]
+    let w: Tensor = [5, 6]
+    // One input is shared by all examples: the sum of their gradients, in either place.
+    expectValues(grad { w in vmap { (x: Tensor) in f([w, x]).sum() }(rows).sum() }(w), [2], [4, 6])
+    expectValues(grad { w in vmap { (x: Tensor) in f([x, w]).sum() }(rows).sum() }(w), [2], [4, 6])
+    expectValues(vmap { (x: Tensor) in grad { f([$0, w]).sum() }(x) }(rows), [2, 2], [5, 6, 5, 6])
+    expectValues(compile { (x: Tensor) in grad { f([w, $0]).sum() }(x) }(rows[0]), [2], [5, 6])
+    expectValues(lazy { grad { f([w, $0]).sum() }(rows[0]) }, [2], [5, 6])
+    #expect(asked == [[true, false], [false, true], [true, false], [false, true], [false, true]])
+    // Twice: the gradient of x · x · w is 2 x w, and of that 2 w.
+    expectValues(grad { grad { f([f([$0, $0]), w]).sum() }($0).sum() }(rows[0]), [2], [10, 12])
+  }
+
+  @Test func nilIsZero() {
+    let f = customGradient({ (x: [Tensor]) in x[0] * x[1] }) { x, _, cotangent, _ in [nil, cotangent * x[0]] }
+    let gradients = grad { (p: [Tensor]) in f(p).sum() }([[1, 2], [3, 4]])
+    expectValues(gradients[0], [2], [0, 0])
+    expectValues(gradients[1], [2], [1, 2])
+    let x = Tensor([1, 2] as [Float]).requiringGradient()
+    f([x, [3, 4]]).sum().backward()
+    #expect(x.grad == nil)
+    // What is not needed may be given all the same.
+    let both = customGradient({ (x: [Tensor]) in x[0] * x[1] }) { x, _, c, _ in [c * x[1], c * x[0]] }
+    expectValues(grad { both([$0, [3, 4]]).sum() }([1, 2]), [2], [3, 4])
   }
 }
 

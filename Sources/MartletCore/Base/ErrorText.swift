@@ -262,7 +262,7 @@ package enum ErrorText {
     case .customGradientCount(let count, let expected):
       return (
         "the gradient function gave \(counted(count, "gradient"))", "one for each input: \(expected)",
-        "zeros for an input without a gradient"
+        "zeros for an input without a gradient, or nil from a function that is told what is needed"
       )
     case .noKernel(let device): return ("there is neither a kernel on \(device) nor a decomposition", nil, nil)
     case .noDevice(let device): return ("device \(device) is not part of this program", nil, nil)

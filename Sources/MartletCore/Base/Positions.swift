@@ -1,4 +1,4 @@
-/// A set of argument positions below 64, stored in one word.
+/// A set of argument positions, stored in one word. The positions from 63 on are one: setting any of them sets all.
 public struct Positions: Sendable, Hashable, ExpressibleByArrayLiteral {
   @usableFromInline package var bits: UInt64
 
@@ -7,7 +7,7 @@ public struct Positions: Sendable, Hashable, ExpressibleByArrayLiteral {
   @inlinable
   public init(arrayLiteral elements: Int...) {
     bits = 0
-    for position in elements { bits |= 1 << UInt64(position) }
+    for position in elements { bits |= 1 << UInt64(Swift.min(position, 63)) }
   }
 
   /// Positions 0 ..< count.
@@ -17,8 +17,11 @@ public struct Positions: Sendable, Hashable, ExpressibleByArrayLiteral {
 
   @inlinable
   public subscript(position: Int) -> Bool {
-    get { position < 64 ? bits >> UInt64(position) & 1 == 1 : bits == .max }
-    set { if newValue { bits |= 1 << UInt64(position) } else { bits &= ~(1 << UInt64(position)) } }
+    get { bits >> UInt64(Swift.min(position, 63)) & 1 == 1 }
+    set {
+      let bit: UInt64 = 1 << UInt64(Swift.min(position, 63))
+      if newValue { bits |= bit } else { bits &= ~bit }
+    }
   }
   @inlinable
   public var isEmpty: Bool { bits == 0 }

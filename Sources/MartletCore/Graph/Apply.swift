@@ -40,7 +40,8 @@ public func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
 package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
   if ck_flags() & UInt32(CK_SLOW) == 0, inputs.allSatisfy({ $0.node.trace == nil }) {
     var reusable = Positions()
-    for position in inputs.indices where inputs[position].isSoleOwner { reusable[position] = true }
+    // Those from 63 on share a bit, which must not speak for one that has other owners.
+    for position in inputs.indices.prefix(63) where inputs[position].isSoleOwner { reusable[position] = true }
     do throws(OpError) { return try op.evaluate(inputs, reusable: reusable) } catch {
       return failed(op, error, inputs)
     }

@@ -83,6 +83,28 @@ extension Tensor {
 public func customGradient<T: TensorTree, R: TensorTree>(
   _ f: @escaping (T) -> R, gradient: @escaping (_ input: T, _ output: R, _ cotangent: R) -> T
 ) -> (T) -> R {
+  customGradient(f) { input, output, cotangent, _ in gradient(input, output, cotangent).flattened }
+}
+
+/// A function with a derivative of your own, which is told of which inputs a gradient is wanted and leaves out the others.
+///
+///     let linear = customGradient({ (x: [Tensor]) in matmul(x[0], x[1]) }) { x, _, cotangent, needs in
+///       [
+///         needs[0] ? matmul(cotangent, x[1].transposed()) : nil,
+///         needs[1] ? matmul(x[0].transposed(), cotangent) : nil,
+///       ]
+///     }
+///
+/// - Parameters:
+///   - f: as for the form above.
+///   - gradient: from the input, the result, a cotangent of the result, and for each tensor of the input, in their order,
+///     whether its cotangent is wanted: the cotangents of these tensors. One that is not wanted is not read; nil for one
+///     that is means zeros. Another number of cotangents, or another shape than the tensor's, is an error.
+///
+/// Source: PyTorch `autograd.Function` with `needs_input_grad`.
+public func customGradient<T: TensorTree, R: TensorTree>(
+  _ f: @escaping (T) -> R, gradient: @escaping (_ input: T, _ output: R, _ cotangent: R, _ needs: [Bool]) -> [Tensor?]
+) -> (T) -> R {
   { x in
     var template: R?
     let inputs = x.flattened
@@ -92,14 +114,15 @@ public func customGradient<T: TensorTree, R: TensorTree>(
         template = output
         return output.flattened
       },
-      gradient: { inputs, outputs, cotangents in
+      gradient: { inputs, outputs, cotangents, needs in
         let shape = template!
-        let result = gradient(x.replacing(inputs), shape.replacing(outputs), shape.replacing(cotangents)).flattened
+        let result = gradient(
+          x.replacing(inputs), shape.replacing(outputs), shape.replacing(cotangents), needs)
         guard result.count == inputs.count else {
           let error = failure(.customGradientCount(result.count, expected: inputs.count), op: "customGradient", inputs)
           return inputs.map { _ in error }
         }
-        for (gradient, input) in zip(result, inputs) where gradient.shape != input.shape {
+        for case (let gradient?, let input) in zip(result, inputs) where gradient.shape != input.shape {
           let error = failure(.cotangentSpec(expected: input.spec), op: "customGradient", [gradient])
           return inputs.map { _ in error }
         }
@@ -181,15 +204,16 @@ private struct CustomCall: Op, @unchecked Sendable {
   static var id: OpID { .custom }
   static var name: String { "customGradient" }
   static var rules: Rules { [.vjp, .jvp, .batched] }
+  /// From inputs, outputs, cotangents and what is wanted: cotangents of the inputs.
+  typealias Gradient = ([Tensor], [Tensor], [Tensor], [Bool]) -> [Tensor?]
   fileprivate let functions: Functions
   fileprivate final class Functions {
     let f: ([Tensor]) -> [Tensor]
-    let gradient: ([Tensor], [Tensor], [Tensor]) -> [Tensor]
+    let gradient: Gradient
     /// At which the call is differentiated.
     let levels: Set<Int32>
     init(
-      _ f: @escaping ([Tensor]) -> [Tensor], _ gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor],
-      _ levels: Set<Int32>
+      _ f: @escaping ([Tensor]) -> [Tensor], _ gradient: @escaping Gradient, _ levels: Set<Int32>
     ) {
       self.f = f
       self.gradient = gradient
@@ -198,8 +222,7 @@ private struct CustomCall: Op, @unchecked Sendable {
   }
 
   init(
-    f: @escaping ([Tensor]) -> [Tensor], gradient: @escaping ([Tensor], [Tensor], [Tensor]) -> [Tensor],
-    levels: Set<Int32>
+    f: @escaping ([Tensor]) -> [Tensor], gradient: @escaping Gradient, levels: Set<Int32>
   ) { functions = Functions(f, gradient, levels) }
   static func == (a: CustomCall, b: CustomCall) -> Bool { a.functions === b.functions }
   func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(functions)) }
@@ -226,8 +249,9 @@ private struct CustomCall: Op, @unchecked Sendable {
   func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let outputs = saved.outputs.map { $0! }
     let given = zip(cotangents, outputs).map { $0 ?? TransformOps.current.fill(0, $1.spec) }
-    return functions.gradient(saved.inputs.map { $0! }, outputs, given).enumerated().map {
-      needs[$0.offset] ? .dense($0.element) : nil
+    let inputs = saved.inputs.map { $0! }
+    return functions.gradient(inputs, outputs, given, inputs.indices.map { needs[$0] }).enumerated().map {
+      needs[$0.offset] ? $0.element.map { .dense($0) } : nil
     }
   }
   func jvp(_ tangents: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
@@ -237,17 +261,21 @@ private struct CustomCall: Op, @unchecked Sendable {
     let axes: [Int?] = mapped.map { $0 ? 0 : nil }
     let call = CustomCall(
       f: { MartletCore.mapped($0, axes: axes, functions.f) },
-      gradient: { inputs, outputs, cotangents in
+      gradient: { inputs, outputs, cotangents, needs in
         let count = inputs.count
         let all = axes + [Int?](repeating: 0, count: outputs.count * 2)
-        let gradients = MartletCore.mapped(inputs + outputs + cotangents, axes: all) { tensors in
-          functions.gradient(
+        var isGiven: [Bool] = []
+        var gradients = MartletCore.mapped(inputs + outputs + cotangents, axes: all) { tensors in
+          let gradients = functions.gradient(
             Array(tensors[..<count]), Array(tensors[count..<(count + outputs.count)]),
-            Array(tensors[(count + outputs.count)...]))
-        }
+            Array(tensors[(count + outputs.count)...]), needs)
+          isGiven = gradients.map { $0 != nil }
+          return gradients.compactMap { $0 }
+        }[...]
         // An input that all examples share gets the sum of their gradients.
-        return zip(gradients, inputs).enumerated().map { position, pair in
-          mapped[position] ? pair.0 : TransformOps.current.sum(pair.0, pair.1.shape)
+        return inputs.indices.map { position in
+          guard isGiven[position], let gradient = gradients.popFirst() else { return nil }
+          return mapped[position] ? gradient : TransformOps.current.sum(gradient, inputs[position].shape)
         }
       }, levels: functions.levels)
     return apply(call, inputs)
