@@ -63,8 +63,12 @@ package enum Order {
     return strides(of: spec.shape, like: a)
   }
 
-  /// The strides of the result of an operation of any number of tensors: those of the first that has them all.
+  /// The strides of the result of an operation of any number of tensors: of two as above, of more those of the first that
+  /// is in another order.
   static func strides<O: Op>(_: O.Type, _ spec: TensorSpec, _ inputs: [Tensor]) -> Shape? {
+    if inputs.count <= 2, let first = inputs.first {
+      return strides(O.self, spec, first.node, inputs.count == 2 ? inputs[1].node : nil)
+    }
     guard O.keepsOrder, spec.device != .reference, spec.count > 1 else { return nil }
     for input in inputs where input.node.strides != nil && input.rank == spec.rank {
       if let strides = strides(of: spec.shape, like: input.node) { return strides }
