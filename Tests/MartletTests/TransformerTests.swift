@@ -164,11 +164,13 @@ import Testing
     )
     model.eval()
     let (source, target) = (normal([2, 5, 8]), normal([2, 4, 8]))
-    let y = model(source, target)
+    let y = model(source, target, isCausal: true)
     #expect(y.shape == [2, 4, 8])
     var later = target
     later[0..., 3] = normal([2, 8])
-    expectSame(model(source, later)[0..., ..<3], y[0..., ..<3], within: 1e-12)
+    expectSame(model(source, later, isCausal: true)[0..., ..<3], y[0..., ..<3], within: 1e-12)
+    // As in PyTorch, the target sees all of itself unless told otherwise.
+    #expect(!allClose(model(source, later)[0..., ..<3], model(source, target)[0..., ..<3]))
     let seen = Tensor([[true, true, true, true, false], [true, true, true, true, true]])
     var other = source
     other[0, 4] = normal([8])

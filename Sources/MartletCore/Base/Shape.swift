@@ -38,17 +38,22 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   @inlinable
   public var endIndex: Int { Int(rankByte) }
 
+  /// The size along an axis; negative axes count from the last: `shape[-1]`.
   @inlinable
   public subscript(axis: Int) -> Int {
-    get {
-      precondition(axis >= 0 && axis < rank, "axis out of range")
-      return sizes[axis]
-    }
-    set {
-      precondition(axis >= 0 && axis < rank, "axis out of range")
-      sizes[axis] = newValue
-    }
+    get { sizes[place(of: axis)] }
+    set { sizes[place(of: axis)] = newValue }
   }
+
+  @inlinable
+  func place(of axis: Int) -> Int {
+    let place = axis < 0 ? axis &+ rank : axis
+    guard place >= 0, place < rank else { misuse(axis) }
+    return place
+  }
+
+  @usableFromInline @inline(never)
+  func misuse(_ axis: Int) -> Never { endProgram(OpError(.axis(axis, rank: rank), op: "shape")) }
 
   /// The product of the sizes; 1 for a scalar.
   @inlinable

@@ -136,7 +136,7 @@ func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tenso
 }
 
 /// Ends the program with an error's text and the line that asked for the operation.
-private func endProgram(_ error: OpError) -> Never {
+func endProgram(_ error: OpError) -> Never {
   fflush(nil)  // what the program has printed, before the text that ends it
   var error = error
   if error.origins.isEmpty { error.origins = Origins.caller }

@@ -255,7 +255,7 @@ public final class Transformer: Module {
   ///   - isCausal: whether each place of the target sees only those before it.
   public func callAsFunction(
     _ source: Tensor, _ target: Tensor, sourceMask: Tensor? = nil, targetMask: Tensor? = nil,
-    memoryMask: Tensor? = nil, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil, isCausal: Bool = true
+    memoryMask: Tensor? = nil, sourceKeyMask: Tensor? = nil, targetKeyMask: Tensor? = nil, isCausal: Bool = false
   ) -> Tensor {
     self(
       TransformerInput(

@@ -2,7 +2,7 @@ public import MartletCore
 
 extension Tensor {
   /// As a matrix operation takes it: in float32 or float64, which integers become; 16-bit floats are refused there.
-  private var asMatrix: Tensor { dtype.isFloating ? self : cast(to: .float32) }
+  private var asMatrix: Tensor { dtype.isInexact ? self : cast(to: .float32) }
 
   fileprivate static func matrixFunction<O: MatrixOp>(_ op: O, _ a: Tensor) -> [Tensor] { apply(op, [a.asMatrix]) }
 
@@ -117,7 +117,7 @@ public func qr(_ a: Tensor) -> (q: Tensor, r: Tensor) {
 }
 
 extension Tensor {
-  fileprivate var asFloating: Tensor { dtype.isFloating ? self : cast(to: .float32) }
+  fileprivate var asFloating: Tensor { dtype.isInexact ? self : cast(to: .float32) }
 }
 
 /// `a = u diag(s) vᵀ`: `[…, M, N]` → `[…, M, K]`, `[…, K]`, `[…, K, N]`, `K = min(M, N)`. The singular values descend.

@@ -15,6 +15,9 @@ extension Tensor {
 
 /// What is wrong with the shapes of two arguments that must have one; nil when nothing is.
 func mismatch(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String]) -> Tensor? {
+  if let place = [a, b].firstIndex(where: { $0.dtype.isComplex }) {
+    return failure(.dtype(argument: place, expected: Domain.real.rawValue), op: op, [a, b], names: names)
+  }
   if a.shape == b.shape { return nil }
   return failure(
     .argumentShape(argument: 1, expected: "\(a.shape), that of \(names[0])"), op: op, [a, b], names: names)

@@ -49,7 +49,8 @@ extension Tensor {
     guard let positions = positions(of: axes, op: "variance") else { return afterFailure }
     let count = (0..<rank).reduce(1) { positions[$1] ? $0 * shape[$1] : $0 }
     let centred = self - mean(axes: axes, keepDims: true)
-    return (centred * centred).sum(axes: axes, keepDims: keepDims) / Swift.max(0, Double(count) - correction)
+    let distance = dtype.isComplex ? MartletOps.abs(centred) : centred
+    return (distance * distance).sum(axes: axes, keepDims: keepDims) / Swift.max(0, Double(count) - correction)
   }
   /// The variance along one axis.
   public func variance(axis: Int, correction: Double = 1, keepDims: Bool = false) -> Tensor {
@@ -75,7 +76,7 @@ extension Tensor {
   /// `log(Σ exp(x))` over `axes`, all by default, without overflow; integers give `float32`.
   public func logSumExp(axes: [Int]? = nil, keepDims: Bool = false) -> Tensor {
     guard let positions = positions(of: axes, op: "logSumExp") else { return afterFailure }
-    let x = dtype.isFloating ? self : cast(to: .float32)
+    let x = dtype.isInexact ? self : cast(to: .float32)
     if count == 0 { return log(exp(x).sum(axes: axes, keepDims: keepDims)) }
     // The maximum is only a shift: no derivative passes through it.
     let top = x.detached().max(axes: axes, keepDims: true)
@@ -92,7 +93,7 @@ extension Tensor {
   ///
   /// Where a norm is 0 its gradient is 0. Source: PyTorch `linalg.vector_norm`.
   public func norm(_ order: Double = 2, axes: [Int]? = nil, keepDims: Bool = false) -> Tensor {
-    let x = dtype.isFloating ? self : cast(to: .float32)
+    let x = dtype.isFloating ? self : dtype.isComplex ? MartletOps.abs(self) : cast(to: .float32)
     switch order {
     case .infinity: return MartletOps.abs(x).max(axes: axes, keepDims: keepDims)
     case -.infinity: return MartletOps.abs(x).min(axes: axes, keepDims: keepDims)

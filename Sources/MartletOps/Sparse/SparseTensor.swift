@@ -22,7 +22,11 @@ public struct SparseTensor: Sendable {
   public init(indices: Tensor, values: Tensor, shape: Shape) {
     let fact = SparseTensor.fault(indices, values, shape)
     let wrong = fact.map { failure($0, op: "SparseTensor", [indices, values], names: ["indices", "values"]) }
-    self.init(checked: wrong ?? indices.cast(to: .int64), wrong ?? values, shape, isCoalesced: false)
+    if let wrong {
+      self.init(wrong: wrong, shape)
+    } else {
+      self.init(checked: indices.cast(to: .int64), values, shape, isCoalesced: false)
+    }
   }
 
   /// A matrix of rows, columns and values, each `[n]`.
@@ -32,7 +36,7 @@ public struct SparseTensor: Sendable {
         .misuse(
           "rows are \(rows.spec), columns \(columns.spec), the shape \(shape)",
           rule: "rows and columns are [n], of a matrix [R, C]"), op: "SparseTensor")
-      self.init(checked: wrong, wrong, shape, isCoalesced: false)
+      self.init(wrong: wrong, shape)
       return
     }
     self.init(indices: stack([rows.cast(to: .int64), columns.cast(to: .int64)]), values: values, shape: shape)
@@ -43,7 +47,7 @@ public struct SparseTensor: Sendable {
   public init(_ dense: Tensor) {
     guard dense.rank >= 1 else {
       let wrong = failure(.rank(argument: 0, expected: "1 or more"), op: "SparseTensor", [dense])
-      self.init(checked: wrong, wrong, dense.shape, isCoalesced: true)
+      self.init(wrong: wrong, dense.shape)
       return
     }
     let places = dense.detached().nonzero()
@@ -51,6 +55,13 @@ public struct SparseTensor: Sendable {
     let flat = zip(places, strides).map { $0 * $1 }
     let values = dense.flattened().take(axis: 0, flat.dropFirst().reduce(flat[0]) { $0 + $1 })
     self.init(checked: stack(places), values, dense.shape, isCoalesced: true)
+  }
+
+  /// After an error: no coordinates, so that what uses them holds together, and values that carry the error on.
+  private init(wrong: Tensor, _ shape: Shape) {
+    let shape = shape.rank == 0 || shape.contains { $0 < 0 } ? Shape([0]) : shape
+    let indices = Tensor(repeating: 0, TensorSpec([shape.rank, 0], .int64, device: wrong.device))
+    self.init(checked: indices, wrong, shape, isCoalesced: false)
   }
 
   init(checked indices: Tensor, _ values: Tensor, _ shape: Shape, isCoalesced: Bool) {
