@@ -43,17 +43,21 @@ COMPLEX_BINARY(sub_c64, float, x - u, y - v)
 COMPLEX_BINARY(sub_c128, double, x - u, y - v)
 COMPLEX_BINARY(mul_c64, float, x * u - y * v, x * v + y * u)
 COMPLEX_BINARY(mul_c128, double, x * u - y * v, x * v + y * u)
-// The squares of floats are in the range of double.
-#define NORM_ ((double)u * u + (double)v * v)
-COMPLEX_BINARY(div_c64, float, (float)(((double)x * u + (double)y * v) / NORM_),
-               (float)(((double)y * u - (double)x * v) / NORM_))
-#undef NORM_
-// Smith's method: with the ratio of the divisor's parts, of which the larger is below.
-static inline double L(quotient_c128)(double x, double y, double u, double v) {
-  if (fabs(u) >= fabs(v)) return (x + y * (v / u)) / (u + v * (v / u));
-  return (x * (u / v) + y) / (u * (u / v) + v);
+// The real part of (x + y i) / (u + v i) by Smith's method: with the ratio of the divisor's parts, of which the larger is below.
+// By 0 as numbers without imaginary part are divided.
+static inline double L(quotient)(double x, double y, double u, double v) {
+  const bool first = fabs(u) >= fabs(v);
+  const double p = first ? u : v, ratio = (first ? v : u) / p;
+  const double result = ((first ? x : y) + (first ? y : x) * ratio) / (p + (first ? v : u) * ratio);
+  return p == 0 ? x / fabs(u) : result;
 }
-COMPLEX_BINARY(div_c128, double, L(quotient_c128)(x, y, u, v), L(quotient_c128)(y, -x, u, v))
+// The squares of finite floats are in the range of double, and their products exact.
+static inline double L(quotient_c64)(double x, double y, double u, double v) {
+  const double norm = u * u + v * v;
+  return norm > 0 && norm < INFINITY ? (x * u + y * v) / norm : L(quotient)(x, y, u, v);
+}
+COMPLEX_BINARY(div_c64, float, (float)L(quotient_c64)(x, y, u, v), (float)L(quotient_c64)(y, -(double)x, u, v))
+COMPLEX_BINARY(div_c128, double, L(quotient)(x, y, u, v), L(quotient)(y, -x, u, v))
 
 #define COMPLEX_COMPARE(name, T, value)                                            \
   static void L(name)(ARGUMENTS) {                                                 \

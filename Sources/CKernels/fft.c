@@ -205,12 +205,16 @@ static bool make_chirp(ck_fft_plan *p) {
   return done && p->wider;
 }
 
-static bool make_matrix(ck_fft_plan *p) {
+// The rows of the matrix that a row of n elements is; 0 where it is none.
+static int64_t height(int64_t n) {
   int64_t a = 1;
-  for (int64_t d = 1; d * d <= p->n; d++)
-    if (p->n % d == 0) a = d;
+  for (int64_t d = 1; d * d <= n; d++)
+    if (n % d == 0) a = d;
+  return n < CROSS || a < 16 ? 0 : a;
+}
+
+static bool make_matrix(ck_fft_plan *p, int64_t a) {
   const int64_t b = p->n / a;
-  if (a < 16) return true;
   p->down = make(p->dtype, a, false);
   p->across = make(p->dtype, b, false);
   p->cross = table(p, 2 * a * b);
@@ -229,16 +233,16 @@ static ck_fft_plan *make(int32_t dtype, int64_t n, bool splits) {
   if (!p) return NULL;
   p->dtype = dtype;
   p->length = p->n = p->room = n;
-  const bool done = (factor(p, n) ? make_passes(p) : make_chirp(p)) && (!splits || n < CROSS || make_matrix(p));
-  if (done) return p;
+  const int64_t a = splits ? height(n) : 0;
+  if (a ? make_matrix(p, a) : factor(p, n) ? make_passes(p) : make_chirp(p)) return p;
   ck_fft_free(p);
   return NULL;
 }
 
-ck_fft_plan *ck_fft_make(int32_t dtype, int64_t n, bool real) {
+ck_fft_plan *ck_fft_make(int32_t dtype, int64_t n, bool real, bool splits) {
   if ((dtype != CK_F32 && dtype != CK_F64) || n < 1 || n > INT64_MAX / 64) return NULL;
   const bool halved = real && n % 2 == 0;
-  ck_fft_plan *p = make(dtype, halved ? n / 2 : n, true);
+  ck_fft_plan *p = make(dtype, halved ? n / 2 : n, splits && !real);
   if (!p) return NULL;
   p->length = n;
   p->halved = halved;
@@ -258,6 +262,10 @@ ck_fft_plan *ck_fft_make(int32_t dtype, int64_t n, bool real) {
 static int64_t lanes(int32_t dtype) {
   const int64_t bytes = ck_level == CK_AVX512 ? 64 : ck_level == CK_AVX2 ? 32 : 16;
   return bytes / (dtype == CK_F64 ? 8 : 4);
+}
+
+bool ck_fft_splits(int32_t dtype, int64_t n, int64_t outer, int64_t inner) {
+  return inner == 1 && n >= CROSS && (outer * 2 <= lanes(dtype) || n >= TALL);
 }
 
 static int32_t run(fft_job *j) {
@@ -298,8 +306,7 @@ int32_t ck_fft(const ck_fft_plan *plan, bool inverse, double scale, int64_t oute
   fft_job j = {.plan = plan, .kind = FFT_COMPLEX, .inverse = inverse, .scale = scale, .outer = outer, .inner = inner,
                .in_size = n, .out_size = n, .in = in, .out = out};
   if (outer * inner == 0) return CK_OK;
-  if (plan->down && inner == 1 && (outer * 2 <= lanes(plan->dtype) || n >= TALL)) return run_matrices(&j);
-  return run(&j);
+  return plan->down ? run_matrices(&j) : run(&j);
 }
 
 int32_t ck_fft_of_real(const ck_fft_plan *plan, double scale, int64_t outer, int64_t inner, void *out, const void *in) {

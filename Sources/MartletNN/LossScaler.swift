@@ -8,8 +8,19 @@ import MartletOps
 ///     scaler.step(optimizer)      // divides the gradients by the scale; no step where one is not finite
 ///     optimizer.zeroGrad()
 ///
-/// After a step that was left out the scale shrinks; after `growthInterval` steps without one it grows. Its state is in
-/// cells, so that a step can be compiled, saved and resumed. Source: PyTorch `GradScaler`.
+/// After a step that was left out the scale shrinks; after `growthInterval` iterations without one it grows. Its state is in
+/// cells, so that a step can be compiled, saved and resumed.
+///
+/// Several optimizers may share a scaler. Losses, `unscale` and steps that follow each other are one iteration, with one
+/// scale for all of them, which moves once: it shrinks when the gradients of any optimizer overflowed. The next
+/// iteration begins with the first loss that is scaled, or the first optimizer that steps again, after a step.
+///
+///     scaler.scaled(generatorLoss).backward()
+///     scaler.scaled(criticLoss).backward()
+///     scaler.step(generatorOptimizer)
+///     scaler.step(criticOptimizer)
+///
+/// Source: PyTorch `GradScaler`, whose `update()` is part of `step` here; to call it too changes nothing.
 public final class LossScaler: CustomStringConvertible {
   /// The factor of the loss, a scalar.
   public let scale: StateTensor
@@ -48,19 +59,19 @@ public final class LossScaler: CustomStringConvertible {
 
   /// The loss times the scale, in float32 or wider.
   public func scaled(_ loss: Tensor) -> Tensor {
-    loss.autocastWideAlways * scale.value.cast(to: loss.autocastWideAlways.dtype)
+    if iteration.start != nil { iteration = Iteration() }
+    return loss.autocastWideAlways * scale.value.cast(to: loss.autocastWideAlways.dtype)
   }
 
-  /// Divides the gradients by the scale, steps the optimizer when all of them are finite, and moves the scale. For clipping,
-  /// call `unscale` before and clip between.
+  /// Divides the gradients by the scale unless `unscale` did, steps the optimizer when all of them are finite, and moves the
+  /// scale. For clipping, call `unscale` before and clip between.
   ///
   /// - Returns: whether the step was made; inside of `compile` a tensor decides, and this is true.
   @discardableResult
   public func step(_ optimizer: any Optimizer) -> Bool {
-    let finite = unscaled == nil ? unscale(optimizer) : unscaled!
-    unscaled = nil
+    let finite = unscaled(optimizer)?.finite ?? unscale(optimizer)
     return withoutGradient {
-      defer { move(finite) }
+      defer { move(stepped: optimizer) }
       if finite.hasValue {
         let isFinite = finite.item() != 0
         if isFinite { optimizer.step() }
@@ -78,28 +89,72 @@ public final class LossScaler: CustomStringConvertible {
     }
   }
 
-  /// Divides the gradients by the scale, once before `step`; the result says whether all of them are finite.
+  /// Divides the gradients by the scale of their loss, once before `step`; the result says whether all of them are finite. A
+  /// second time before the step is an error.
   @discardableResult
   public func unscale(_ optimizer: any Optimizer) -> Tensor {
-    withoutGradient {
+    if unscaled(optimizer) != nil {
+      fail(
+        OpError(
+          .misuse(
+            "the gradients were divided by the scale before", rule: "once before a step",
+            remedy: "scaler.update() where a step is left out"), op: "unscale"))
+    }
+    return withoutGradient {
       var finite = Tensor(true)
+      let scale = iteration.start?.scale ?? scale.value
       for parameter in optimizer.parameters {
         guard let gradient = parameter.gradientValues else { continue }
-        let own = gradient * (1 / scale.value).cast(to: gradient.dtype)
+        let own = gradient * (1 / scale).cast(to: gradient.dtype)
         finite = finite .& own.isFinite.all()
         parameter.gradientValues = own
       }
-      unscaled = finite
+      iteration.unscaled[ObjectIdentifier(optimizer)] = Unscaled(optimizer: optimizer, finite: finite)
       return finite
     }
   }
-  private var unscaled: Tensor?
 
-  private func move(_ finite: Tensor) {
-    let count = goodSteps.value + 1
+  /// Ends the iteration, for one in which a step was left out by the caller after `unscale`: what overflowed there moves the
+  /// scale too. After steps nothing is left to do.
+  public func update() {
+    withoutGradient { if !iteration.unscaled.isEmpty { move(stepped: nil) } }
+    iteration = Iteration()
+  }
+
+  private struct Unscaled {
+    let optimizer: any Optimizer
+    let finite: Tensor
+    var isStepped = false
+  }
+  private struct Iteration {
+    var unscaled: [ObjectIdentifier: Unscaled] = [:]
+    /// The cells before the first step moved them. Not read earlier: a tensor of another program would be a constant there.
+    var start: (scale: Tensor, goodSteps: Tensor)?
+  }
+  private var iteration = Iteration()
+
+  /// What is known of an optimizer that has still to step.
+  private func unscaled(_ optimizer: any Optimizer) -> Unscaled? {
+    let found = iteration.unscaled[ObjectIdentifier(optimizer)]
+    // One that steps again does so in the next iteration.
+    if found?.isStepped == true {
+      iteration = Iteration()
+      return nil
+    }
+    return found
+  }
+
+  /// Moves the scale from where it was at the start of the iteration, by all that is known of it.
+  private func move(stepped optimizer: (any Optimizer)?) {
+    if let optimizer { iteration.unscaled[ObjectIdentifier(optimizer)]?.isStepped = true }
+    let start = iteration.start ?? (scale: scale.value, goodSteps: goodSteps.value)
+    iteration.start = start
+    let all = iteration.unscaled.values.map { $0.finite }
+    let finite = all.dropFirst().reduce(all[0]) { $0 .& $1 }
+    let count = start.goodSteps + 1
     let grows = count .>= Double(growthInterval)
-    let kept = select(grows, scale.value * growthFactor, scale.value)
-    scale.value = select(finite, kept, scale.value * backoffFactor)
+    let kept = select(grows, start.scale * growthFactor, start.scale)
+    scale.value = select(finite, kept, start.scale * backoffFactor)
     goodSteps.value = select(finite .& (.!grows), count, Tensor(repeating: 0, count.spec))
   }
 }

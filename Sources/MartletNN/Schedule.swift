@@ -117,9 +117,11 @@ public struct Schedule: Sendable {
       counts: [("first", first, 1), ("factor", factor, 1)]
     ) { step in
       var (at, length) = (step, Swift.max(1, first))
+      if factor <= 1 { at %= length }
       while at >= length {
         at -= length
-        length *= Swift.max(1, factor)
+        let (longer, overflow) = length.multipliedReportingOverflow(by: factor)
+        length = overflow ? .max : longer
       }
       return end + (rate - end) * (1 + cos(.pi * Double(at) / Double(length))) / 2
     }

@@ -51,9 +51,9 @@ extension KernelArguments {
 }
 
 /// Elimination with the largest pivot, on the matrix and the right sides at once; nil for a singular matrix. Also the sign and
-/// the logarithm of the determinant.
-private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, logarithm: Double)? {
-  var (a, b, sign, logarithm) = (a, b, 1.0, 0.0)
+/// the logarithm of the determinant, and the determinant.
+private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, logarithm: Double, product: Double)? {
+  var (a, b, sign, logarithm, product) = (a, b, 1.0, 0.0, 1.0)
   let n = a.rows
   for k in 0..<n {
     let pivot = (k..<n).max { abs(a[$0, k]) < abs(a[$1, k]) }!
@@ -65,6 +65,7 @@ private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, l
     }
     if a[k, k] < 0 { sign = -sign }
     logarithm += log(abs(a[k, k]))
+    product *= abs(a[k, k])
     for i in (k + 1)..<max(n, k + 1) {
       let factor = a[i, k] / a[k, k]
       for j in k..<n { a[i, j] -= factor * a[k, j] }
@@ -78,7 +79,7 @@ private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, l
       b[i, j] = sum / a[i, i]
     }
   }
-  return (b, sign, logarithm)
+  return (b, sign, logarithm, sign * product)
 }
 
 /// Eigenvalues, ascending, and vectors by Jacobi's rotations.
@@ -182,9 +183,9 @@ func installLinearAlgebra() {
     }
     return eliminated(a, x[1]).map { [$0.x] }
   }
-  perMatrix(SignedLogDeterminant.self, outputs: 2) { _, x in
+  perMatrix(SignedLogDeterminant.self, outputs: 3) { _, x in
     let found = eliminated(x[0], Matrix(x[0].rows, 0))
-    return [row([found?.sign ?? 0]), row([found?.logarithm ?? -.infinity])]
+    return [row([found?.sign ?? 0]), row([found?.logarithm ?? -.infinity]), row([found?.product ?? 0])]
   }
   perMatrix(Cholesky.self) { _, x in
     let n = x[0].rows

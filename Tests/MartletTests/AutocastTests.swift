@@ -157,6 +157,46 @@ import Testing
     #expect(scaler.step(optimizer))
     #expect((before - model.weight.value).norm().item() <= 1.0001)
     #expect(errorText { _ = LossScaler(scale: 0) }.contains("scale > 0"))
+    scaler.unscale(optimizer)
+    #expect(errorText { scaler.unscale(optimizer) }.contains("try: scaler.update() where a step is left out"))
+    // A step that is left out: its overflow moves the scale.
+    model.weight.grad = Tensor(repeating: Double.infinity, model.weight.value.spec)
+    scaler.update()
+    #expect(scaler.scale.value.item() == 256)
+    scaler.unscale(optimizer)
+    scaler.update()
+    #expect(scaler.scale.value.item() == 128)
+    scaler.update()
+    #expect(scaler.scale.value.item() == 128)
+  }
+
+  /// Two optimizers: parameters and scales after two iterations, the first of which overflows here or there; PyTorch's.
+  @Test(arguments: [false, true], [false, true]) func severalOptimizers(isCompiled: Bool, unscalesFirst: Bool) {
+    let cases: [(g: Double, d: Double, first: [Double], second: [Double])] = [
+      (1, 1, [0.5, 0.5, 2, 1.5, 1024], [0, -1, 1, -1, 2048]),
+      (.infinity, 1, [1, 2, 2, 1.5, 512], [0.5, 0.5, 1, -1, 512]),
+      (1, .infinity, [0.5, 0.5, 3, 4, 512], [0, -1, 2, 1.5, 512]),
+      (.infinity, .infinity, [1, 2, 3, 4, 512], [0.5, 0.5, 2, 1.5, 512]),
+    ]
+    for (g, d, first, second) in cases {
+      let cells = [Parameter(Tensor([1, 2] as [Float])), Parameter(Tensor([3, 4] as [Float]))]
+      let optimizers = cells.map { SGD([$0], learningRate: 0.5) }
+      let scaler = LossScaler(scale: 1024, growthInterval: 2)
+      func iterate(_ factors: Tensor) -> Tensor {
+        let slopes = [Tensor([1, 3] as [Float]), Tensor([2, 5] as [Float])]
+        for i in 0..<2 { scaler.scaled((cells[i].value * slopes[i]).sum() * factors[i]).backward() }
+        if unscalesFirst { for optimizer in optimizers { scaler.unscale(optimizer) } }
+        for optimizer in optimizers { scaler.step(optimizer) }
+        for optimizer in optimizers { optimizer.zeroGrad() }
+        return factors.sum()
+      }
+      let step = isCompiled ? compile(iterate).function : iterate
+      for (factors, expected) in [([g, d], first), ([1, 1], second)] {
+        _ = step(Tensor(factors.map { Float($0) }))
+        expectValues(concat(cells.map { $0.value.detached() }, axis: 0), [4], Array(expected[..<4]))
+        #expect(scaler.scale.value.item() == expected[4])
+      }
+    }
   }
 }
 

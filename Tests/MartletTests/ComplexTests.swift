@@ -81,6 +81,29 @@ private func c(_ real: Double, _ imaginary: Double = 0) -> Complex<Double> { Com
     #expect(numbers(pow(zero, 3)) == [c(0)] && numbers(pow(zero, 0)) == [c(1)])
     #expect(numbers(pow(zero, Tensor([Complex(1, 1)]))) == [c(0)])
     #expect(numbers(pow(zero, zero)) == [c(1)] && numbers(sign(zero)) == [c(0)])
+    // PyTorch's numbers where divisors are infinite or 0, and for powers of 0.
+    let (none, endless) = (Double.nan, Double.infinity)
+    for dtype in [DType.complex64, .complex128] {
+      func parts(_ z: Tensor) -> [Double] { viewAsReal(z.cast(to: .complex128)).flattened().array() }
+      func z(_ x: [(Double, Double)]) -> Tensor {
+        Tensor(x.map { Complex<Double>($0.0, $0.1) }).cast(to: dtype)
+      }
+      let a = z([(1, 1), (1, 1), (1, 1), (0, 0), (endless, 0), (1, 1), (1, 1), (1, 0)])
+      let b = z([(endless, 0), (0, endless), (0, 0), (0, 0), (0, 0), (endless, endless), (-endless, 2), (0, 0)])
+      let quotients = [0, 0, 0, 0, endless, endless, none, none, endless, none, none, none, 0, 0, endless, none]
+      expectValues(viewAsReal(a / b).flattened(), [16], quotients, "\(dtype)")
+      #expect(parts(z([(0, 0)]) / z([(3, 4)])) == [0, 0])
+      let exponents = [(-1.0, 0.0), (-2, 0), (-0.5, 0), (0, 0), (0.5, 0), (2, 0), (0, 1), (1, 1), (-1, 1), (-100, 0)]
+      let powers =
+        [endless, none, endless, none, endless, none, 1, 0, 0, 0, 0, 0, none, none, 0, 0]
+        + [endless, none, endless, none]
+      let found = pow(z(exponents.map { _ in (0, 0) }), z(exponents))
+      expectValues(viewAsReal(found).flattened(), [20], powers, "\(dtype)")
+      for (index, exponent) in exponents.enumerated() where exponent.1 == 0 {
+        let power = viewAsReal(pow(z([(0, 0)]), exponent.0)).flattened()
+        expectValues(power, [2], Array(powers[(2 * index)..<(2 * index + 2)]), "\(dtype) to the \(exponent.0)")
+      }
+    }
     // Squares and products out of the range of float32, results within.
     let big = Tensor([Complex(3e30, 4e30)])
     #expect(abs(big).floats == [5e30] && numbers(big / big) == [c(1)])

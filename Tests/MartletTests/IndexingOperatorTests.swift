@@ -57,6 +57,21 @@ import Testing
     #expect(errorText { _ = x.histogram(bins: 0) }.contains("bins is 0"))
     #expect(errorText { _ = Tensor([nan] as [Double]).histogram(bins: 2) }.contains("try: range: 0...1"))
     #expect(errorText { _ = x.histogram(edges: Tensor([0.0])) }.contains("two edges or more"))
+    // Counts have no end at what the elements can count.
+    let many = Tensor.zeros([70_000], dtype: .float16)
+    #expect(ints(many.histogram(bins: 2, range: 0...1).counts) == [70_000, 0])
+    let halves = many.histogram(bins: 2, range: 0...1, weights: many + 1).counts
+    #expect(halves.dtype == .float32 && halves.array(as: Double.self) == [70_000, 0])
+    let density = many.histogram(bins: 2, range: 0...1, density: true).counts
+    #expect(density.dtype == .float32 && density.array(as: Double.self) == [2, 0])
+    let near = 1 << 24
+    let whole = Tensor([near, near + 1, near + 1, near + 2])
+    #expect(ints(whole.histogram(edges: Tensor([near, near + 1, near + 2, near + 3]))) == [1, 2, 1])
+    #expect(
+      whole.histogram(bins: 2).edges.array(as: Double.self) == [Double(near), Double(near + 1), Double(near + 2)])
+    #expect(errorText { _ = x.histogram(bins: .max) }.contains("bins is \(Int.max)"))
+    #expect(errorText { _ = Tensor([Int.max]).bincount() }.contains("x has the number \(Int.max)"))
+    #expect(errorText { _ = x.bincount(minLength: .max) }.contains("minLength is \(Int.max)"))
     let some = Tensor([[0, 1, 2], [0, 0, 3]])
     #expect(ints(some.countNonzero(axis: 1)) == [2, 1] && some.countNonzero().item() == 3)
     #expect(Tensor([1, nan, 2] as [Double]).nanSum().item() == 3)
@@ -81,6 +96,19 @@ import Testing
     #expect(ints(isIn(Tensor([[1, 2], [3, 4]]), Tensor([2, 3, 9])).reshaped(-1).cast(to: .int64)) == [0, 1, 1, 0])
     #expect(ints(isIn(Tensor([1, 2]), Tensor([2]), inverted: true).cast(to: .int64)) == [1, 0])
     #expect(ints(isIn(Tensor([1, nan] as [Double]), Tensor([nan, 1] as [Double])).cast(to: .int64)) == [1, 0])
+    // Few values among many: each number from 0 to 49 twice.
+    let pairs = Tensor((0..<100).map { Double($0 / 2) })
+    let few = Tensor([0, 3, 49, -1, 50, nan, 0.5] as [Double])
+    let (left, right) = ([0, 6, 98, 0, 100, 100, 2], [2, 8, 100, 0, 100, 100, 2])
+    #expect(ints(searchSorted(pairs, few)) == left && ints(searchSorted(pairs, few, right: true)) == right)
+    let (both, them) = (stack([pairs, pairs + 1]), stack([few, few + 1]))
+    #expect(ints(searchSorted(both, them)) == left + left)
+    #expect(ints(vmap { (s: Tensor, v: Tensor) in searchSorted(s, v, right: true) }(both, them)) == right + right)
+    #expect(ints(compile { (s: Tensor, v: Tensor) in searchSorted(s, v) }(pairs, few)) == left)
+    for size in 1...40 {
+      let numbers = Tensor(Array(0..<size))
+      #expect((0..<size).allSatisfy { ints(searchSorted(numbers, Tensor([$0]))) == [$0] })
+    }
     #expect(errorText { _ = searchSorted(sorted, Tensor([1])) }.contains("the dtypes differ: float64 and int64"))
     #expect(errorText { _ = searchSorted(rows, Tensor([1])) }.contains("[2] and one more axis"))
     #expect(errorText { _ = Tensor([1]).bucketized(rows) }.contains("boundaries has 2 axes"))
@@ -278,6 +306,11 @@ import Testing
     #expect(grad { (m: Tensor) in matrixExponential(m).sum() }(m * 3).isFinite.all().item() == 1)
     expectSame(matrixExponential(m.cast(to: .float32)), matrixExponential(m).cast(to: .float32), within: 1e-6)
     #expect(matrixExponential(Tensor.zeros([0, 0])).shape == [0, 0])
+    // A norm for which 32 squarings are too few.
+    let huge = Tensor([-1e13, 1e12, 1e12, -1e13] as [Double], shape: [2, 2])
+    expectValues(matrixExponential(huge), [2, 2], [0, 0, 0, 0])
+    #expect(compile { (m: Tensor) in matrixExponential(m) }(huge).isNaN.all().item() == 1)
+    expectValues(compile { (m: Tensor) in matrixExponential(m) }(huge / 1e4), [2, 2], [0, 0, 0, 0])
     #expect(errorText { _ = matrixExponential(Tensor.zeros([2, 3])) }.contains("its shape is […, N, N]"))
     #expect(errorText { _ = matrixExponential(Tensor([1, 2])) }.contains("a floating dtype"))
   }

@@ -21,6 +21,15 @@ import Testing
   /// PyTorch's numbers in float64.
   @Test func values() {
     check("det", determinant(a), [27.95])
+    // Whole numbers stay whole, and what is in range is found by way of what is not.
+    let whole = Tensor([[3000, 1000], [1000, 2000]] as [[Float]])
+    #expect(determinant(whole).array(as: Float.self) == [5_000_000])
+    #expect(determinant(stack([whole, -whole.flipped(axes: [0])])).array(as: Float.self) == [5_000_000, -5_000_000])
+    let scales = Tensor([1e200, 1e200, 1e-200, 1e-200, -2] as [Double]).diagonalMatrix()
+    #expect(abs(determinant(scales).item() + 2) < 1e-14)
+    #expect(determinant(Tensor([[1, 2], [2, 4]] as [[Float]])).item() == 0)
+    #expect(determinant(Tensor([[1e30, 0], [0, 1e30]] as [[Float]])).item() == .infinity)
+    #expect(determinant(Tensor.zeros([2, 0, 0])).array(as: Float.self) == [1, 1])
     check("log det", signedLogDeterminant(-a).logAbsolute, [3.3304171996])
     check("sign", signedLogDeterminant(-a).sign, [-1])
     #expect(logDeterminant(-a).isNaN.all().item() == 1)
@@ -98,6 +107,7 @@ import Testing
     let broad = Tensor([[1, 2, -1], [0.5, -1, 3]] as [[Double]])
     for f in functions { try checkGradients(f, broad) }
     try checkGradients({ logDeterminant($0) }, a)
+    try checkGradients({ determinant($0) }, a, order: 2, tolerance: 1e-5)
     try checkGradients({ inverse($0)[0].sum() }, a)
     try checkGradients({ matrixPower($0, -3)[1].sum() }, a)
   }

@@ -49,6 +49,11 @@ private func values(_ x: Tensor) -> [Double] { x.array(as: Double.self) }
     let t = Tensor([0, 1, 0, 1] as [Double])
     #expect(values(binaryCrossEntropy(p, t, reduction: .none)) == [0, 100, 100, 0])
     #expect(grad { (p: Tensor) in binaryCrossEntropy(p, t) }(p).isFinite.all().item() == 1)
+    let outside = binaryCrossEntropy(Tensor([-1, -1, 2, .nan] as [Double]), t, reduction: .none)
+    expectValues(outside, [4], [-0.6931471805599453, 100, 100, .nan], within: 1e-15)
+    expectValues(
+      grad { (p: Tensor) in binaryCrossEntropy(p, t, reduction: .sum) }(Tensor([-1, -1, 2, 2] as [Double])), [4],
+      [0.5, 0, 0, -0.5])
     let logits = Tensor([-1000.0, -1000, 1000, 1000] as [Float])
     #expect(values(binaryCrossEntropyWithLogits(logits, t.cast(to: .float32), reduction: .none)) == [0, 1000, 1000, 0])
     #expect(grad { (x: Tensor) in binaryCrossEntropyWithLogits(x, t) }(logits).isFinite.all().item() == 1)

@@ -358,6 +358,15 @@ private let start: [Double] = [1, -2, 0.5]
       let found = expected.indices.map { schedule.rate(at: $0) }
       #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-8 }, "\(found), not \(expected)")
     }
+    // Far on, where counting up would take long.
+    let far: [(first: Int, factor: Int, rate: Double)] = [
+      (3, 1, 0.0325), (3, 2, 0.08763242729299965), (2, 3, 0.019392187625351345),
+    ]
+    for (first, factor, rate) in far {
+      let schedule = Schedule.warmRestarts(0.1, to: 0.01, first: first, factor: factor)
+      #expect(abs(schedule.rate(at: 1_000_000_007) - rate) < 1e-9)
+      #expect((0.01...0.1).contains(schedule.rate(at: .max)))
+    }
   }
 
   @Test func plateau() {

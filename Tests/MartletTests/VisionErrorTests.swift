@@ -29,6 +29,28 @@ import Testing
       ("its number of axes is 3", { maxPool1d(image, kernelSize: 2) }),
       ("its number of axes is 5", { averagePool3d(Tensor.zeros([2, 2]), kernelSize: 2) }),
       ("a window of 7 does not fit", { maxPool2d(image, kernelSize: 7) }),
+      (
+        "index 2147483647",
+        {
+          maxUnpool1d(
+            Tensor.ones([1, 2, 2]), indices: Tensor([0, 4_294_967_296, 0, 1], shape: [1, 2, 2]), kernelSize: 2)
+        }
+      ),
+      (
+        "index -2147483648",
+        { maxUnpool1d(Tensor.ones([1, 1, 1]), indices: Tensor([-4_294_967_296], shape: [1, 1, 1]), kernelSize: 2) }
+      ),
+      ("offsets begin with 1", { embeddingBag(Tensor([0, 1, 2]), table, offsets: Tensor([1, 2])) }),
+      ("offset 2 is 2 after 3", { embeddingBag(Tensor([0, 1, 2]), table, offsets: Tensor([0, 3, 2])) }),
+      ("the last offset is 9", { embeddingBag(Tensor([0, 1, 2]), table, offsets: Tensor([0, 9])) }),
+      ("the offset is -9223372036854775808", { Tensor([1, 2]).diagonalMatrix(.min) }),
+      ("the offset is 9223372036854775807", { Tensor([1, 2]).diagonalMatrix(.max) }),
+      ("hop is 9223372036854775807", { stft(Tensor.ones([8]), nFFT: 4, hop: .max) }),
+      ("nFFT is 9223372036854775807", { stft(Tensor.ones([8]), nFFT: .max) }),
+      (
+        "length is 9223372036854775807",
+        { istft(Tensor.ones([3, 4], dtype: .complex64), nFFT: 4, length: .max) }
+      ),
       ("the order is 0.0", { lpPool2d(image, order: 0, kernelSize: 2) }),
       ("indices is float32", { maxUnpool2d(image, indices: image, kernelSize: 2) }),
       ("indices has shape [1, 2, 1, 1]", { maxUnpool2d(image, indices: whole, kernelSize: 2) }),

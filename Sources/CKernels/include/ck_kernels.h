@@ -244,9 +244,12 @@ int32_t ck_resample(int32_t dtype, int64_t outer, int64_t in, int64_t out, int64
 // MARK: Fourier transforms of rows, in [outer, n, inner], contiguous; complex numbers are pairs
 
 typedef struct ck_fft_plan ck_fft_plan;
-// The tables for rows of n elements in CK_F32 or CK_F64: complex rows, or real ones and those that become real. Null: out of
-// memory. A plan does not change, so that threads may share it.
-ck_fft_plan *_Nullable ck_fft_make(int32_t dtype, int64_t n, bool real);
+// Whether complex rows are best transformed as matrices, by a plan that splits.
+bool ck_fft_splits(int32_t dtype, int64_t n, int64_t outer, int64_t inner);
+// The tables for rows of n elements in CK_F32 or CK_F64: complex rows, or real ones and those that become real. A plan that
+// `splits`, where n is long and no prime, is for complex rows with inner 1 alone. Null: out of memory. A plan does not change,
+// so that threads may share it.
+ck_fft_plan *_Nullable ck_fft_make(int32_t dtype, int64_t n, bool real, bool splits);
 void ck_fft_free(ck_fft_plan *_Nullable plan);
 int64_t ck_fft_bytes(const ck_fft_plan *_Nullable plan);
 // out[k] = scale * sum over j of in[j] exp(-+ 2 pi i j k / n). out may be in where inner is 1.

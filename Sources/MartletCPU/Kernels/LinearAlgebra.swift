@@ -165,10 +165,10 @@ func registerLinearAlgebra() {
   Kernels.register(SignedLogDeterminant.self, .cpu) { _, arguments in
     guard let a = Columns(arguments, 0) else { return noMemory }
     defer { withExtendedLifetime(a) {} }
-    let (sign, logarithm) = (arguments.outputPointer(0), arguments.outputPointer(1))
+    let results = (0..<3).map { arguments.outputPointer($0) }
     return a.isWide
-      ? determinants(a, sign.assumingMemoryBound(to: Double.self), logarithm.assumingMemoryBound(to: Double.self))
-      : determinants(a, sign.assumingMemoryBound(to: Float.self), logarithm.assumingMemoryBound(to: Float.self))
+      ? determinants(a, results.map { $0.assumingMemoryBound(to: Double.self) })
+      : determinants(a, results.map { $0.assumingMemoryBound(to: Float.self) })
   }
   Kernels.register(Cholesky.self, .cpu) { _, arguments in
     guard let a = Columns(arguments, 0) else { return noMemory }
@@ -257,26 +257,33 @@ func registerLinearAlgebra() {
   }
 }
 
-/// Signs and logarithms of determinants, from the factors.
-private func determinants<T: BinaryFloatingPoint>(
-  _ a: Columns, _ sign: UnsafeMutablePointer<T>, _ logarithm: UnsafeMutablePointer<T>
-) -> KernelStatus {
-  withUnsafeTemporaryAllocation(of: Int32.self, capacity: Swift.max(1, a.rows)) { pivots in
+/// Signs and logarithms of determinants and they themselves, from the factors.
+private func determinants<T: BinaryFloatingPoint>(_ a: Columns, _ results: [UnsafeMutablePointer<T>]) -> KernelStatus {
+  let (sign, logarithm, determinant) = (results[0], results[1], results[2])
+  return withUnsafeTemporaryAllocation(of: Int32.self, capacity: Swift.max(1, a.rows)) { pivots in
     for matrix in 0..<a.count {
-      (sign[matrix], logarithm[matrix]) = (1, 0)
+      (sign[matrix], logarithm[matrix], determinant[matrix]) = (1, 0, 1)
       if a.isEmpty { continue }
       // A zero pivot is no fault here: the determinant is 0.
       let info = clapack_factor(a.isWide, Int32(a.rows), a.matrix(matrix), pivots.baseAddress!)
       if info < 0 { return status(info, matrix) }
       let x = a.matrix(matrix).assumingMemoryBound(to: T.self)
       var sum = 0.0
+      // The product, with its exponent apart, so that it stays in range on the way.
+      var (product, exponent) = (1.0, 0)
       for i in 0..<a.rows {
         let pivot = Double(x[i * a.rows + i])
         sum += log(Swift.abs(pivot))
         if (pivots[i] != i + 1) != (pivot < 0) { sign[matrix] = -sign[matrix] }
         if pivot == 0 { sign[matrix] = 0 }
+        product *= pivots[i] == i + 1 ? pivot : -pivot
+        if product.isNormal {
+          exponent += Int(product.exponent)
+          product = product.sign == .minus ? -product.significand : product.significand
+        }
       }
       logarithm[matrix] = T(sum)
+      determinant[matrix] = T(scalbn(product, exponent))
     }
     return .ok
   }

@@ -51,6 +51,10 @@ public struct Complex<Part: ComplexPart>: TensorScalar, Hashable, CustomStringCo
   }
   /// The quotient, by Smith's method: intermediate results stay in range.
   public static func / (a: Complex, b: Complex) -> Complex {
+    // By 0 as numbers without imaginary part are divided.
+    if b.real == 0, b.imaginary == 0 {
+      return Complex(a.real / b.real.magnitude, a.imaginary / b.real.magnitude)
+    }
     if b.real.magnitude >= b.imaginary.magnitude {
       let ratio = b.imaginary / b.real
       let scale = b.real + b.imaginary * ratio

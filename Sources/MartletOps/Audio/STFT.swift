@@ -16,6 +16,11 @@ private struct Frames {
     let length = windowLength ?? window.map { $0.rank == 1 ? $0.shape[0] : 0 } ?? nFFT
     guard nFFT >= 1 else { wrong(.count(name: "nFFT", nFFT, allowed: "1 or more")); return nil }
     guard hop >= 1 else { wrong(.count(name: "hop", hop, allowed: "1 or more")); return nil }
+    // So that no product below overflows.
+    for (name, value) in [("nFFT", nFFT), ("hop", hop)] where value > Int(Int32.max) {
+      wrong(.count(name: name, value, allowed: "at most \(Int32.max)"))
+      return nil
+    }
     guard length >= 1, length <= nFFT else {
       wrong(.count(name: "the length of the window", length, allowed: "1 … nFFT = \(nFFT)"))
       return nil
@@ -142,6 +147,7 @@ public func istft(
     return wrong(.rank(argument: 0, expected: "2 or 3: [frequencies, frames] or [B, frequencies, frames]"))
   }
   if let length, length < 0 { return wrong(.count(name: "length", length, allowed: "0 or more")) }
+  if let length, length > 1 << 40 { return wrong(.count(name: "length", length, allowed: "at most \(1 << 40)")) }
   let onesided = onesided ?? !returnComplex
   guard !(onesided && returnComplex) else {
     return wrong(

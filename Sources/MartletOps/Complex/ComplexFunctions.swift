@@ -86,11 +86,16 @@ func complexSign(_ z: Tensor) -> Tensor {
   return z / select(magnitude .== 0, 1, magnitude)
 }
 
-/// `exp(b log(a))`; 0 to the power of anything but 0 is 0.
+/// `exp(b log(a))`. 0 to a power is 0 where the real part of the exponent is above 0, and 1 for 0; what has no limit is
+/// infinite or NaN as `1 / 0` is.
 func complexPower(_ a: Tensor, _ b: Tensor) -> Tensor {
   let isZero = a .== 0
   let power = exp(b * log(select(isZero, 1, a)))
-  return select(isZero, (b .== 0).cast(to: power.dtype), power)
+  let exponent = b.detached()
+  let (real, none) = (exponent.real, exponent.real * Double.nan)
+  let isNumber = (real .> 0) .| (exponent .== 0)
+  let atZero = select(real .> 0, 0, select(exponent .== 0, 1, select(real .< 0, Double.infinity, none)))
+  return select(isZero, complex(atZero, select(isNumber, 0, none)), power)
 }
 
 /// Whole powers are products.

@@ -29,7 +29,8 @@ private func maxUnpool(
   guard indices.shape == x.shape else { return wrong(.argumentShape(argument: 1, expected: "\(x.shape), that of x")) }
   let isSingle = x.rank == axes + 1
   let values = isSingle ? x.expandedDims(axis: 0) : x
-  let places = (isSingle ? indices.expandedDims(axis: 0) : indices).cast(to: .int32)
+  // What has no place among int32 is outside of every plane, and must not become a place by the cast.
+  let places = (isSingle ? indices.expandedDims(axis: 0) : indices).withinInt32
   let (kernel, step, margin) = (kernelSize.over(axes), (stride ?? kernelSize).over(axes), padding.over(axes))
   guard kernel.rank == axes, step.rank == axes, margin.rank == axes else {
     return wrong(.misuse("kernelSize, stride and padding", rule: "one number, or \(axes)"))
@@ -47,6 +48,13 @@ private func maxUnpool(
   let counts = apply(Unpool(size: size), [Tensor(repeating: 1, values.spec), places])[0]
   let y = sums / maximum(counts, 1)
   return isSingle ? y.squeezed(axis: 0) : y
+}
+
+extension Tensor {
+  /// Integers as `int32`; those beyond its ends become its ends.
+  fileprivate var withinInt32: Tensor {
+    dtype == .int32 ? self : clamp(self, min: Int(Int32.min), max: Int(Int32.max)).cast(to: .int32)
+  }
 }
 
 /// The sum of the powers of each window, and its root: `(Σ x^order)^(1 / order)`. `[N, C, W]` → `[N, C, W']`, or without `N`.

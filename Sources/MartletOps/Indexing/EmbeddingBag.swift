@@ -6,10 +6,12 @@ public enum BagMode: Sendable, Hashable { case sum, mean, max }
 /// Rows of a table looked up and reduced bag by bag: `indices: [B, L]` (a bag in each row), or `[n]` with `offsets: [B]`
 /// (where each bag begins), and `weight: [numEmbeddings, D]` → `[B, D]`. An empty bag gives zeros.
 ///
-/// With offsets the mode `.max` compares every vector with every bag. Source: PyTorch `embedding_bag`.
+/// Vectors of a bag that are equally large share the gradient of `.max`. Source: PyTorch `embedding_bag`, which gives it to
+/// the first.
 ///
 /// - Parameters:
-///   - offsets: integers that begin with 0 and do not fall, at most n.
+///   - offsets: integers that begin with 0 and do not fall, at most n. Others are an error, but inside of `compile` and `vmap`,
+///     where nothing can be read.
 ///   - mode: what becomes of the vectors of a bag.
 ///   - perSampleWeights: a factor for each vector, of the shape of `indices`; for `.sum` only.
 ///   - paddingIndex: a row that counts as not there.
@@ -37,6 +39,17 @@ public func embeddingBag(
     }
     guard !includesLastOffset || offsets.count >= 1 else {
       return wrong(.argumentShape(argument: 2, expected: "one number or more: the end of the last bag"))
+    }
+    if offsets.missingValue == nil, !offsets.isError {
+      let places = offsets.array(as: Int.self)
+      let rule = "they begin with 0, do not fall, and are at most the number of indices, \(indices.count)"
+      if let first = places.first, first != 0 { return wrong(.misuse("offsets begin with \(first)", rule: rule)) }
+      if let fall = places.indices.dropFirst().first(where: { places[$0] < places[$0 - 1] }) {
+        return wrong(.misuse("offset \(fall) is \(places[fall]) after \(places[fall - 1])", rule: rule))
+      }
+      if let last = places.last, last > indices.count {
+        return wrong(.misuse("the last offset is \(last)", rule: rule))
+      }
     }
   }
   if let perSampleWeights {
@@ -77,10 +90,8 @@ public func embeddingBag(
       return apply(TakeAdd(axis: 0), [zeros, bag, values])[0][..<bags]
     }
     largest = { values in
-      let numbers = Tensor(Array(0..<bags), shape: [bags, 1], device: indices.device)
-      let all = select((bag .== numbers).expandedDims(axis: 2), values, -Double.infinity)
-      return count == 0
-        ? Tensor(repeating: -Double.infinity, values.spec.with(shape: [bags, size])) : all.max(axis: 1)
+      Tensor(repeating: -Double.infinity, values.spec.with(shape: [bags + 1, size]))
+        .scatterReduced(axis: 0, bag.expandedDims(axis: 1).expanded(to: values.shape), values, .maximum)[..<bags]
     }
   } else {
     sums = { $0.sum(axis: 1) }

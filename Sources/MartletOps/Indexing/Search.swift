@@ -5,7 +5,8 @@ public import MartletCore
 ///
 /// **Shapes** `sorted: [n]` and values of any shape, or `[…, n]` and `[…, m]` with equal leading axes → that of `values`. Left:
 /// `sorted[i - 1] < v ≤ sorted[i]`; right: `sorted[i - 1] ≤ v < sorted[i]`. NaN belongs behind all. What is not sorted gives
-/// numbers without meaning. One sort of both together: its time does not grow with n · m. Source: PyTorch `searchsorted`.
+/// numbers without meaning. Few values are searched by halves, in m · log n; many by one sort of both together. Source: PyTorch
+/// `searchsorted`.
 public func searchSorted(_ sorted: Tensor, _ values: Tensor, right: Bool = false) -> Tensor {
   func wrong(_ fact: Fact) -> Tensor {
     failure(fact, op: "searchSorted", [sorted, values], names: ["sorted", "values"])
@@ -21,6 +22,7 @@ public func searchSorted(_ sorted: Tensor, _ values: Tensor, right: Bool = false
     return wrong(.argumentShape(argument: 1, expected: "\(leading) and one more axis, or sorted has one axis"))
   }
   let (n, m) = (sorted.shape[sorted.rank - 1], values.shape[values.rank - 1])
+  if m > 0, m <= n / 8 { return bisected(sorted.detached(), values.detached(), right: right) }
   // The sort is stable: of equal elements those that are counted before the value stand first.
   let all = concat((right ? [sorted, values] : [values, sorted]).map { $0.detached() }, axis: -1)
   let order = all.argSort(axis: -1)
@@ -32,6 +34,19 @@ public func searchSorted(_ sorted: Tensor, _ values: Tensor, right: Bool = false
   let own = inverse[.ellipsis, right ? n..<(n + m) : 0..<m]
   let found = before.gather(axis: -1, own)
   return values.dtype.isFloating ? select(values.detached().isNaN, n, found) : found
+}
+
+/// `searchSorted` by halves: the places grow by powers of two as long as all before them belong there.
+private func bisected(_ sorted: Tensor, _ values: Tensor, right: Bool) -> Tensor {
+  let n = sorted.shape[sorted.rank - 1]
+  var found = Tensor(repeating: 0, values.spec.with(.int64))
+  for bit in (0..<(Int.bitWidth - n.leadingZeroBitCount)).reversed() {
+    let next = found + (1 << bit)
+    let last = sorted.gather(axis: -1, minimum(next, n) - 1)
+    let isBefore = (right ? last .<= values : last .< values) .& (next .<= n)
+    found = select(isBefore, next, found)
+  }
+  return values.dtype.isFloating ? select(values.isNaN, n, found) : found
 }
 
 extension Tensor {

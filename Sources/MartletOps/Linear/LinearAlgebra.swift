@@ -73,8 +73,7 @@ public func signedLogDeterminant(_ a: Tensor) -> (sign: Tensor, logAbsolute: Ten
 /// The determinants of square matrices: `[…, N, N]` → `[…]`. The gradient for a singular matrix is an error. Source: PyTorch
 /// `linalg.det`.
 public func determinant(_ a: Tensor) -> Tensor {
-  let (sign, logAbsolute) = signedLogDeterminant(a)
-  return sign * exp(logAbsolute)
+  Tensor.matrixFunction(SignedLogDeterminant(), a)[2]
 }
 
 /// The logarithms of determinants: NaN where one is negative. Source: PyTorch `logdet`.

@@ -4,8 +4,8 @@ public import MartletCore
 ///
 /// Padé's approximant of order 13 after scaling by a power of two, then squared as often; derivatives of any order follow from
 /// that. The number of squarings depends on the norms of the matrices; where they have no values, inside `compile` and
-/// `vmap`, it is 32 in all cases, of which the needed ones count. 16-bit floats are computed in `float32`. Source: Higham
-/// 2005; PyTorch `matrix_exp`.
+/// `vmap`, it is 32 in all cases, of which the needed ones count, and the result is NaN for norms above 10¹⁰, for which they
+/// are too few. 16-bit floats are computed in `float32`. Source: Higham 2005; PyTorch `matrix_exp`.
 public func matrixExponential(_ a: Tensor) -> Tensor {
   func wrong(_ fact: Fact) -> Tensor { failure(fact, op: "matrixExponential", [a], names: ["a"]) }
   guard a.dtype.isFloating else { return wrong(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
@@ -34,12 +34,13 @@ public func matrixExponential(_ a: Tensor) -> Tensor {
   let odd = matmul(x, matmul(x6, sum(b[13], b[11], b[9])) + sum(b[7], b[5], b[3]) + one * b[1])
   let even = matmul(x6, sum(b[12], b[10], b[8])) + sum(b[6], b[4], b[2]) + one * b[0]
   var result = solve(even - odd, even + odd)
-  let most = squarings.missingValue == nil && !squarings.isError ? Int(squarings.max().item()) : 32
+  let isKnown = squarings.missingValue == nil && !squarings.isError
+  let most = isKnown ? Int(squarings.max().item()) : 32
   for step in 0..<most {
     let isDue = squarings .> Double(step)
     // Not the square of what is done, which may be infinite and then have no gradient.
     let base = select(isDue, result, one)
     result = select(isDue, matmul(base, base), result)
   }
-  return result
+  return isKnown ? result : select(squarings .> Double(most), Double.nan, result)
 }

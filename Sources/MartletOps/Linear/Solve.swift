@@ -61,25 +61,28 @@ public struct TriangularSolve: MatrixOp {
   }
 }
 
-/// The sign of the determinant, and the logarithm of its absolute value: 0 and -∞ for a singular matrix.
+/// The sign of the determinant, the logarithm of its absolute value, and the determinant itself, which loses no digits to the
+/// logarithm: 0, -∞ and 0 for a singular matrix.
 public struct SignedLogDeterminant: MatrixOp {
   public static var id: OpID { OpTable.signedLogDeterminant.id }
   public static var name: String { "signedLogDeterminant" }
   public static var argumentNames: [String] { ["a"] }
   public init() {}
   public var canFault: Bool { false }
-  public var outputCount: Int { 2 }
+  public var outputCount: Int { 3 }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     try checkMatrix(inputs)
-    return [inputs[0].matrices(), inputs[0].matrices()]
+    return [inputs[0].matrices(), inputs[0].matrices(), inputs[0].matrices()]
   }
-  public func saves(needs: Positions) -> Saves { Saves(inputs: [0]) }
+  public func saves(needs: Positions) -> Saves { Saves(inputs: [0], outputs: [2]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    guard let ct = ct[1] else { return [nil] }
+    // d det = det · d log|det|.
+    guard let ct = plus(ct[1], ct[2].map { $0 * saved.output(2) }) else { return [nil] }
     let a = saved.input(0).transposed()
     return [.dense(apply(Solve(), [a, a.identities()])[0] * ct.expandedDims(axis: -1).expandedDims(axis: -1))]
   }
   public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    [nil, t[0].map { apply(Solve(), [inputs[0], $0])[0].trace() }]
+    let slope = t[0].map { apply(Solve(), [inputs[0], $0])[0].trace() }
+    return [nil, slope, slope.map { $0 * outputs[2] }]
   }
 }

@@ -102,7 +102,10 @@ public func negativeLogLikelihood(
 }
 
 /// The mean of `-(t log p + (1 - t) log(1 - p))` for probabilities `p` and targets `t` of one shape; logarithms are at
-/// least -100. Source: PyTorch `binary_cross_entropy`.
+/// least -100.
+///
+/// Numbers outside of 0 … 1 are not refused, which would need their values: the logarithm of a negative `p` or `1 - p`
+/// is -100, as that of 0, without a gradient; NaN stays NaN. Source: PyTorch `binary_cross_entropy`, which refuses them.
 ///
 /// - Parameter weights: a factor for each loss; broadcasts.
 public func binaryCrossEntropy(

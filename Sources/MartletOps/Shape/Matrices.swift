@@ -3,6 +3,8 @@ public import MartletCore
 extension Tensor {
   /// Which elements of the last two axes lie at most `offset` above the main diagonal.
   private func isBelow(_ offset: Int) -> Tensor {
+    // Beyond the matrix nothing changes, and the sum below would overflow.
+    let offset = Swift.max(-shape[rank - 2] - 1, Swift.min(shape[rank - 1], offset))
     let rows = Tensor(Array(0..<shape[rank - 2]), shape: [shape[rank - 2], 1], device: device)
     let columns = Tensor(Array(0..<shape[rank - 1]), device: device)
     return columns .<= rows + offset
@@ -13,7 +15,9 @@ extension Tensor {
   /// The lower triangle of the last two axes, up to the `diagonal`-th above the main one; 0 elsewhere.
   public func tril(_ diagonal: Int = 0) -> Tensor { checkMatrix("tril") ?? select(isBelow(diagonal), self, 0) }
   /// The upper triangle of the last two axes, from the `diagonal`-th above the main one on; 0 elsewhere.
-  public func triu(_ diagonal: Int = 0) -> Tensor { checkMatrix("triu") ?? select(isBelow(diagonal - 1), 0, self) }
+  public func triu(_ diagonal: Int = 0) -> Tensor {
+    checkMatrix("triu") ?? select(isBelow(Swift.max(diagonal, .min + 1) - 1), 0, self)
+  }
 
   /// The diagonal of the last two axes as one axis; `offset` counts upward from the main one. `[…, R, C]` → `[…, n]`.
   public func diagonal(_ offset: Int = 0) -> Tensor {
@@ -31,6 +35,12 @@ extension Tensor {
   /// counts upward from the main diagonal, they are larger by its magnitude. Source: PyTorch `diag_embed`.
   public func diagonalMatrix(_ offset: Int = 0) -> Tensor {
     guard rank >= 1 else { return failure(.rank(argument: 0, expected: "1 or more"), op: "diagonalMatrix", [self]) }
+    guard offset.magnitude < 1 << 30, shape[rank - 1] < 1 << 30 else {
+      return failure(
+        .misuse(
+          "the offset is \(offset) for \(ErrorText.counted(shape[rank - 1], "element"))",
+          rule: "matrices have fewer than 2^31 rows"), op: "diagonalMatrix", [self])
+    }
     let size = shape[rank - 1] + Swift.abs(offset)
     var flat = shape
     flat[rank - 1] = size * size
