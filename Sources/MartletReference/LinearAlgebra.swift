@@ -53,7 +53,9 @@ extension KernelArguments {
 /// Elimination with the largest pivot, on the matrix and the right sides at once; nil for a singular matrix. Also the sign and
 /// the logarithm of the determinant, and the determinant.
 private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, logarithm: Double, product: Double)? {
-  var (a, b, sign, logarithm, product) = (a, b, 1.0, 0.0, 1.0)
+  var (a, b, sign, logarithm) = (a, b, 1.0, 0.0)
+  // The determinant with its exponent apart, so that it stays in range on the way.
+  var (product, exponent) = (1.0, 0)
   let n = a.rows
   for k in 0..<n {
     let pivot = (k..<n).max { abs(a[$0, k]) < abs(a[$1, k]) }!
@@ -66,6 +68,7 @@ private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, l
     if a[k, k] < 0 { sign = -sign }
     logarithm += log(abs(a[k, k]))
     product *= abs(a[k, k])
+    if product.isNormal { (product, exponent) = (product.significand, exponent + Int(product.exponent)) }
     for i in (k + 1)..<max(n, k + 1) {
       let factor = a[i, k] / a[k, k]
       for j in k..<n { a[i, j] -= factor * a[k, j] }
@@ -79,7 +82,7 @@ private func eliminated(_ a: Matrix, _ b: Matrix) -> (x: Matrix, sign: Double, l
       b[i, j] = sum / a[i, i]
     }
   }
-  return (b, sign, logarithm, sign * product)
+  return (b, sign, logarithm, sign * Double(sign: .plus, exponent: exponent, significand: product))
 }
 
 /// Eigenvalues, ascending, and vectors by Jacobi's rotations.

@@ -29,6 +29,16 @@ import Testing
     expectSame(shared, count([64, 64]))
   }
 
+  /// Tasks that draw from one generator get keys of their own.
+  @Test func oneGeneratorInEightTasks() async {
+    nonisolated(unsafe) let generator = Generator(seed: 3)
+    let keys = await withTaskGroup(of: [Int].self) { group in
+      for _ in 0..<8 { group.addTask { (0..<100).map { _ in generator.next().array(as: Int.self)[2] } } }
+      return await group.reduce(into: []) { $0 += $1 }
+    }
+    #expect(keys.sorted() == Array(0..<800))
+  }
+
   @Test func oneCompiledFunctionInEightTasks() async {
     let w = Tensor.normal([16, 16], generator: Generator(seed: 1))
     let f = compile { (x: Tensor) -> Tensor in tanh(matmul(x, w)) + x.sum() }

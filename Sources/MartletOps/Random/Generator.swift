@@ -3,7 +3,11 @@ internal import CKernels
 
 /// A source of random keys: the only part of random numbers that changes. Its state is a cell, so `compile`, checkpoints
 /// and exact resume need nothing special.
+///
+/// Tasks that draw from one generator at once get different keys, but which of them gets which depends on their timing.
 public final class Generator: Cell {
+  private let lock = Lock()
+
   /// A generator for a seed. Generators of different streams are independent.
   public init(seed: Int, stream: Int = 0) {
     super.init(Tensor([seed, stream, 0], device: .current), name: "generator")
@@ -12,7 +16,6 @@ public final class Generator: Cell {
 
   /// A new key: `[3]`, or inside `vmap(randomness: .different)` one for each example.
   public func next() -> Tensor {
-    let key = read()!
     var sizes: [Int] = []
     var scope = MapScope.innermost
     while let current = scope {
@@ -20,7 +23,11 @@ public final class Generator: Cell {
       scope = current.outer?.takeUnretainedValue()
     }
     let total = sizes.reduce(1, *)
-    write(key + Tensor([0, 0, total], device: key.device))
+    let key = lock.holding { () -> Tensor in
+      let key = read()!
+      write(key + Tensor([0, 0, total], device: key.device))
+      return key
+    }
     guard !sizes.isEmpty else { return key }
     let steps = (0..<total).flatMap { [0, 0, $0] }
     let keys = key + Tensor(steps, shape: Shape(sizes + [3]), device: key.device)
@@ -29,14 +36,17 @@ public final class Generator: Cell {
 
   /// Starts again from a seed; the stream and the device stay.
   public func seed(_ seed: Int) {
-    let key = read()!
-    write(key * Tensor([0, 1, 0], device: key.device) + Tensor([seed, 0, 0], device: key.device))
+    lock.holding {
+      let key = read()!
+      write(key * Tensor([0, 1, 0], device: key.device) + Tensor([seed, 0, 0], device: key.device))
+    }
   }
 }
 
-/// The generator that functions and layers use when none is given. One for each task that computes: do not share it.
+/// The generator that functions and layers use when none is given. Give each task its own where numbers must be the same in
+/// every run.
 public enum Random {
-  /// The process's generator, seeded with 0; belongs to the task that trains.
+  /// The process's generator, seeded with 0.
   public nonisolated(unsafe) static let generator = Generator(seed: 0)
   /// Seeds the default generator.
   public static func seed(_ seed: Int) { generator.seed(seed) }
