@@ -216,6 +216,23 @@ static int64_t unary_grain(int32_t op, int32_t dtype) {
 
 // MARK: entry points
 
+ck_elementwise ck_elementwise_loop(int32_t family, int32_t code, int32_t dtype, int32_t to) {
+  if (!ck_is_dtype(dtype) || !ck_is_dtype(to) || code < 0) return NULL;
+  switch (family) {
+    case CK_FUSED_UNARY: return code < CK_UNARY_OPS ? CK_PICK(unary)[code][dtype] : NULL;
+    case CK_FUSED_BINARY: return code < CK_BINARY_OPS ? CK_PICK(binary)[code][dtype] : NULL;
+    case CK_FUSED_COMPARE: return code <= CK_GE ? CK_PICK(compare)[code][dtype] : NULL;
+    case CK_FUSED_LOGIC: return code <= CK_XOR ? CK_PICK(logic)[code] : NULL;
+    case CK_FUSED_WHERE: return CK_PICK(where)[size_index(ck_element_size(dtype))];
+    case CK_FUSED_CAST:
+      return dtype != to ? CK_PICK(casts)[dtype][to] : CK_PICK(same)[size_index(ck_element_size(dtype))];
+    case CK_FUSED_CLAMP: return CK_PICK(clamp)[dtype];
+    case CK_FUSED_CLAMP_GRAD: return code <= 1 ? CK_PICK(clamp_grad)[code][dtype] : NULL;
+    default: return NULL;
+  }
+}
+void ck_stream(int64_t bytes, void *to, const void *from) { CK_PICK(stream)(bytes, to, from); }
+
 static ck_loop unary_loop(int32_t op, int32_t dtype) {
   if ((uint32_t)op >= CK_UNARY_OPS || !ck_is_dtype(dtype)) return NULL;
   return CK_PICK(unary)[op][wide_dtype(dtype)];

@@ -13,7 +13,7 @@ enum { CK_GRAIN = 32768 };
 enum { CK_STREAM = 32 << 20 };
 
 // One vectorised loop of an elementwise operation. Bit i of `steps`: input i walks; else it is one element.
-typedef void (*ck_loop)(int64_t n, void *o, const void *a, const void *b, const void *c, int steps);
+typedef ck_elementwise ck_loop;
 
 // An element of 16 bytes, for what only moves it.
 typedef struct { uint64_t low, high; } ck_wide;
@@ -27,6 +27,8 @@ extern int32_t ck_level;  // set before main by the constructor in cpu.c
 #define CK_PICK(name) (name##_baseline)
 #endif
 
+// Copies whole cache lines past the caches; both sides begin at one. The caller fences.
+void ck_stream(int64_t bytes, void *to, const void *from);
 // Loops that convert contiguous 16-bit floats, chosen for this processor. dtype: CK_F16 or CK_BF16.
 void ck_widen(int32_t dtype, int64_t n, float *out, const void *a);
 void ck_narrow(int32_t dtype, int64_t n, void *out, const float *a);

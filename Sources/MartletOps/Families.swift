@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// An elementwise operation of one tensor.
-public protocol ElementwiseUnary: UnaryOp {
+public protocol ElementwiseUnary: UnaryOp, Elementwise {
   /// The dtypes that it takes.
   static var domain: Domain { get }
 }
@@ -49,7 +49,7 @@ extension ElementwiseUnary {
 }
 
 /// An elementwise operation of two tensors of one dtype, with broadcasting.
-public protocol ElementwiseBinary: BinaryOp {
+public protocol ElementwiseBinary: BinaryOp, Elementwise {
   static var domain: Domain { get }
 }
 

@@ -26,7 +26,8 @@ package import MartletCore
       },
       copy: { x, device in x.to(device) },
       reshape: { x, shape in x.reshaped(shape) },
-      firstRows: { x, count in x[..<count] }
+      firstRows: { x, count in x[..<count] },
+      passes: [.algebra, .commonSubexpressions, .fusion]
     ))
 }
 

@@ -26,6 +26,7 @@ package enum OpTable: Int, CaseIterable {
   case resample
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
+  case fused
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -144,6 +145,7 @@ package enum OpTable: Int, CaseIterable {
     case .ctcGradient: CTCGradient.self
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
+    case .fused: Fused.self
     }
   }
 

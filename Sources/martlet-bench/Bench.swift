@@ -15,7 +15,12 @@ struct Bench: ParsableCommand {
   @Argument(help: "The workloads to run; all by default.")
   var workloads: [Workload] = []
 
-  static let modes = ["eager", "channels_last", "compiled", "bf16"]
+  static let modes = ["eager", "channels_last", "compiled", "bf16", "compiled_bf16"]
+
+  @Flag(help: "Print what was made of compiled steps, with the time of each operation.")
+  var explain = false
+  // Set once, before the first workload.
+  nonisolated(unsafe) private(set) static var explains = false
 
   @Option(help: "The modes to run, separated by commas: \(Bench.modes.joined(separator: ", ")).")
   var modes = Bench.modes.joined(separator: ",")
@@ -31,6 +36,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    Bench.explains = explain
     let modes = Set(modes.split(separator: ",").map(String.init))
     let atStart = Machine.peakMemory
     for workload in workloads.isEmpty ? Workload.allCases : workloads {
@@ -41,6 +47,12 @@ struct Bench: ParsableCommand {
       case .sparse: sparse(modes: modes, seconds: seconds)
       case .mlp: TrainingWorkload.mnist("mlp_mnist_train_b128", mlp).run(modes: modes, seconds: seconds)
       case .lenet: TrainingWorkload.mnist("lenet_mnist_train_b128", lenet).run(modes: modes, seconds: seconds)
+      case .resnet18: TrainingWorkload.resnet18.run(modes: modes, seconds: seconds)
+      case .resnet50:
+        for batch in [1, 16] {
+          inference("resnet50_infer_b\(batch)", ResNet.resnet50(), batch: batch, modes: modes, seconds: seconds)
+        }
+      case .mobilenet: inference("mobilenet_v2_infer_b1", MobileNetV2(), batch: 1, modes: modes, seconds: seconds)
       case .unet: TrainingWorkload.unet.run(modes: modes, seconds: seconds)
       case .lstm: TrainingWorkload.lstm.run(modes: modes, seconds: seconds)
       case .gpt: TrainingWorkload.gpt.run(modes: modes, seconds: seconds)
@@ -55,5 +67,5 @@ struct Bench: ParsableCommand {
 }
 
 enum Workload: String, CaseIterable, ExpressibleByArgument {
-  case calibration, overhead, elementwise, sparse, mlp, lenet, unet, lstm, gpt
+  case calibration, overhead, elementwise, sparse, mlp, lenet, resnet18, unet, lstm, gpt, resnet50, mobilenet
 }

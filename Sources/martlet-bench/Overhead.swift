@@ -20,6 +20,11 @@ func overhead(modes: Set<String>, seconds: Double) {
       Variant(workload: "tiny_mlp_train_step", mode: "compiled", unit: "us") { _ = step(model.x, model.y) })
   }
   measure(variants, seconds: seconds)
+  guard Bench.explains else { return }
+  let model = TinyMLP()
+  let step = compile { (x: Tensor, y: Tensor) in model.step(x, y) }
+  for _ in 0..<100 { _ = step(model.x, model.y) }
+  if let explanation = try? step.explain(model.x, model.y) { print("\(explanation)\n\(explanation.program)") }
 }
 
 /// Linear 16-32, ReLU, Linear 32-1, mean squared error, Adam, batch 8.

@@ -22,14 +22,18 @@ struct TrainingWorkload {
       let optimizer = optimizer(model.parameters)
       func step(_ x: Tensor, _ y: Tensor) -> Tensor {
         optimizer.zeroGrad()
-        let loss = withAutocast(mode == "bf16" ? .bfloat16 : nil) { self.loss(model(x), y) }
+        let loss = withAutocast(mode.hasSuffix("bf16") ? .bfloat16 : nil) { self.loss(model(x), y) }
         loss.backward()
         optimizer.step()
         return loss.detached()
       }
-      let run = mode == "compiled" ? compile(step).function : step
+      let compiled = compile(step)
+      let run = mode == "compiled" || mode == "compiled_bf16" ? compiled.function : step
       let time = medianTime(seconds: seconds) { _ = run(x, y).item() }
       emit(name, mode, Double(count) / time, unit, median: Double(count) / time)
+      if Bench.explains, mode.hasPrefix("compiled"), let explanation = try? compiled.explain(x, y) {
+        print(explanation)
+      }
     }
   }
 
@@ -39,6 +43,16 @@ struct TrainingWorkload {
     return TrainingWorkload(
       name: name, model: model, optimizer: { Adam($0) }, x: .normal([128, 1, 28, 28], generator: generator),
       y: integers([128], below: 10, generator), count: 128, unit: "samples/s", loss: { crossEntropy($0, $1) })
+  }
+
+  /// Images of 32×32 pixels, batch 64, with SGD.
+  static var resnet18: TrainingWorkload {
+    let generator = Generator(seed: 0)
+    return TrainingWorkload(
+      name: "resnet18_cifar_train_b64", model: { ResNet.resnet18() },
+      optimizer: { SGD($0, learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4) },
+      x: .normal([64, 3, 32, 32], generator: generator), y: integers([64], below: 10, generator), count: 64,
+      unit: "samples/s", loss: { crossEntropy($0, $1) })
   }
 
   /// The next of 10,000 words, 35 steps of 20 sequences, with SGD.

@@ -113,6 +113,7 @@ extension OpTable {
     case .ctc, .ctcGradient: alignmentCases
     case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
+    case .fused: fusedCases
     }
   }
 }

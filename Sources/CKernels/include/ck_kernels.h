@@ -65,6 +65,36 @@ int32_t ck_compare_flat(int32_t kind, int32_t dtype, int64_t count, bool *out, c
                         const void *b, int32_t step_b);
 int32_t ck_cast_flat(int32_t from, int32_t to, int64_t count, void *out, const void *a);
 
+// MARK: fused
+
+// A chain of elementwise operations over one shape. Operand numbers: the inputs, then the registers. A step's `dtype` is
+// that of its operands (of the last two for a choice), `to` that of its result; 16-bit floats are float32 inside.
+enum { CK_FUSED_INPUTS = 12, CK_FUSED_OUTPUTS = 4, CK_FUSED_STEPS = 48, CK_FUSED_REGISTERS = 12 };
+enum {
+  CK_FUSED_UNARY, CK_FUSED_BINARY, CK_FUSED_COMPARE, CK_FUSED_LOGIC, CK_FUSED_WHERE, CK_FUSED_CAST, CK_FUSED_CLAMP,
+  CK_FUSED_CLAMP_GRAD
+};
+typedef struct {
+  int32_t family, code, dtype, to;
+  int32_t inputs, in[3], out;
+  int32_t store;     // the output that the result is, or -1
+  double low, high;  // bounds
+} ck_fused_step;
+typedef struct {
+  int32_t inputs, outputs, steps;
+  int32_t width;  // bytes of the widest element of a register
+  int32_t input_dtype[CK_FUSED_INPUTS], output_dtype[CK_FUSED_OUTPUTS];
+  ck_fused_step step[CK_FUSED_STEPS];
+} ck_fused;
+// The loop of a step; null where there is none. No 16-bit floats.
+typedef void (*ck_elementwise)(int64_t n, void *o, const void *_Nullable a, const void *_Nullable b,
+                               const void *_Nullable c, int steps);
+ck_elementwise _Nullable ck_elementwise_loop(int32_t family, int32_t code, int32_t dtype, int32_t to);
+// `shape` in the order in which the results lie, which is without gaps; CK_MAX_RANK strides for each input. `pointers`: the
+// inputs, then the outputs. An output may be an input of its dtype that lies like it and is read by no later step.
+int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape, const int64_t *strides,
+                     void *_Nonnull const *_Nonnull pointers);
+
 // MARK: reductions
 
 // The input as kept by reduced dimensions, with any strides of the input. The output is contiguous over the kept ones.

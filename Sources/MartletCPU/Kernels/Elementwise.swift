@@ -46,6 +46,17 @@ func registerElementwise() {
   binary(Remainder.self, CK_REMAINDER)
   binary(FloorDivide.self, CK_FLOOR_DIV)
 
+  FusedLoop.register(Abs.self) { _ in FusedLoop(CK_FUSED_UNARY, CK_ABS) }
+  FusedLoop.register(Clamp.self) { FusedLoop(CK_FUSED_CLAMP, 0, low: $0.low, high: $0.high) }
+  FusedLoop.register(ClampGradient.self) {
+    FusedLoop(CK_FUSED_CLAMP_GRAD, $0.isOpen ? 1 : 0, low: $0.low, high: $0.high)
+  }
+  FusedLoop.register(Compare.self) { FusedLoop(CK_FUSED_COMPARE, Int($0.kind.rawValue)) }
+  FusedLoop.register(Logic.self) { FusedLoop(CK_FUSED_LOGIC, Int($0.kind.rawValue)) }
+  FusedLoop.register(Select.self) { _ in FusedLoop(CK_FUSED_WHERE, 0) }
+  FusedLoop.register(Cast.self) { _ in FusedLoop(CK_FUSED_CAST, 0) }
+  registerFused()
+
   Kernels.register(Clamp.self, .cpu) { op, arguments in
     var nd = ck_nd(arguments)
     return KernelStatus(
@@ -101,6 +112,7 @@ func registerElementwise() {
 private func unary<O: Op>(_ type: O.Type, _ code: Int) { unary(type) { _ in code } }
 
 private func unary<O: Op>(_: O.Type, _ code: @escaping @Sendable (O) -> Int) {
+  FusedLoop.register(O.self) { FusedLoop(CK_FUSED_UNARY, code($0)) }
   Kernels.register(O.self, .cpu) { op, arguments in unary(code(op), arguments) }
 }
 
@@ -117,6 +129,7 @@ func unary(_ code: Int, _ arguments: borrowing KernelArguments) -> KernelStatus 
 }
 
 private func binary<O: Op>(_: O.Type, _ code: Int) {
+  FusedLoop.register(O.self) { _ in FusedLoop(CK_FUSED_BINARY, code) }
   Kernels.register(O.self, .cpu) { _, arguments in
     let dtype = arguments.dtype(0).code
     if let (count, stepA, stepB) = flat(arguments) {

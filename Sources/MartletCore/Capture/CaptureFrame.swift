@@ -114,6 +114,8 @@ final class Capture {
   let specs: [TensorSpec]
   /// For each of `stateInputs` whether the program writes it or its gradient.
   private let trains: [Bool]
+  /// For each of `stateInputs` whether the program writes it.
+  let overwritten: [Bool]
 
   /// Runs `f` once on symbolic tensors.
   ///
@@ -173,6 +175,8 @@ final class Capture {
     self.cleared = cleared
     guards = frame.guards
     let changed = Set((stateOutputs + cleared).map { ObjectIdentifier($0) })
+    let replaced = Set(stateOutputs.map { ObjectIdentifier($0) })
+    overwritten = frame.stateInputs.map { replaced.contains(ObjectIdentifier($0)) }
     trains = frame.stateInputs.map { cell in
       changed.contains(ObjectIdentifier(cell))
         || (cell as? Parameter).map { changed.contains(ObjectIdentifier($0.gradient)) } == true
@@ -186,7 +190,9 @@ final class Capture {
     }
     if Program.verifies {
       let faults = program.verify()
-      precondition(faults.isEmpty, "Martlet: a captured program is malformed:\n\(faults.joined(separator: "\n"))")
+      if !faults.isEmpty {
+        fatalError("Martlet: a captured program is malformed:\n\(faults.joined(separator: "\n"))\n\(program)")
+      }
     }
   }
 

@@ -9,7 +9,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   private let name: String
   private struct Entry {
     let capture: Capture
-    let interpreter: Interpreter
+    let execution: Execution
     let template: Output
   }
   private let lock = Lock()
@@ -29,6 +29,15 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Program in
       try entry(inputs, structure, repeat each input).capture.program
+    }
+  }
+
+  /// What was made of the function for these arguments, with the time of each operation: the program runs once, and writes
+  /// its state as a call does.
+  public func explain(_ input: repeat each Input) throws -> Explanation {
+    let (inputs, structure) = flatten(repeat each input)
+    return try lock.holding { () throws(OpError) -> Explanation in
+      try entry(inputs, structure, repeat each input).execution.explained(inputs)
     }
   }
 
@@ -58,7 +67,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       return self.result.tensors(output)
     }
     let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
-    let entry = Entry(capture: capture, interpreter: Interpreter(capture.program), template: empty)
+    let entry = Entry(capture: capture, execution: Execution(capture), template: empty)
     entries.append(entry)
     return entry
   }
@@ -77,15 +86,12 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       let entry = try lock.holding { () throws(OpError) -> Entry in
         let entry = try self.entry(inputs, structure, repeat each input)
         template = entry.template
-        if entry.capture.stateOutputs.isEmpty, entry.capture.cleared.isEmpty {
-          state = entry.capture.state
-        } else {
-          outputs = try commit(entry, inputs)
-        }
+        state = entry.capture.state
+        if entry.capture.writes { outputs = try entry.execution.commit(inputs, state: &state) }
         return entry
       }
       if let outputs { return result.replacing(entry.template, outputs) }
-      return result.replacing(entry.template, try entry.interpreter.run(inputs, state: state).outputs)
+      return result.replacing(entry.template, try entry.execution.run(inputs, state: state))
     } catch {
       let failed = fail(error, inputs)[0]
       let shape = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
@@ -95,16 +101,6 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
 
   /// The compiled function as a function, for callers that want one: `batches.map(step.function)`, `grad(loss.function)`.
   public var function: (repeat each Input) -> Output { { (input: repeat each Input) in self(repeat each input) } }
-
-  private func commit(_ entry: Entry, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
-    let capture = entry.capture
-    let (outputs, state) = try entry.interpreter.run(
-      inputs, state: capture.state,
-      releaseState: { for cell in capture.stateOutputs { _ = cell.take() } })
-    for (cell, value) in zip(capture.stateOutputs, state) { cell.write(value) }
-    for cell in capture.cleared { cell.write(nil) }
-    return outputs
-  }
 }
 
 /// How the tensors in a compiled function's result are read and exchanged; a tuple of trees is no tree itself.

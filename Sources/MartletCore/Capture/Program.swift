@@ -8,6 +8,12 @@ public struct Program: Sendable {
     public var op: any Op
     public var inputs: [ValueID]
     public var outputs: [ValueID]
+
+    package init(op: any Op, inputs: [ValueID], outputs: [ValueID]) {
+      self.op = op
+      self.inputs = inputs
+      self.outputs = outputs
+    }
   }
 
   /// The spec of each value.

@@ -179,9 +179,9 @@ package enum Kernels {
     }
   }
 
-  /// Allocates the outputs, with `strides` if they are given, and runs the kernel, or the decomposition where the device has no kernel.
+  /// Allocates the outputs and runs the kernel, or the decomposition where the device has no kernel.
   package static func run<O: Op>(
-    _ op: O, _ inputs: [Tensor], _ specs: [TensorSpec], reusable: Positions, strides: Shape? = nil
+    _ op: O, _ inputs: [Tensor], _ specs: [TensorSpec], reusable: Positions
   ) throws(OpError) -> [Tensor] {
     let device = specs.first?.device ?? .cpu
     for input in inputs where input.device != device { throw OpError(.devicesDiffer) }
@@ -192,7 +192,7 @@ package enum Kernels {
     var outputs: [Tensor] = []
     outputs.reserveCapacity(specs.count)
     for (position, spec) in specs.enumerated() {
-      let strides = strides ?? Order.strides(O.self, spec, inputs)
+      let strides = op.strides(of: spec, for: inputs)
       if !reusable.isEmpty, let source = op.takeover(output: position), reusable[source],
         inputs[source].spec == spec, inputs[source].node.strides == strides
       {

@@ -107,6 +107,8 @@ public protocol Op: Hashable, Sendable {
   /// Whether a result may lie in the order of its inputs (transposed, channels-last) in place of row-major order: then the
   /// kernels read the strides of the output.
   static var keepsOrder: Bool { get }
+  /// The strides of a result, which are known from those of the inputs; nil for row-major order.
+  func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape?
   /// The input whose storage an output may take over, when nobody else holds it.
   func takeover(output: Int) -> Int?
   /// How many results it has: what a failed call yields as many error tensors of.
@@ -163,6 +165,9 @@ extension Op {
   }
   public func batched(taking inputs: inout [Tensor], mapped: [Bool]) -> [Tensor] { batched(inputs, mapped: mapped) }
   public static var keepsOrder: Bool { false }
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    Order.strides(Self.self, result, inputs)
+  }
   public func takeover(output: Int) -> Int? { nil }
   public var outputCount: Int { 1 }
   public var canFault: Bool { false }

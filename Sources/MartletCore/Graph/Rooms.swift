@@ -48,6 +48,8 @@ package final class TransformOps: Sendable {
   package let reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
   /// The first `count` rows of `x`, without a copy.
   package let firstRows: @Sendable (_ x: Tensor, _ count: Int) -> Tensor
+  /// Rewritings of programs that know particular operations, in their order.
+  package let passes: [Pass]
 
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
@@ -61,7 +63,8 @@ package final class TransformOps: Sendable {
     basis: @escaping @Sendable (TensorSpec) -> Tensor,
     copy: @escaping @Sendable (Tensor, Device) -> Tensor,
     reshape: @escaping @Sendable (Tensor, Shape) -> Tensor,
-    firstRows: @escaping @Sendable (Tensor, Int) -> Tensor
+    firstRows: @escaping @Sendable (Tensor, Int) -> Tensor,
+    passes: [Pass]
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
@@ -75,6 +78,7 @@ package final class TransformOps: Sendable {
     self.copy = copy
     self.reshape = reshape
     self.firstRows = firstRows
+    self.passes = passes
   }
 
   // Written once, inside of the initialisation of `Rooms.ops`, and read after it.

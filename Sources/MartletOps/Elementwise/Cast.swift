@@ -2,7 +2,7 @@ public import MartletCore
 
 /// Conversion to another dtype: floats are cut to integers toward zero and clamped to their range, NaN becomes 0; bool is
 /// "not zero". Complex numbers stay complex.
-public struct Cast: UnaryOp {
+public struct Cast: UnaryOp, Elementwise {
   public static var id: OpID { OpTable.cast.id }
   public static var name: String { "cast" }
   public static var keepsOrder: Bool { true }

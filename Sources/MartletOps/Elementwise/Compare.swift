@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// Elementwise comparison; the result is bool.
-public struct Compare: BinaryOp {
+public struct Compare: BinaryOp, Elementwise {
   public enum Kind: Int, Sendable, CaseIterable, CustomStringConvertible {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
     public var description: String { ["==", "!=", "<", "<=", ">", ">="][rawValue] }

@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// `a` where the condition holds, else `b`.
-public struct Select: Op {
+public struct Select: Elementwise {
   public static var id: OpID { OpTable.select.id }
   public static var name: String { "select" }
   public static var keepsOrder: Bool { true }

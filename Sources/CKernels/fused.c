@@ -1,0 +1,206 @@
+// Elementwise programs: a chain of operations run over blocks that stay in the L1 cache, so that memory is read and written
+// once. The loops are those of elementwise_body.h; 16-bit floats are float32 between the steps.
+#include "internal.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { BLOCK = 512, VALUES = CK_FUSED_INPUTS + CK_FUSED_REGISTERS };
+
+// How an operand is found at a position of the results, which are walked in the order in which they lie.
+typedef struct {
+  const char *base;
+  int64_t size;           // of an element in memory
+  int32_t dtype;
+  int rank;               // joined dimensions; 0: one element
+  bool linear;            // lies like the results
+  int64_t shape[CK_MAX_RANK], strides[CK_MAX_RANK];
+} operand_t;
+
+typedef struct {
+  const ck_fused *program;
+  int64_t total, width;   // elements; bytes of an element of a register
+  operand_t in[CK_FUSED_INPUTS];
+  char *out[CK_FUSED_OUTPUTS];
+  bool streams[CK_FUSED_OUTPUTS];  // written past the caches
+  bool direct[CK_FUSED_OUTPUTS];   // the step that makes it writes to memory itself
+  ck_loop loop[CK_FUSED_STEPS];
+} fused_job;
+
+static int32_t wide(int32_t dtype) { return ck_is_half(dtype) ? CK_F32 : dtype; }
+
+// Joins neighbouring dimensions that are one; dimensions of size 1 are left out.
+static void join(operand_t *o, int rank, const int64_t *shape, const int64_t *strides) {
+  o->rank = 0;
+  bool repeats = true;
+  for (int d = 0; d < rank; d++) {
+    if (shape[d] == 1) continue;
+    if (strides[d] != 0) repeats = false;
+    const int last = o->rank - 1;
+    if (last >= 0 && o->strides[last] == strides[d] * shape[d]) {
+      o->shape[last] *= shape[d];
+      o->strides[last] = strides[d];
+    } else {
+      o->shape[o->rank] = shape[d];
+      o->strides[o->rank++] = strides[d];
+    }
+  }
+  if (repeats) o->rank = 0;
+  o->linear = o->rank == 1 && o->strides[0] == 1;
+}
+
+#define GATHER(T) for (int64_t i = 0; i < n; i++) ((T *)to)[i] = ((const T *)from)[i * stride]
+static void gather_row(int64_t size, int64_t n, void *to, const void *from, int64_t stride) {
+  if (stride == 1) {
+    memcpy(to, from, (size_t)(n * size));
+    return;
+  }
+  switch (size) {
+    case 1: GATHER(uint8_t); break;
+    case 2: GATHER(uint16_t); break;
+    case 4: GATHER(uint32_t); break;
+    default: GATHER(uint64_t); break;
+  }
+}
+
+// The elements `at ..< at + n` of an operand: where they lie in a row, that row, else copied to `buffer`.
+static const void *fetch(const operand_t *o, int64_t at, int64_t n, void *buffer, bool *walks) {
+  *walks = true;
+  if (o->linear) return o->base + at * o->size;
+  if (o->rank == 0) {
+    *walks = false;
+    return o->base;
+  }
+  int64_t index[CK_MAX_RANK], rest = at;
+  const char *row = o->base;
+  const int inner = o->rank - 1;
+  for (int d = inner; d >= 0; d--) {
+    index[d] = rest % o->shape[d];
+    rest /= o->shape[d];
+    if (d < inner) row += index[d] * o->strides[d] * o->size;
+  }
+  const int64_t stride = o->strides[inner];
+  if (index[inner] + n <= o->shape[inner] && (stride == 0 || stride == 1)) {
+    *walks = stride == 1;
+    return row + index[inner] * stride * o->size;
+  }
+  char *to = buffer;
+  for (int64_t left = n;;) {
+    const int64_t some = ck_min64(left, o->shape[inner] - index[inner]);
+    gather_row(o->size, some, to, row + index[inner] * stride * o->size, stride);
+    to += some * o->size;
+    if ((left -= some) == 0) return buffer;
+    index[inner] = 0;
+    for (int d = inner - 1; d >= 0; d--) {
+      row += o->strides[d] * o->size;
+      if (++index[d] < o->shape[d]) break;
+      row -= o->shape[d] * o->strides[d] * o->size;
+      index[d] = 0;
+    }
+  }
+}
+
+static void run_fused_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  const ck_fused *program = j->program;
+  _Alignas(64) char registers[CK_FUSED_REGISTERS * BLOCK * 8], buffers[CK_FUSED_INPUTS][BLOCK * 8];
+  _Alignas(64) char raw[BLOCK * 8], bounds[16];
+  for (int64_t at = begin; at < end; at += BLOCK) {
+    const int64_t n = ck_min64(BLOCK, end - at);
+    const void *value[VALUES];
+    bool walks[VALUES];
+    for (int i = 0; i < program->inputs; i++) {
+      const operand_t *o = &j->in[i];
+      if (ck_is_half(o->dtype)) {
+        const void *from = fetch(o, at, n, raw, &walks[i]);
+        ck_widen(o->dtype, walks[i] ? n : 1, (float *)(void *)buffers[i], from);
+        value[i] = buffers[i];
+      } else {
+        value[i] = fetch(o, at, n, buffers[i], &walks[i]);
+      }
+    }
+    for (int s = 0; s < program->steps; s++) {
+      const ck_fused_step *step = &program->step[s];
+      const void *in[3] = {NULL, NULL, NULL};
+      int steps = 0;
+      for (int i = 0; i < step->inputs; i++) {
+        in[i] = value[step->in[i]];
+        steps |= (int)walks[step->in[i]] << i;
+      }
+      const bool some = steps != 0;
+      if (step->family == CK_FUSED_CLAMP || step->family == CK_FUSED_CLAMP_GRAD) {
+        if (step->dtype == CK_F64) {
+          ((double *)(void *)bounds)[0] = step->low;
+          ((double *)(void *)bounds)[1] = step->high;
+        } else {
+          ((float *)(void *)bounds)[0] = (float)step->low;
+          ((float *)(void *)bounds)[1] = (float)step->high;
+        }
+        in[step->inputs] = bounds;
+      }
+      const int to = program->inputs + step->out;
+      char *result = registers + step->out * BLOCK * j->width;
+      if (step->store >= 0 && some && j->direct[step->store])
+        result = j->out[step->store] + at * ck_element_size(program->output_dtype[step->store]);
+      j->loop[s](some ? n : 1, result, in[0], in[1], in[2], steps);
+      value[to] = result;
+      walks[to] = some;
+      if (step->store < 0) continue;
+      // The result is done with: to memory, unless it is there.
+      const int k = step->store;
+      const int32_t dtype = program->output_dtype[k];
+      const int64_t size = ck_element_size(dtype);
+      char *memory = j->out[k] + at * size;
+      if (result == memory) continue;
+      const void *from = result;
+      if (ck_is_half(dtype)) {
+        ck_narrow(dtype, some ? n : 1, raw, (const float *)(const void *)result);
+        from = raw;
+      }
+      if (!some) gather_row(size, n, memory, from, 0);
+      else if (j->streams[k] && n == BLOCK && ((uintptr_t)memory & 63) == 0) ck_stream(n * size, memory, from);
+      else memcpy(memory, from, (size_t)(n * size));
+    }
+  }
+#if defined(__x86_64__)
+  for (int k = 0; k < program->outputs; k++)
+    if (j->streams[k]) {
+      _mm_sfence();
+      break;
+    }
+#endif
+}
+
+int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape, const int64_t *strides,
+                     void *const *pointers) {
+  fused_job j;
+  j.program = program;
+  j.total = 1;
+  j.width = program->width;
+  for (int d = 0; d < rank; d++) j.total *= shape[d];
+  if (j.total == 0) return CK_OK;
+  for (int i = 0; i < program->inputs; i++) {
+    operand_t *o = &j.in[i];
+    o->base = pointers[i];
+    o->dtype = program->input_dtype[i];
+    o->size = ck_element_size(o->dtype);
+    join(o, rank, shape, strides + i * CK_MAX_RANK);
+  }
+  for (int k = 0; k < program->outputs; k++) {
+    const int32_t dtype = program->output_dtype[k];
+    j.out[k] = pointers[program->inputs + k];
+    j.streams[k] = j.total * ck_element_size(dtype) > CK_STREAM;
+    for (int i = 0; i < program->inputs; i++) j.streams[k] = j.streams[k] && pointers[i] != (const void *)j.out[k];
+    j.direct[k] = !ck_is_half(dtype) && !j.streams[k];
+  }
+  int64_t cost = 1;
+  for (int s = 0; s < program->steps; s++) {
+    const ck_fused_step *step = &program->step[s];
+    j.loop[s] = ck_elementwise_loop(step->family, step->code, wide(step->dtype), wide(step->to));
+    if (!j.loop[s]) return CK_UNSUPPORTED;
+    cost += step->family == CK_FUSED_UNARY && step->code > CK_RELU ? 4 : 1;
+  }
+  if (j.total <= BLOCK) run_fused_range(&j, 0, j.total);
+  else ck_parallel(j.total, ck_max64(1024, 2 * CK_GRAIN / cost), &j, run_fused_range);
+  return CK_OK;
+}

@@ -1,0 +1,158 @@
+import CKernels
+import MartletCore
+import MartletOps
+
+/// The loop in C of an elementwise operation, as a step of a chain.
+struct FusedLoop {
+  let family: Int
+  let code: Int
+  let low: Double
+  let high: Double
+
+  init(_ family: Int, _ code: Int, low: Double = 0, high: Double = 0) {
+    self.family = family
+    self.code = code
+    self.low = low
+    self.high = high
+  }
+
+  // Filled while the kernels are registered, and read after it.
+  nonisolated(unsafe) private static var table: [OpID: @Sendable (any Op) -> FusedLoop] = [:]
+
+  static func register<O: Op>(_: O.Type, _ loop: @escaping @Sendable (O) -> FusedLoop) {
+    table[O.id] = { loop($0 as! O) }
+  }
+
+  static func find(_ op: any Op) -> FusedLoop? { table[type(of: op).id]?(op) }
+}
+
+/// The tables of a chain for the kernel.
+private final class FusedTables: @unchecked Sendable {
+  // Sendable: written once, when it is made.
+  let program: UnsafePointer<ck_fused>
+  let inputs: [TensorSpec]
+
+  /// Nil for a chain that the kernel does not hold.
+  init?(_ inputs: [TensorSpec], _ steps: [Fused.Step], _ specs: [TensorSpec], _ results: [Int]) {
+    guard inputs.count <= CK_FUSED_INPUTS, results.count <= CK_FUSED_OUTPUTS, steps.count <= CK_FUSED_STEPS else {
+      return nil
+    }
+    self.inputs = inputs
+    var program = ck_fused()
+    program.inputs = Int32(inputs.count)
+    program.outputs = Int32(results.count)
+    program.steps = Int32(steps.count)
+    /// The dtype inside of the chain.
+    func wide(_ dtype: DType) -> DType { dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype }
+    program.width = Int32(specs.map { wide($0.dtype).size }.max() ?? 4)
+    set(&program.input_dtype, inputs.map { $0.dtype.code })
+    set(&program.output_dtype, results.map { specs[$0].dtype.code })
+    guard let registers = FusedTables.registers(steps, inputs.count) else { return nil }
+    var tables: [ck_fused_step] = []
+    for (position, step) in steps.enumerated() {
+      guard let loop = FusedLoop.find(step.op) else { return nil }
+      func dtype(_ operand: Int) -> DType {
+        operand < inputs.count ? inputs[operand].dtype : specs[operand - inputs.count].dtype
+      }
+      let operands = step.operands
+      var table = ck_fused_step()
+      table.family = Int32(loop.family)
+      table.code = Int32(loop.code)
+      table.dtype = wide(dtype(operands.last!)).code
+      table.to = wide(specs[position].dtype).code
+      guard ck_elementwise_loop(table.family, table.code, table.dtype, table.to) != nil else { return nil }
+      table.inputs = Int32(operands.count)
+      set(&table.in, operands.map { Int32($0 < inputs.count ? $0 : inputs.count + registers[$0 - inputs.count]) })
+      table.out = Int32(registers[position])
+      table.store = Int32(results.firstIndex(of: position) ?? -1)
+      table.low = loop.low
+      table.high = loop.high
+      tables.append(table)
+    }
+    set(&program.step, tables)
+    let pointer = UnsafeMutablePointer<ck_fused>.allocate(capacity: 1)
+    pointer.initialize(to: program)
+    self.program = UnsafePointer(pointer)
+  }
+
+  deinit { program.deallocate() }
+
+  /// A register for each step's result, given back after its last reader; nil when there are too few.
+  private static func registers(_ steps: [Fused.Step], _ inputs: Int) -> [Int]? {
+    var last = Array(steps.indices)
+    for (position, step) in steps.enumerated() {
+      for operand in step.operands where operand >= inputs { last[operand - inputs] = position }
+    }
+    var free = Array((0..<Int(CK_FUSED_REGISTERS)).reversed())
+    var registers: [Int] = []
+    for (position, step) in steps.enumerated() {
+      // The result has a register of its own: loops do not read what they write.
+      guard let register = free.popLast() else { return nil }
+      registers.append(register)
+      if last[position] == position { free.append(register) }
+      for operand in Set(step.operands) where operand >= inputs && last[operand - inputs] == position {
+        free.append(registers[operand - inputs])
+      }
+    }
+    return registers
+  }
+}
+
+/// Sets the first elements of an array of C.
+private func set<Tuple, Element>(_ array: inout Tuple, _ elements: [Element]) {
+  withUnsafeMutableBytes(of: &array) { raw in
+    let target = raw.bindMemory(to: Element.self)
+    for (position, element) in elements.enumerated() { target[position] = element }
+  }
+}
+
+func registerFused() {
+  Fused.prepare = { inputs, steps, specs, results in FusedTables(inputs, steps, specs, results) }
+  Kernels.register(Fused.self, .cpu) { op, arguments in
+    guard let prepared = op.body.prepared else { return .unsupported }
+    let tables = unsafeDowncast(prepared, to: FusedTables.self)
+    // The loops were chosen for the dtypes for which the chain was made.
+    for input in 0..<arguments.inputCount where arguments.dtype(input) != tables.inputs[input].dtype {
+      return .unsupported
+    }
+    return run(tables, arguments)
+  }
+}
+
+private func run(_ tables: FusedTables, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let shape = arguments.outputSpec().shape
+  let order = axesByPlace(arguments)
+  let inputs = arguments.inputCount
+  let rank = shape.rank
+  return withUnsafeTemporaryAllocation(of: Int64.self, capacity: (inputs + 1) * 8) { numbers in
+    let strides = numbers.baseAddress! + 8
+    for place in 0..<rank { numbers[place] = Int64(shape[order[place]]) }
+    for input in 0..<inputs {
+      let its = arguments.shape(input)
+      let given = arguments.strides(input)
+      let shift = rank - its.rank
+      for place in 0..<rank {
+        let axis = order[place] - shift
+        strides[input * 8 + place] = axis < 0 || its[axis] != shape[axis + shift] ? 0 : Int64(given[axis])
+      }
+    }
+    return withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer.self, capacity: inputs + arguments.outputCount) {
+      pointers in
+      for input in 0..<inputs { pointers[input] = arguments.pointer(input) }
+      for output in 0..<arguments.outputCount { pointers[inputs + output] = arguments.outputPointer(output) }
+      return KernelStatus(
+        ck_run_fused(tables.program, Int32(rank), numbers.baseAddress!, strides, pointers.baseAddress!))
+    }
+  }
+}
+
+/// The axes of the results from the slowest to the fastest.
+private func axesByPlace(_ arguments: borrowing KernelArguments) -> Shape {
+  let shape = arguments.outputSpec().shape
+  var order = Shape(0..<shape.rank)
+  guard arguments.output(0, { $0.strides != nil }) else { return order }
+  let strides = arguments.outputStrides()
+  let sorted = (0..<shape.rank).sorted { strides[$0] != strides[$1] ? strides[$0] > strides[$1] : $0 < $1 }
+  for (place, axis) in sorted.enumerated() { order[place] = axis }
+  return order
+}

@@ -1,0 +1,116 @@
+public import MartletCore
+
+/// An operation that works element by element over the broadcast of its inputs: chains of them can run block by block.
+public protocol Elementwise: Op {}
+
+/// A chain of elementwise operations over one shape, which reads and writes memory once. Made by the pass `fusion`.
+///
+/// 16-bit floats stay float32 between its steps.
+public struct Fused: Op {
+  public static var id: OpID { OpTable.fused.id }
+  public static var name: String { "fused" }
+  public static var rules: Rules { [.decomposed] }
+  public static var keepsOrder: Bool { true }
+
+  /// One operation of the chain.
+  package struct Step: Sendable {
+    package let op: any Op
+    /// Inputs of the chain, then results of earlier steps.
+    package let operands: [Int]
+    package init(op: any Op, operands: [Int]) {
+      self.op = op
+      self.operands = operands
+    }
+  }
+  /// The chain; shared by the copies of the operation.
+  package final class Body: Sendable {
+    package let inputs: [TensorSpec]
+    package let steps: [Step]
+    /// The specs of the steps' results.
+    package let specs: [TensorSpec]
+    /// The steps whose results are given back.
+    package let results: [Int]
+    /// What a device made of it; nil where the device runs the steps one by one.
+    package let prepared: (AnyObject & Sendable)?
+    let takeovers: [Int?]
+
+    init(inputs: [TensorSpec], steps: [Step], specs: [TensorSpec], results: [Int]) {
+      self.inputs = inputs
+      self.steps = steps
+      self.specs = specs
+      self.results = results
+      takeovers = Body.takeovers(inputs, steps, specs, results)
+      prepared = Fused.prepare?(inputs, steps, specs, results)
+    }
+
+    /// For each result an input of its spec that no later step reads.
+    private static func takeovers(
+      _ inputs: [TensorSpec], _ steps: [Step], _ specs: [TensorSpec], _ results: [Int]
+    ) -> [Int?] {
+      var taken = Set<Int>()
+      return results.map { result in
+        let later = Set(steps[(result + 1)...].flatMap { $0.operands })
+        let free = inputs.indices.first { inputs[$0] == specs[result] && !later.contains($0) && !taken.contains($0) }
+        if let free { taken.insert(free) }
+        return free
+      }
+    }
+  }
+  package let body: Body
+
+  /// How the CPU prepares chains. Written once, when its kernels are registered.
+  nonisolated(unsafe) package static var prepare:
+    (@Sendable ([TensorSpec], [Step], [TensorSpec], [Int]) -> (AnyObject & Sendable)?)?
+
+  /// Nil where no device prepares the chain, so that nothing would be won.
+  package init?(inputs: [TensorSpec], steps: [Step], specs: [TensorSpec], results: [Int]) {
+    Rooms.require(specs[0].device)  // which says how chains are prepared
+    body = Body(inputs: inputs, steps: steps, specs: specs, results: results)
+    if body.prepared == nil { return nil }
+  }
+
+  public static func == (a: Fused, b: Fused) -> Bool {
+    a.body === b.body
+      || a.body.inputs == b.body.inputs && a.body.results == b.body.results && a.attributes == b.attributes
+  }
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(body.inputs)
+    hasher.combine(body.results)
+    hasher.combine(body.steps.count)
+  }
+
+  public var outputCount: Int { body.results.count }
+  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs.count == body.inputs.count else {
+      throw OpError(.numberOfInputs(inputs.count, expected: "\(body.inputs.count)"))
+    }
+    var specs = inputs
+    for step in body.steps { specs += try step.op.outputs(for: step.operands.map { specs[$0] }) }
+    return body.results.map { specs[inputs.count + $0] }
+  }
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    var values = inputs
+    for step in body.steps { values += apply(any: step.op, step.operands.map { values[$0] }) }
+    return body.results.map { values[inputs.count + $0] }
+  }
+  /// The results lie as the last one would if the operations ran one by one, so that sums over it add up in the same order.
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    guard inputs.contains(where: { !$0.isContiguous }) else { return nil }
+    var values = inputs
+    for (step, spec) in zip(body.steps, body.specs) {
+      let strides = step.op.strides(of: spec, for: step.operands.map { values[$0] })
+      values.append(Tensor(node: TensorNode(spec: spec, strides: strides, offset: 0, storage: inputs[0].node.storage!)))
+    }
+    return values[inputs.count + body.results.last!].node.strides
+  }
+  public func takeover(output: Int) -> Int? { body.takeovers[output] }
+  /// The steps: `add(0, 1); relu(2)` by operand numbers.
+  public var attributes: String {
+    body.steps.enumerated().map { position, step in
+      let attributes = step.op.attributes
+      let result = body.results.contains(position) ? "\(body.inputs.count + position) = " : ""
+      return "\(result)\(type(of: step.op).name)(\(step.operands.map { "\($0)" }.joined(separator: ", ")))"
+        + (attributes.isEmpty ? "" : "[\(attributes)]")
+    }.joined(separator: "; ")
+  }
+}
