@@ -6,7 +6,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   // Sendable: `captures` is guarded by its lock, which is also held while `f` runs.
   private let f: (repeat each Input) -> Output
   private let result: ResultTree<Output>
-  private let name: String
+  private let title: ProgramTitle
   private struct Entry {
     let capture: Capture
     let interpreter: Interpreter
@@ -18,7 +18,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, name: String) {
     self.f = f
     self.result = result
-    self.name = name
+    title = ProgramTitle(name)
   }
 
   /// The programs captured so far.
@@ -50,7 +50,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       return known
     }
     var template: Output?
-    let capture = try Capture(inputs, structure: structure, inMaps: false, name: name) { symbolic in
+    let capture = try Capture(inputs, structure: structure, inMaps: false, name: title.name) { symbolic in
       var slice = symbolic[...]
       func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
       let output = self.f(repeat rebuilt(each input))
@@ -85,7 +85,9 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
         return entry
       }
       if let outputs { return result.replacing(entry.template, outputs) }
-      return result.replacing(entry.template, try entry.interpreter.run(inputs, state: state).outputs)
+      return result.replacing(
+        entry.template,
+        try title.during { () throws(OpError) in try entry.interpreter.run(inputs, state: state).outputs })
     } catch {
       let failed = fail(error, inputs)[0]
       let shape = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
@@ -98,12 +100,34 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
 
   private func commit(_ entry: Entry, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
     let capture = entry.capture
-    let (outputs, state) = try entry.interpreter.run(
-      inputs, state: capture.state,
-      releaseState: { for cell in capture.stateOutputs { _ = cell.take() } })
+    let (outputs, state) = try title.during { () throws(OpError) in
+      try entry.interpreter.run(
+        inputs, state: capture.state,
+        releaseState: { for cell in capture.stateOutputs { _ = cell.take() } })
+    }
     for (cell, value) in zip(capture.stateOutputs, state) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
     return outputs
+  }
+}
+
+/// What error texts call a compiled function: `compile at main.swift:3`.
+final class ProgramTitle: Sendable {
+  let name: String
+  init(_ name: String) { self.name = name }
+
+  /// That of the program that is running here.
+  static var current: String? {
+    Context.here.pointee.program.map { Unmanaged<ProgramTitle>.fromOpaque($0).takeUnretainedValue().name }
+  }
+
+  /// Runs the program.
+  func during<R>(_ body: () throws(OpError) -> R) throws(OpError) -> R {
+    let here = Context.here
+    let outer = here.pointee.program
+    here.pointee.program = Unmanaged.passUnretained(self).toOpaque()
+    defer { here.pointee.program = outer }
+    return try body()
   }
 }
 
