@@ -8,8 +8,9 @@ import MartletOps
 ///     scaler.step(optimizer)      // divides the gradients by the scale; no step where one is not finite
 ///     optimizer.zeroGrad()
 ///
-/// After a step that was left out the scale shrinks; after `growthInterval` iterations without one it grows. Its state is in
-/// cells, so that a step can be compiled, saved and resumed.
+/// After a step that was left out the scale shrinks; after `growthInterval` iterations without one it grows, but not beyond
+/// `maximumScale`: without overflows (in bfloat16) it would end at infinity. Its state is in cells, so that a step can be
+/// compiled, saved and resumed.
 ///
 /// Several optimizers may share a scaler. Losses, `unscale` and steps that follow each other are one iteration, with one
 /// scale for all of them, which moves once: it shrinks when the gradients of any optimizer overflowed. The next
@@ -29,6 +30,8 @@ public final class LossScaler: CustomStringConvertible {
   public let growthFactor: Double
   public let backoffFactor: Double
   public let growthInterval: Int
+  /// The scale grows to at most this, 2²⁴. PyTorch's grows on.
+  public static let maximumScale = 0x1p24
 
   /// - Parameters:
   ///   - growthFactor: above 1.
@@ -153,7 +156,8 @@ public final class LossScaler: CustomStringConvertible {
     let finite = all.dropFirst().reduce(all[0]) { $0 .& $1 }
     let count = start.goodSteps + 1
     let grows = count .>= Double(growthInterval)
-    let kept = select(grows, start.scale * growthFactor, start.scale)
+    let grown = start.scale * growthFactor
+    let kept = select(grows .& (grown .<= LossScaler.maximumScale), grown, start.scale)
     scale.value = select(finite, kept, start.scale * backoffFactor)
     goodSteps.value = select(finite .& (.!grows), count, Tensor(repeating: 0, count.spec))
   }

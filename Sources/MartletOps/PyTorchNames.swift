@@ -7,13 +7,29 @@ private func unavailable() -> Never { fatalError("an unavailable function was ca
 
 extension Tensor {
   @available(*, unavailable, message: "write axis: x.sum(axis: 0), x.sum(axes: [0, 1])")
-  public func sum(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  public func sum(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axes: x.sum(axes: [0, 1])")
+  public func sum(axis: [Int], keepDims: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write keepDims: x.sum(axis: 0, keepDims: true)")
+  public func sum(axis: Int, keepdim: Bool) -> Tensor { unavailable() }
   @available(*, unavailable, message: "write axis: x.mean(axis: 0), x.mean(axes: [0, 1])")
-  public func mean(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  public func mean(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axes: x.mean(axes: [0, 1])")
+  public func mean(axis: [Int], keepDims: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write keepDims: x.mean(axis: 0, keepDims: true)")
+  public func mean(axis: Int, keepdim: Bool) -> Tensor { unavailable() }
   @available(*, unavailable, message: "write axis: x.max(axis: 1), and x.argMax(axis: 1) for the places")
-  public func max(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  public func max(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axes: x.max(axes: [0, 1])")
+  public func max(axis: [Int], keepDims: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write keepDims: x.max(axis: 0, keepDims: true)")
+  public func max(axis: Int, keepdim: Bool) -> Tensor { unavailable() }
   @available(*, unavailable, message: "write axis: x.min(axis: 1), and x.argMin(axis: 1) for the places")
-  public func min(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  public func min(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axes: x.min(axes: [0, 1])")
+  public func min(axis: [Int], keepDims: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write keepDims: x.min(axis: 0, keepDims: true)")
+  public func min(axis: Int, keepdim: Bool) -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
   public var T: Tensor { unavailable() }
   @available(*, unavailable, message: "x.transposed() exchanges the last two axes")
@@ -49,6 +65,8 @@ extension Tensor {
   public func to(_ dtype: DType) -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.cast(to: .float32)")
   public func float() -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.cast(to: .float16)")
+  public func half() -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.cast(to: .float64)")
   public func double() -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.cast(to: .int64)")
@@ -73,10 +91,34 @@ extension Tensor {
   public func expand(_ sizes: Any...) -> Tensor { unavailable() }
   @available(*, unavailable, message: "x.argMax(axis: 1)")
   public func argmax(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.argMax(axis: 1)")
+  public func argmax(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.argMin(axis: 1)")
+  public func argmin(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.argMin(axis: 1)")
+  public func argmin(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.argMax(axis: 1)")
+  public func argMax(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.argMin(axis: 1)")
+  public func argMin(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.cumsum(axis: 0)")
+  public func cumsum(dim: Int) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "write axis: x.prod(axis: 1)")
+  public func prod(dim: Int, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.norm(axis: 1), x.norm(1, axis: 1)")
+  public func norm(_ order: Double = 2, dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.sorted(axis: 1)")
+  public func sort(_ axis: Int = -1, dim: Int = -1, descending: Bool = false) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.logSumExp(axis: 1)")
+  public func logsumexp(_ axis: Int = 0, dim: Any = 0, keepdim: Bool = false) -> Tensor { unavailable() }
   @available(*, unavailable, renamed: "variance")
   public func `var`(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.variance(axis: 1)")
+  public func `var`(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
   @available(*, unavailable, renamed: "standardDeviation")
   public func std(_ axis: Int = 0) -> Tensor { unavailable() }
+  @available(*, unavailable, message: "x.standardDeviation(axis: 1)")
+  public func std(dim: Any, keepdim: Bool = false) -> Tensor { unavailable() }
 
   @available(*, unavailable, message: "Tensor.normal([2, 3])")
   public static func randn(_ sizes: Any...) -> Tensor { unavailable() }
@@ -111,3 +153,17 @@ public func manual_seed(_ seed: Int) { unavailable() }
 public func softmax(_ x: Tensor, dim: Int) -> Tensor { unavailable() }
 @available(*, unavailable, message: "write axis: logSoftmax(x, axis: 1)")
 public func logSoftmax(_ x: Tensor, dim: Int) -> Tensor { unavailable() }
+@available(*, unavailable, message: "write axis: stack(tensors, axis: 1)")
+public func stack(_ tensors: [Tensor], dim: Int) -> Tensor { unavailable() }
+@available(*, unavailable, message: "write axis: concat(tensors, axis: 1)")
+public func concat(_ tensors: [Tensor], dim: Int) -> Tensor { unavailable() }
+@available(*, unavailable, message: "logSoftmax(x, axis: 1)")
+public func log_softmax(_ x: Tensor, dim: Int = -1) -> Tensor { unavailable() }
+@available(*, unavailable, message: "oneHot(labels, classes: 10)")
+public func one_hot(_ labels: Tensor, _ classes: Int = -1, num_classes: Int = -1) -> Tensor { unavailable() }
+@available(*, unavailable, renamed: "crossEntropy")
+public func cross_entropy(_ logits: Tensor, _ labels: Tensor) -> Tensor { unavailable() }
+@available(*, unavailable, renamed: "negativeLogLikelihood")
+public func nll_loss(_ logProbabilities: Tensor, _ labels: Tensor) -> Tensor { unavailable() }
+@available(*, unavailable, renamed: "meanSquaredError")
+public func mse_loss(_ a: Tensor, _ b: Tensor) -> Tensor { unavailable() }

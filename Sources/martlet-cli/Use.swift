@@ -117,7 +117,7 @@ struct Demo: ParsableCommand {
 
   @Option(help: "The folder with the four files of MNIST.")
   var data: String?
-  @Option(help: "The folder for checkpoints. (default: runs/demo, begun anew each time)")
+  @Option(help: "The folder for checkpoints. (default: runs/demo, or runs/demo-2, … where there is a run)")
   var output: String?
   @Option(help: "Of the weights, the order of the images and the drawn digits.")
   var seed = 1
@@ -132,7 +132,9 @@ struct Demo: ParsableCommand {
       if let output, Checkpoint.exists(in: output) {
         throw FileError(output, "holds a run already; --output names another folder")
       }
-      let output = output ?? "runs/demo"
+      // Never one that holds a run: it would be lost.
+      let free = (1...).lazy.map { $0 == 1 ? "runs/demo" : "runs/demo-\($0)" }.first { !Checkpoint.exists(in: $0) }
+      let output = output ?? free!
       let report = Report(json: false, quiet: false)
       let name: DataName = data == nil ? .digits : .mnist
       let options = RunOptions(

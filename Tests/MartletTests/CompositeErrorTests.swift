@@ -50,7 +50,7 @@ import Testing
       do {
         _ = try withErrors { body() }
         Issue.record("no error: \(text)")
-      } catch { #expect("\(error)".contains(text), "\(error)") }
+      } catch { #expect(plainText(error).contains(text), "\(error)") }
     }
   }
 }

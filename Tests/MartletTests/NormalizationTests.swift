@@ -80,7 +80,7 @@ import Testing
 
   @Test func misuseIsNamed() {
     func text(_ body: () -> Tensor) -> String {
-      do { return "\(try withErrors(body))" } catch { return "\(error)" }
+      do { return "\(try withErrors(body))" } catch { return plainText(error) }
     }
     let x = Tensor.ones([2, 3, 4])
     #expect(text { layerNorm(x, normalizedShape: [3]) }.contains("one or more of the last sizes of x"))

@@ -1,5 +1,6 @@
 import Foundation
 import Martlet
+import MartletCore
 import Testing
 
 /// Whether a sanitizer watches this process: its own code between the calls hides their lines.
@@ -28,12 +29,21 @@ func expectSame(
   expectValues(a, b.shape, b.array(), within: tolerance, name, at: location)
 }
 
+/// The text of an error without the line that called the operation, which takes a second to find.
+func plainText(_ error: any Error) -> String {
+  (error as? OpError).map { ErrorText.text($0, places: false) } ?? "\(error)"
+}
+
 /// The text of the first error in `body`; fails when there is none.
-func errorText(at location: SourceLocation = #_sourceLocation, _ body: () throws -> Void) -> String {
+///
+/// - Parameter places: with the line that called the operation.
+func errorText(
+  places: Bool = false, at location: SourceLocation = #_sourceLocation, _ body: () throws -> Void
+) -> String {
   do {
     try withErrors(body)
   } catch {
-    return withoutDevice("\(error)")
+    return withoutDevice(places ? "\(error)" : plainText(error))
   }
   Issue.record("no error", sourceLocation: location)
   return ""

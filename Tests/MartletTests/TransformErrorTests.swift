@@ -30,7 +30,7 @@ private let ints = Tensor([1, 2, 3])
       item: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
         with x: float32[]
         try: select(condition, a, b) in place of if, or return the tensor and read it after the call
-        called at FILE:LINE
+        called at FILE:LINE, inside compile at FILE:LINE
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
@@ -39,7 +39,7 @@ private let ints = Tensor([1, 2, 3])
       item: a symbolic tensor has no value: the function is being captured by checkpointed at FILE:LINE
         with x: float32[]
         try: select(condition, a, b) in place of if, or return the tensor and read it after the call
-        called at FILE:LINE
+        called at FILE:LINE, inside checkpointed at FILE:LINE
       """
     ) { _ = checkpointed { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(

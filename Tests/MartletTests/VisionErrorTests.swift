@@ -129,7 +129,7 @@ import Testing
       do {
         _ = try withErrors { body() }
         Issue.record("no error: \(text)")
-      } catch { #expect(withoutDevice("\(error)").contains(text), "\(error)") }
+      } catch { #expect(withoutDevice(plainText(error)).contains(text), "\(error)") }
     }
   }
 }

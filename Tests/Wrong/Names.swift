@@ -138,4 +138,104 @@ func names(_ x: Tensor, _ model: Linear, _ optimizer: SGD) throws {
   _ = x.mean(dim: 0, keepdim: true)
   // expected-error@+1 {{'softmax(_:dim:)' is unavailable: write axis: softmax(x, axis: 1)}}
   _ = softmax(x, dim: 1)
+  // expected-error@+1 {{'sum(axis:keepDims:)' is unavailable: write axes: x.sum(axes: [0, 1])}}
+  _ = x.sum(axis: [0, 1])
+  // expected-error@+1 {{'sum(axis:keepdim:)' is unavailable: write keepDims: x.sum(axis: 0, keepDims: true)}}
+  _ = x.sum(axis: 0, keepdim: true)
+  // expected-error@+1 {{'mean(axis:keepDims:)' is unavailable: write axes: x.mean(axes: [0, 1])}}
+  _ = x.mean(axis: [0, 1])
+  // expected-error@+1 {{'mean(axis:keepdim:)' is unavailable: write keepDims: x.mean(axis: 0, keepDims: true)}}
+  _ = x.mean(axis: 0, keepdim: true)
+  // expected-error@+1 {{'max(axis:keepDims:)' is unavailable: write axes: x.max(axes: [0, 1])}}
+  _ = x.max(axis: [0, 1])
+  // expected-error@+1 {{'max(axis:keepdim:)' is unavailable: write keepDims: x.max(axis: 0, keepDims: true)}}
+  _ = x.max(axis: 0, keepdim: true)
+  // expected-error@+1 {{'min(axis:keepDims:)' is unavailable: write axes: x.min(axes: [0, 1])}}
+  _ = x.min(axis: [0, 1])
+  // expected-error@+1 {{'min(axis:keepdim:)' is unavailable: write keepDims: x.min(axis: 0, keepDims: true)}}
+  _ = x.min(axis: 0, keepdim: true)
+  // expected-error@+1 {{'sum(dim:keepdim:)' is unavailable: write axis: x.sum(axis: 0), x.sum(axes: [0, 1])}}
+  _ = x.sum(dim: [0, 1])
+  // expected-error@+1 {{'max(dim:keepdim:)' is unavailable: write axis: x.max(axis: 1), and x.argMax(axis: 1) for the places}}
+  _ = x.max(dim: 0)
+  // expected-error@+1 {{'min(dim:keepdim:)' is unavailable: write axis: x.min(axis: 1), and x.argMin(axis: 1) for the places}}
+  _ = x.min(dim: 0)
+  // expected-error@+1 {{'argmax(dim:keepdim:)' is unavailable: x.argMax(axis: 1)}}
+  _ = x.argmax(dim: 1)
+  // expected-error@+1 {{'argmin' is unavailable: x.argMin(axis: 1)}}
+  _ = x.argmin()
+  // expected-error@+1 {{'argmin(dim:keepdim:)' is unavailable: x.argMin(axis: 1)}}
+  _ = x.argmin(dim: 1)
+  // expected-error@+1 {{'argMax(dim:keepdim:)' is unavailable: write axis: x.argMax(axis: 1)}}
+  _ = x.argMax(dim: 1)
+  // expected-error@+1 {{'argMin(dim:keepdim:)' is unavailable: write axis: x.argMin(axis: 1)}}
+  _ = x.argMin(dim: 1)
+  // expected-error@+1 {{'cumsum(dim:)' is unavailable: write axis: x.cumsum(axis: 0)}}
+  _ = x.cumsum(dim: 0)
+  // expected-error@+1 {{'prod(dim:keepdim:)' is unavailable: write axis: x.prod(axis: 1)}}
+  _ = x.prod(dim: 0)
+  // expected-error@+1 {{'norm(_:dim:keepdim:)' is unavailable: x.norm(axis: 1), x.norm(1, axis: 1)}}
+  _ = x.norm(dim: 1)
+  // expected-error@+1 {{'var(dim:keepdim:)' is unavailable: x.variance(axis: 1)}}
+  _ = x.var(dim: 1)
+  // expected-error@+1 {{'std(dim:keepdim:)' is unavailable: x.standardDeviation(axis: 1)}}
+  _ = x.std(dim: 1)
+  // expected-error@+1 {{'sort(_:dim:descending:)' is unavailable: x.sorted(axis: 1)}}
+  _ = x.sort(dim: 1)
+  // expected-error@+1 {{'logsumexp(_:dim:keepdim:)' is unavailable: x.logSumExp(axis: 1)}}
+  _ = x.logsumexp(dim: 1)
+  // expected-error@+1 {{'half()' is unavailable: x.cast(to: .float16)}}
+  _ = x.half()
+  // expected-error@+1 {{'stack(_:dim:)' is unavailable: write axis: stack(tensors, axis: 1)}}
+  _ = stack([x, x], dim: 1)
+  // expected-error@+1 {{'concat(_:dim:)' is unavailable: write axis: concat(tensors, axis: 1)}}
+  _ = concat([x, x], dim: 1)
+  // expected-error@+1 {{'log_softmax(_:dim:)' is unavailable: logSoftmax(x, axis: 1)}}
+  _ = log_softmax(x, dim: 1)
+  // expected-error@+1 {{'one_hot(_:_:num_classes:)' is unavailable: oneHot(labels, classes: 10)}}
+  _ = one_hot(x, 10)
+  // expected-error@+1 {{'cross_entropy' has been renamed to 'crossEntropy'}}
+  _ = cross_entropy(x, x)
+  // expected-error@+1 {{'nll_loss' has been renamed to 'negativeLogLikelihood'}}
+  _ = nll_loss(x, x)
+  // expected-error@+1 {{'mse_loss' has been renamed to 'meanSquaredError'}}
+  _ = mse_loss(x, x)
+  // expected-error@+1 {{'half()' is unavailable: model.cast(to: .float16)}}
+  _ = model.half()
+  // expected-error@+1 {{'float()' is unavailable: model.cast(to: .float32)}}
+  _ = model.float()
+  // expected-error@+1 {{'double()' is unavailable: model.cast(to: .float64)}}
+  _ = model.double()
+  // expected-error@+1 {{'callAsFunction()' is unavailable: a property: model.parameters, without brackets}}
+  _ = model.parameters()
+  // expected-error@+1 {{'init(_:lr:betas:momentum:weightDecay:weight_decay:nesterov:)' is unavailable: write learningRate: SGD(model.parameters, learningRate: 0.1)}}
+  _ = SGD(model.parameters, lr: 0.1)
+  // expected-error@+1 {{'init(_:lr:betas:momentum:weightDecay:weight_decay:nesterov:)' is unavailable: write learningRate: SGD(model.parameters, learningRate: 0.1)}}
+  _ = SGD(model.parameters, lr: 0.1, momentum: 0.9)
+  // expected-error@+1 {{'init(_:lr:betas:momentum:weightDecay:weight_decay:nesterov:)' is unavailable: write learningRate: SGD(model.parameters, learningRate: 0.1)}}
+  _ = AdamW(model.parameters, lr: 0.1, weightDecay: 0.1)
+  // expected-error@+1 {{'clip_grad_norm_(_:_:max_norm:)' is unavailable: clipGradients(model.parameters, toNorm: 1)}}
+  clip_grad_norm_(model.parameters, 1)
+  // expected-error@+1 {{'GradScaler' has been renamed to 'LossScaler'}}
+  _ = GradScaler()
+  // expected-error@+1 {{'init(_:_:)' is unavailable: a layer a line: Sequential { Linear(3, 5); ReLU() }}}
+  _ = Sequential(Linear(3, 5), ReLU())
+  // expected-error@+1 {{'init(_:_:num_layers:bias:batch_first:dropout:bidirectional:)' is unavailable: write layers: LSTM(3, 5, layers: 2)}}
+  _ = LSTM(3, 5, num_layers: 2)
+  // expected-error@+1 {{'init(_:_:numLayers:bias:batchFirst:dropout:isBidirectional:)' is unavailable: write layers: LSTM(3, 5, layers: 2)}}
+  _ = LSTM(3, 5, numLayers: 2, batchFirst: true)
+  // expected-error@+1 {{'init(_:_:layers:bias:batchFirst:dropout:bidirectional:)' is unavailable: write isBidirectional: LSTM(3, 5, isBidirectional: true)}}
+  _ = LSTM(3, 5, bidirectional: true)
+  // expected-error@+1 {{'init(_:_:num_layers:bias:batch_first:dropout:bidirectional:)' is unavailable: write layers: GRU(3, 5, layers: 2)}}
+  _ = GRU(3, 5, num_layers: 2)
+  // expected-error@+1 {{'init(_:_:numLayers:bias:batchFirst:dropout:isBidirectional:)' is unavailable: write layers: GRU(3, 5, layers: 2)}}
+  _ = GRU(3, 5, numLayers: 2, batchFirst: true)
+  // expected-error@+1 {{'init(_:_:layers:bias:batchFirst:dropout:bidirectional:)' is unavailable: write isBidirectional: GRU(3, 5, isBidirectional: true)}}
+  _ = GRU(3, 5, bidirectional: true)
+  // expected-error@+1 {{'init(_:_:num_layers:bias:batch_first:dropout:bidirectional:)' is unavailable: write layers: RNN(3, 5, layers: 2)}}
+  _ = RNN(3, 5, num_layers: 2)
+  // expected-error@+1 {{'init(_:_:numLayers:bias:batchFirst:dropout:isBidirectional:)' is unavailable: write layers: RNN(3, 5, layers: 2)}}
+  _ = RNN(3, 5, numLayers: 2, batchFirst: true)
+  // expected-error@+1 {{'init(_:_:layers:bias:batchFirst:dropout:bidirectional:)' is unavailable: write isBidirectional: RNN(3, 5, isBidirectional: true)}}
+  _ = RNN(3, 5, bidirectional: true)
 }

@@ -22,9 +22,11 @@ enum {
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
 // CK_PRECISE: convolutions are made that do not use Winograd's method. CK_ANOMALY: results are searched for NaN.
-// CK_AUTO_BF16, CK_AUTO_F16: products and convolutions of float32 are computed in that dtype.
+// CK_AUTO_BF16, CK_AUTO_F16: products and convolutions of float32 are computed in that dtype. CK_FORCED: operations that
+// `lazy` had put off are being run, which error texts say.
 enum {
-  CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16, CK_AUTO_BF16 = 32, CK_AUTO_F16 = 64
+  CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16, CK_AUTO_BF16 = 32, CK_AUTO_F16 = 64,
+  CK_FORCED = 128
 };
 enum { CK_AUTOCAST = CK_AUTO_BF16 | CK_AUTO_F16 };
 enum { CK_ARITHMETIC = CK_PRECISE | CK_AUTOCAST };  // which operations are made; how one is handled does not depend on it
@@ -45,6 +47,8 @@ typedef struct ck_context {
   void *_Nullable lazy;     // current lazy scope
   void *_Nullable maps;     // current map scope
   void *_Nullable released; // objects whose release was put off
+  void *_Nullable program;  // the compiled function whose program is running, for error texts
+  const char *_Nullable call; // the function of several operations that the program has called, for error texts
   const void *_Nullable layer[64]; // the layers being called, for error texts
 } ck_context;
 

@@ -7,7 +7,7 @@
   /// `Backtrace.capture` follows frame pointers, and crashes below `main` and in thread pools, where C libraries use that
   /// register for something else. Libc's `backtrace` does not need it; its addresses become a `Backtrace`, which knows the
   /// names and lines, by way of the form in which one is stored.
-  struct Calls: Sendable {
+  struct Calls: Sendable, Hashable {
     private let addresses: [UInt]
 
     init() {

@@ -77,6 +77,21 @@ package enum Context {
 
   @inline(__always)
   package static func popLayer() { here.pointee.layers -= 1 }
+
+  /// Enters a function that is made of several operations: errors in these name it, the outermost, first. Its result goes to
+  /// `leave`:
+  ///
+  ///     let call = Context.enter("oneHot")
+  ///     defer { Context.leave(call) }
+  @inline(__always)
+  package static func enter(_ function: StaticString) -> UnsafePointer<CChar>? {
+    let outer = here.pointee.call
+    if outer == nil { here.pointee.call = UnsafeRawPointer(function.utf8Start).assumingMemoryBound(to: CChar.self) }
+    return outer
+  }
+
+  @inline(__always)
+  package static func leave(_ outer: UnsafePointer<CChar>?) { here.pointee.call = outer }
 }
 
 /// The device on which tensors are made when none is named.

@@ -1,8 +1,11 @@
 /// Turns facts into texts: what is wrong, with the arguments; the rule as arithmetic; the likely correction; the layer.
 package enum ErrorText {
-  static func text(_ error: OpError) -> String {
+  /// - Parameter places: whether the lines of the program are looked up, which takes time.
+  package static func text(_ error: OpError, places: Bool = true) -> String {
     let (problem, rule, remedy) = parts(error)
-    var lines = [error.op.isEmpty ? problem : "\(error.op): \(problem)"]
+    let isInner = !error.call.isEmpty && error.call != error.op
+    let op = isInner && !error.op.isEmpty ? "\(error.call) › \(error.op)" : isInner ? error.call : error.op
+    var lines = [op.isEmpty ? problem : "\(op): \(problem)"]
     if !error.arguments.isEmpty {
       let names = error.argumentNames
       let list = error.arguments.prefix(6).enumerated().map { position, spec in
@@ -14,8 +17,21 @@ package enum ErrorText {
     if let rule { lines.append("  rule: \(rule)") }
     if let remedy { lines.append("  try: \(remedy)") }
     if !error.layers.isEmpty { lines.append("  in layer \(error.layers.joined(separator: " › "))") }
-    for origin in error.origins { lines.append("  \(origin)") }
+    if places { for origin in error.origins { lines.append("  \(origin)") } }
     return lines.joined(separator: "\n")
+  }
+
+  /// The line of the program that called the operation, and how it came to run there; empty if nothing is known.
+  static func callLine(_ error: OpError) -> [String] {
+    let place = error.place ?? error.origin?.line
+    let text =
+      switch error.moment {
+      case .now: place.map { "called at \($0)" }
+      case .captured(let name): place.map { "called at \($0), inside \(name)" } ?? "inside \(name)"
+      case .program(let name): "in the program of \(name)" + (place.map { ", called at \($0)" } ?? "")
+      case .forced: "put off by lazy" + (place.map { ", and run for a value that was read at \($0)" } ?? "")
+      }
+    return text.map { [$0] } ?? []
   }
 
   private static func argument(_ position: Int, _ names: [String], _ count: Int) -> String {
@@ -34,6 +50,17 @@ package enum ErrorText {
   /// Problem, rule and remedy.
   private static func parts(_ error: OpError) -> (String, String?, String?) {
     let specs = error.arguments
+    switch error.fact {
+    case .notBroadcastable(let shape), .reshape(let shape), .unknownSize(let shape), .negativeSize(let shape),
+      .tooLarge(let shape):
+      if shape.isTooLong {
+        return (
+          "the result would have more than \(counted(Shape.maxRank, "axis", "axes"))",
+          "at most \(Shape.maxRank) axes (vmap adds one)", "reshaped(…) to merge axes"
+        )
+      }
+    default: break
+    }
     switch error.fact {
     case .rank(let position, let expected):
       return (

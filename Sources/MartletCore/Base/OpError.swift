@@ -69,16 +69,37 @@ public struct OpError: Error, Sendable, CustomStringConvertible {
   package var argumentNames: [String] = []
   /// The path of the layer that was being called, outermost first.
   public package(set) var layers: [String]
-  /// Where the operation was called, when the error ends the program; and with `MARTLET_ORIGINS=1` where the arguments were
-  /// made.
-  public package(set) var origins: [String]
+  /// The function in which the operation was called, of those that are made of several operations; empty if none.
+  package var call = ""
+  /// The calls that led to the operation, whose line is looked up when it is asked for.
+  package var origin: Origin?
+  /// The line of the call where it is known without them: `main.swift:12`.
+  package var place: String?
+  /// How the operation came to run there.
+  package var moment = Moment.now
+  /// With `MARTLET_ORIGINS=1`, where the arguments were made.
+  package var argumentOrigins: [String] = []
+
+  package enum Moment: Sendable {
+    case now
+    /// While a function was captured: `compile at main.swift:3`.
+    case captured(by: String)
+    /// In the program that was captured, when it was called.
+    case program(of: String)
+    /// At the reading of what `lazy` had put off.
+    case forced
+  }
+
+  /// Where the operation was called, and inside of what; with `MARTLET_ORIGINS=1` also where the arguments were made.
+  ///
+  /// The first reading takes about a second: the lines are looked up in the program's file.
+  public var origins: [String] { ErrorText.callLine(self) + argumentOrigins }
 
   public init(_ fact: Fact, op: String = "", arguments: [TensorSpec] = []) {
     self.fact = fact
     self.op = op
     self.arguments = arguments
     self.layers = []
-    self.origins = []
   }
 
   /// The whole text: what is wrong, the rule as arithmetic, the remedy, the layer.

@@ -7,17 +7,40 @@ package final class Origin: Sendable {
     private let calls = Calls()
     init(op: String) { self.op = op }
 
-    /// The innermost line of a function that is not Martlet's: `App/main.swift:12`. Nil where the program was built without
-    /// line numbers.
+    /// The innermost line of a function that is not Martlet's: `App/main.swift:12`. Where the compiler has merged the code of
+    /// several lines, the function and the line that called it: `App/main.swift, in Net.forward, from App/main.swift:30`.
+    /// Nil where the program was built without line numbers.
     var line: String? {
-      var file: String?  // where the compiler has merged the code of several lines, or made it by a macro
+      if let known = Origins.known(calls) { return known }
+      let line = find()
+      Origins.remember(calls, line)
+      return line
+    }
+
+    private func find() -> String? {
+      var merged: String?
       for frame in calls.frames {
-        guard let place = frame.symbol?.sourceLocation, Origins.isCaller(place.path) else { continue }
+        guard let symbol = frame.symbol else { continue }
+        guard let place = symbol.sourceLocation, Origins.isCaller(place.path) else {
+          // Merged code may also be taken for the compiler's own.
+          let isMerged = symbol.sourceLocation.map { $0.path.contains("<") } ?? true
+          if merged == nil, isMerged, !frame.isSwiftThunk, Origins.isCaller(symbol: symbol.rawName) {
+            merged = Origins.function(symbol.name).map { "a line of \($0)" }
+          }
+          continue
+        }
         let name = place.path.split(separator: "/").suffix(2).joined(separator: "/")
-        if place.line > 0, !name.contains("@__swiftmacro") { return "\(name):\(place.line)" }
-        if file == nil { file = name }
+        let isMacro = name.contains("@__swiftmacro")
+        if place.line > 0, !isMacro {
+          return merged.map { $0 == name ? "\(name):\(place.line)" : "\($0), from \(name):\(place.line)" }
+            ?? "\(name):\(place.line)"
+        }
+        if merged == nil {
+          let function = isMacro ? nil : Origins.function(symbol.name)
+          merged = function.map { "\(name), in \($0)" } ?? name
+        }
       }
-      return file
+      return merged
     }
   #else
     init(op: String) { self.op = op }
@@ -33,12 +56,30 @@ package enum Origins {
   /// As if the process had been started with `MARTLET_ORIGINS=1`.
   package static func turnOn() { ck_set_process_flags(UInt32(CK_ORIGINS)) }
 
+  #if canImport(Runtime) && canImport(Glibc)
+    // Errors of one place come again and again, and a line takes long to find.
+    private static let lock = Lock()
+    nonisolated(unsafe) private static var lines: [Calls: String?] = [:]  // guarded by the lock
+    static func known(_ calls: Calls) -> String?? { lock.holding { lines[calls] } }
+    static func remember(_ calls: Calls, _ line: String?) {
+      lock.holding {
+        if lines.count >= 1000 { lines = [:] }
+        lines[calls] = .some(line)
+      }
+    }
+  #endif
+
+  /// The short name of a function: `Net.forward` of `closure #1 in Net.forward(_:)`. Nil for a program's top level.
+  package static func function(_ symbol: String) -> String? {
+    // A closure or a specialisation is named after the function that it is of.
+    let whole = symbol.split(separator: " in ").last?.split(separator: " of ").last ?? ""
+    let name = whole.prefix { $0 != "(" && $0 != "<" }.split(separator: " ").last ?? ""
+    return name.isEmpty || name == "main" || name == "top-level" ? nil : String(name)
+  }
+
   static func note(_ tensor: Tensor, _ op: String) {
     if tensor.node.origin == nil { tensor.node.origin = Origin(op: op) }
   }
-
-  /// The line that called Martlet: `called at App/main.swift:12`.
-  static var caller: [String] { Origin(op: "").line.map { ["called at \($0)"] } ?? [] }
 
   /// Lines for an error text: where each argument was made.
   static func lines(_ tensors: [Tensor], _ names: [String]) -> [String] {
@@ -56,12 +97,20 @@ package enum Origins {
     "MartletData", "MartletTrain", "CKernels", "COneDNN",
   ]
 
+  /// Whether a function belongs to the program: by the module that its mangled name begins with.
+  package static func isCaller(symbol: String) -> Bool {
+    guard symbol.hasPrefix("$s") else { return false }
+    let rest = symbol.dropFirst(2)
+    guard let count = Int(rest.prefix { $0.isNumber }), count > 0 else { return false }
+    return !modules.contains(rest.drop { $0.isNumber }.prefix(count))
+  }
+
   /// Whether a source file belongs to the program that uses Martlet: not to Martlet's own modules, nor to Swift's library.
   ///
   /// By the folder and not by the names of functions: those that a program adds to `Tensor` begin like Martlet's own.
   package static func isCaller(_ path: String) -> Bool {
     let parts = path.split(separator: "/")
-    if parts.last == "<compiler-generated>" || path.contains("/stdlib/public/") { return false }
+    if parts.last?.hasPrefix("<") != false || path.contains("/stdlib/public/") { return false }
     return !zip(parts, parts.dropFirst()).contains { $0 == "Sources" && modules.contains($1) }
   }
 }

@@ -176,3 +176,8 @@ extension Shape: CustomStringConvertible {
     isTooLong ? "[more than \(Shape.maxRank) axes]" : "[" + map(String.init).joined(separator: ", ") + "]"
   }
 }
+
+/// A part of a shape, `shape[1...]`, prints as a shape; `Shape(part)` makes one of it.
+extension Slice: @retroactive CustomStringConvertible where Base == Shape {
+  public var description: String { Shape(self).description }
+}

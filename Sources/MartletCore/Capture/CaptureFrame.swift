@@ -148,7 +148,10 @@ final class Capture {
         }
       }
     }
-    if let error = slot.first.withLock({ $0 }) { throw error }
+    if var error = slot.first.withLock({ $0 }) {
+      if case .now = error.moment { error.moment = .captured(by: name) }
+      throw error
+    }
     if let failed = outputs.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
     builder.program.outputs = outputs.map(builder.id(of:))
     var stateOutputs: [Cell] = []

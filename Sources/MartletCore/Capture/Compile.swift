@@ -6,7 +6,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   // Sendable: `captures` is guarded by its lock, which is also held while `f` runs.
   private let f: (repeat each Input) -> Output
   private let result: ResultTree<Output>
-  private let name: String
+  private let title: ProgramTitle
   private struct Entry {
     let capture: Capture
     let execution: Execution
@@ -18,7 +18,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, name: String) {
     self.f = f
     self.result = result
-    self.name = name
+    title = ProgramTitle(name)
   }
 
   /// The programs captured so far.
@@ -59,7 +59,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       return known
     }
     var template: Output?
-    let capture = try Capture(inputs, structure: structure, inMaps: false, name: name) { symbolic in
+    let capture = try Capture(inputs, structure: structure, inMaps: false, name: title.name) { symbolic in
       var slice = symbolic[...]
       func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
       let output = self.f(repeat rebuilt(each input))
@@ -67,7 +67,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       return self.result.tensors(output)
     }
     let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
-    let entry = Entry(capture: capture, execution: Execution(capture), template: empty)
+    let entry = Entry(capture: capture, execution: Execution(capture, title), template: empty)
     entries.append(entry)
     return entry
   }
@@ -101,6 +101,26 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
 
   /// The compiled function as a function, for callers that want one: `batches.map(step.function)`, `grad(loss.function)`.
   public var function: (repeat each Input) -> Output { { (input: repeat each Input) in self(repeat each input) } }
+}
+
+/// What error texts call a compiled function: `compile at main.swift:3`.
+final class ProgramTitle: Sendable {
+  let name: String
+  init(_ name: String) { self.name = name }
+
+  /// That of the program that is running here.
+  static var current: String? {
+    Context.here.pointee.program.map { Unmanaged<ProgramTitle>.fromOpaque($0).takeUnretainedValue().name }
+  }
+
+  /// Runs the program.
+  func during<R>(_ body: () throws(OpError) -> R) throws(OpError) -> R {
+    let here = Context.here
+    let outer = here.pointee.program
+    here.pointee.program = Unmanaged.passUnretained(self).toOpaque()
+    defer { here.pointee.program = outer }
+    return try body()
+  }
 }
 
 /// How the tensors in a compiled function's result are read and exchanged; a tuple of trees is no tree itself.

@@ -5,6 +5,7 @@ internal import CKernels
 final class Execution: @unchecked Sendable {
   // Sendable: `made` is guarded by its lock.
   private let capture: Capture
+  private let title: ProgramTitle
   private let captured: Interpreter
   private let lock = Lock()
   private var made: Made?
@@ -19,13 +20,18 @@ final class Execution: @unchecked Sendable {
   private static let most = 8
   private static let plansAreOn = Environment["MARTLET_PLANS"] != "off"
 
-  init(_ capture: Capture) {
+  init(_ capture: Capture, _ title: ProgramTitle) {
     self.capture = capture
+    self.title = title
     captured = Interpreter(capture.program)
   }
 
   /// The results of a program that writes no state.
   func run(_ inputs: [Tensor], state: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
+    try title.during { () throws(OpError) in try compute(inputs, state, times) }
+  }
+
+  private func compute(_ inputs: [Tensor], _ state: [Tensor], _ times: StepTimes?) throws(OpError) -> [Tensor] {
     guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
     let (plan, interpreter) = prepared(inputs, state)
     guard let plan else { return try interpreter.run(inputs, state: state).outputs }
@@ -39,40 +45,40 @@ final class Execution: @unchecked Sendable {
   func commit(
     _ inputs: [Tensor], state: inout [Tensor], times: StepTimes? = nil
   ) throws(OpError) -> [Tensor] {
-    let outputs: [Tensor]
-    let written: [Tensor]
-    if isPlain(inputs, state) {
-      let (plan, interpreter) = prepared(inputs, state)
-      if let plan {
-        var owned = [Bool](repeating: false, count: state.count)
-        for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
-          state[position] = cell.take()!
-          owned[position] = state[position].isSoleOwner
-        }
-        do throws(OpError) {
-          (outputs, written) = try plan.run { [state] (run) throws(OpError) in
-            try run.run(inputs, state: state, owned: owned, profile: times)
-          }
-        } catch {
-          for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
-            cell.write(state[position])
-          }
-          throw error
-        }
-      } else {
-        (outputs, written) = try interpret(interpreter, inputs, &state)
-      }
-    } else {
-      (outputs, written) = try interpret(captured, inputs, &state)
-    }
+    let (outputs, written) = try title.during { () throws(OpError) in try compute(inputs, taking: &state, times) }
     for (cell, value) in zip(capture.stateOutputs, written) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
     return outputs
   }
 
+  private func compute(
+    _ inputs: [Tensor], taking state: inout [Tensor], _ times: StepTimes?
+  ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
+    if isPlain(inputs, state) {
+      let (plan, interpreter) = prepared(inputs, state)
+      guard let plan else { return try interpret(interpreter, inputs, &state) }
+      var owned = [Bool](repeating: false, count: state.count)
+      for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
+        state[position] = cell.take()!
+        owned[position] = state[position].isSoleOwner
+      }
+      do throws(OpError) {
+        return try plan.run { [state] (run) throws(OpError) in
+          try run.run(inputs, state: state, owned: owned, profile: times)
+        }
+      } catch {
+        for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
+          cell.write(state[position])
+        }
+        throw error
+      }
+    }
+    return try interpret(captured, inputs, &state)
+  }
+
   private func interpret(
     _ interpreter: Interpreter, _ inputs: [Tensor], _ state: inout [Tensor]
-  ) throws(OpError) -> ([Tensor], [Tensor]) {
+  ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
     var given: [Tensor] = []
     swap(&given, &state)  // so that the last use of a value holds it alone
     return try interpreter.run(

@@ -47,7 +47,7 @@ package func apply<O: Op>(_ op: O, taking inputs: inout [Tensor]) -> [Tensor] {
     }
   }
   // With no scope that changes how operations are handled, the highest trace decides. One that is over is the other way.
-  if ck_flags() & ~UInt32(CK_ARITHMETIC) == 0, op.takeover(output: 0) != nil,
+  if ck_flags() & ~UInt32(CK_ARITHMETIC | CK_FORCED) == 0, op.takeover(output: 0) != nil,
     inputs.allSatisfy({ $0.node.trace?.isOver != true })
   {
     return highest(inputs)!.apply(op, taking: &inputs)

@@ -1,3 +1,4 @@
+internal import CKernels
 import Synchronization
 
 #if canImport(Glibc)
@@ -41,8 +42,9 @@ enum ErrorScope {
 
 /// Runs `body` and throws the first wrong use of an operation in it, instead of ending the program.
 ///
-/// After the error the operations of `body` go on with error tensors: `item()` of one is NaN (0 for integers), and nothing
-/// can be written into a cell or a file. So loops in `body` that wait for a value must end on NaN.
+/// After the error the operations of `body` go on with error tensors: `item()` of one is NaN (0 for integers), a `grad` that is
+/// not there is one too, and nothing can be written into a cell or a file. So loops in `body` that wait for a value must end
+/// on NaN.
 ///
 /// At its end the scope waits for devices that queue their work, whose faults (an index out of range in a tensor) come late.
 public func withErrors<R>(_ body: () throws -> R) throws -> R {
@@ -98,7 +100,7 @@ package final class Failed: Trace {
   /// An error tensor that has left its `withErrors` would spread silently: the program ends with the error's text.
   func endIfEscaped() {
     guard ErrorScope.slot == nil else { return }
-    let line = Origins.caller.map { "\n  \($0)" }.joined()
+    let line = Origin(op: "").line.map { "\n  called at \($0)" } ?? ""
     fatalError("Martlet: an error tensor is used outside of its withErrors; \(error)\(line)")
   }
 }
@@ -106,6 +108,15 @@ package final class Failed: Trace {
 private func errorTensors(_ error: OpError, like inputs: [Tensor], count: Int) -> [Tensor] {
   let spec = inputs.map { $0.spec }.max { $0.rank < $1.rank } ?? TensorSpec([])
   return (0..<count).map { _ in Tensor(node: TensorNode(spec: spec, trace: Failed(error))) }
+}
+
+extension ErrorScope {
+  /// What `grad` reads where no gradient is, inside a `withErrors` in which something has failed: perhaps the backward pass,
+  /// and a trap on nil would hide the first error.
+  static func gradient(_ spec: @autoclosure () -> TensorSpec?) -> Tensor? {
+    guard let error = slot?.first.withLock({ $0 }), let spec = spec() else { return nil }
+    return Tensor(node: TensorNode(spec: spec, trace: Failed(error)))
+  }
 }
 
 extension Tensor {
@@ -139,7 +150,7 @@ func failed<O: Op>(_ op: O, _ status: KernelStatus, _ inputs: [Tensor]) -> Tenso
 func endProgram(_ error: OpError) -> Never {
   fflush(nil)  // what the program has printed, before the text that ends it
   var error = error
-  if error.origins.isEmpty { error.origins = Origins.caller }
+  if error.origin == nil { error.origin = Origin(op: "") }
   fatalError("Martlet: \(error)")
 }
 
@@ -153,8 +164,13 @@ package func fail(_ error: OpError, _ inputs: [Tensor] = [], count: Int = 1) -> 
   }
   var error = error
   if error.layers.isEmpty { error.layers = Context.layerPath }
-  if Origins.areOn, error.origins.isEmpty {
-    error.origins = Origins.caller + Origins.lines(inputs, error.argumentNames)
+  if error.origin == nil {
+    error.origin = Origin(op: "")
+    let here = Context.here
+    if let call = here.pointee.call { error.call = String(cString: call) }
+    if case .now = error.moment, let name = ProgramTitle.current { error.moment = .program(of: name) }
+    if case .now = error.moment, here.pointee.flags & UInt32(CK_FORCED) != 0 { error.moment = .forced }
+    if Origins.areOn { error.argumentOrigins = Origins.lines(inputs, error.argumentNames) }
   }
   guard let slot = ErrorScope.slot else { endProgram(error) }
   slot.keep(error)

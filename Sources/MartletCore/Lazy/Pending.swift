@@ -82,6 +82,7 @@ package final class Pending: Trace {
     var stack: [Pending] = [self]
     Context.with({
       $0.pointee.flags &= ~UInt32(CK_LAZY)
+      $0.pointee.flags |= UInt32(CK_FORCED)
       $0.pointee.lazy = nil
     }) {
       while let top = stack.last {

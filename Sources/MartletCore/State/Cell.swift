@@ -208,9 +208,9 @@ public final class Parameter: Cell {
 
   /// The gradient that `backward()` has added up; nil before the first and after `zeroGrad()`. Setting another shape or
   /// dtype than the value's is an error. One that is kept as rows is spread over zeros at each reading: `gradientRows` has
-  /// the rows alone.
+  /// the rows alone. Inside `withErrors`, after an error, one that is not there reads as an error tensor.
   public var grad: Tensor? {
-    get { gradient.read() }
+    get { gradient.read() ?? ErrorScope.gradient(read()?.spec) }
     set {
       if let newValue, let value = read(), newValue.shape != value.shape || newValue.dtype != value.dtype {
         fail(OpError(.cellSpec(gradient.name, expected: value.spec), op: "set", arguments: [newValue.spec]), [newValue])

@@ -173,7 +173,7 @@ extension Tensor {
     }
     if node.trace != nil, let fact = missingValue {
       var error = OpError(fact, op: "item", arguments: [spec])
-      if !Origins.areOn { error.origins = ["called at \(file):\(line)"] }
+      error.place = "\(file):\(line)"
       fail(error, [self])
       return Scalars.nothing()
     }

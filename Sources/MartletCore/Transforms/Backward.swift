@@ -355,7 +355,9 @@ extension Tensor {
     }
     func tell(_ leaf: Recorded) {
       // A gradient that is an error tensor is not kept.
-      if let onReady, let parameter = leaf.watch?.parameter, let sum = parameter.grad { onReady(parameter, sum) }
+      if let onReady, let parameter = leaf.watch?.parameter, let sum = parameter.gradient.read() {
+        onReady(parameter, sum)
+      }
     }
     let pass = BackwardPass(
       retainsGraph: retainGraph,

@@ -41,12 +41,15 @@ extension Tensor {
 
   /// The gradient that `backward()` has added up; nil before, and for tensors that do not keep theirs.
   ///
-  /// Leaves keep their gradient; other tensors after `retainGrad()`.
+  /// Leaves keep their gradient; other tensors after `retainGrad()`. Inside `withErrors`, after an error, one that is not there
+  /// is an error tensor.
   public var grad: Tensor? {
     get {
       let node = resolved().node
+      if node.trace is Failed { return self }
       guard let record = node.trace as? Recorded else { return nil }
-      return record.op == nil ? record.watch?.leafGradient?.read() : record.watch?.gradients[Int(node.output)]?.read()
+      let cell = record.op == nil ? record.watch?.leafGradient : record.watch?.gradients[Int(node.output)]
+      return cell?.read() ?? ErrorScope.gradient(spec)
     }
     nonmutating set {
       let node = resolved().node

@@ -146,15 +146,20 @@ public final class MultiheadAttention: Module {
 
   /// Heads `[B, heads, T, D]` of queries, keys and values, and the mask.
   private func projected(_ input: AttentionInput) -> Result<(Tensor, Tensor, Tensor, Tensor?), OpError> {
-    func misuse(_ problem: String, _ rule: String) -> Result<(Tensor, Tensor, Tensor, Tensor?), OpError> {
-      .failure(OpError(.misuse(problem, rule: rule)))
+    func misuse(
+      _ problem: String, _ rule: String, _ remedy: String? = nil
+    ) -> Result<(Tensor, Tensor, Tensor, Tensor?), OpError> {
+      .failure(OpError(.misuse(problem, rule: rule, remedy: remedy)))
     }
     let given = [input.query, input.key, input.value]
     let sizes = [embedDim, kProjWeight?.read()!.shape[1] ?? embedDim, vProjWeight?.read()!.shape[1] ?? embedDim]
     for (position, (x, size)) in zip(given, sizes).enumerated() {
       guard x.rank == 2 || x.rank == 3, x.rank == given[0].rank else {
-        return .failure(
-          OpError(.rank(argument: position, expected: "3: \(batchFirst ? "[B, T, D]" : "[T, B, D]"), or 2: [T, D]")))
+        let name = ["query", "key", "value"][position]
+        return misuse(
+          "\(name) has \(ErrorText.counted(x.rank, "axis", "axes"))",
+          "its number of axes is 3: \(axisOrder(batchFirst)), or 2: [T, D]; query, key and value have equally many",
+          "expandedDims(axis:) for an axis that is missing; \(otherOrder(batchFirst, "MultiheadAttention"))")
       }
       guard x.shape[x.rank - 1] == size else {
         return .failure(OpError(.argumentShape(argument: position, expected: "\(size) features along the last axis")))
@@ -166,7 +171,8 @@ public final class MultiheadAttention: Module {
     guard x[1].shape[0] == batch, x[2].shape[0] == batch, x[1].shape[1] == x[2].shape[1] else {
       return misuse(
         "the shapes are \(given.map { "\($0.shape)" }.joined(separator: ", "))",
-        "queries, keys and values have one batch size, keys and values one length")
+        "queries, keys and values have one batch size, keys and values one length; the axes are \(axisOrder(batchFirst))",
+        otherOrder(batchFirst, "MultiheadAttention"))
     }
     var parts: [Tensor]
     if isSelf, let weight = inProjWeight?.value {

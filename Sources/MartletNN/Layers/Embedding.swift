@@ -41,6 +41,8 @@ public final class Embedding: Module {
   }
 
   public func forward(_ indices: Tensor) -> Tensor {
+    let call = Context.enter("Embedding")
+    defer { Context.leave(call) }
     guard indices.dtype == .int64 || indices.dtype == .int32 else {
       return failure(
         .dtype(argument: 0, expected: "int64 or int32, the numbers of rows of the table"), op: "Embedding", [indices],

@@ -11,6 +11,15 @@ public struct SequenceInput<State> {
   public let lengths: Tensor?
 }
 
+/// The axes of sequences.
+func axisOrder(_ batchFirst: Bool) -> String { batchFirst ? "[B, T, D]" : "[T, B, D]" }
+/// How a layer is made that takes them in the other order.
+func otherOrder(_ batchFirst: Bool, _ layer: String) -> String {
+  batchFirst
+    ? "\(layer)(…) without batchFirst takes \(axisOrder(false))"
+    : "\(layer)(…, batchFirst: true) takes \(axisOrder(true))"
+}
+
 /// What recurrent layers share: the weights, the walk over layers and directions.
 ///
 /// A layer's parameters have PyTorch's names: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, those of the other
@@ -97,7 +106,11 @@ public class RecurrentLayer {
     }
     let isBatch = given.rank == 3
     guard isBatch || given.rank == 2 else {
-      return wrong(.rank(argument: 0, expected: "3: \(batchFirst ? "[B, T, D]" : "[T, B, D]"), or 2: [T, D]"))
+      return wrong(
+        .misuse(
+          "x has \(ErrorText.counted(given.rank, "axis", "axes"))",
+          rule: "its number of axes is 3: \(axisOrder(batchFirst)), or 2: [T, D]",
+          remedy: "expandedDims(axis:) for an axis that is missing; \(otherOrder(batchFirst, op))"))
     }
     guard given.shape[given.rank - 1] == inputSize else {
       return wrong(.argumentShape(argument: 0, expected: "\(inputSize) features along the last axis"))
@@ -113,7 +126,11 @@ public class RecurrentLayer {
       guard let state else { continue }
       let shape: Shape = isBatch ? [count, batch, size] : [count, size]
       guard state.shape == shape else {
-        return wrong(.misuse("the \(name) state has shape \(state.shape)", rule: "it is \(shape) for this x"))
+        return wrong(
+          .misuse(
+            "the \(name) state has shape \(state.shape)",
+            rule: "it is \(shape) for this x, whose axes are \(isBatch ? axisOrder(batchFirst) : "[T, D]")",
+            remedy: isBatch ? otherOrder(batchFirst, op) : nil))
       }
     }
     var ragged: Ragged?

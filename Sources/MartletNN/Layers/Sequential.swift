@@ -16,7 +16,18 @@ public final class Sequential: Module {
   public init(_ layers: [Layer]) { self.layers = LayerList(layers) }
 
   public var count: Int { layers.all.count }
-  public subscript(index: Int) -> Layer { layers.all[index] }
+  /// A layer by its number. One that is not there is an error.
+  public subscript(index: Int) -> Layer {
+    guard layers.all.indices.contains(index) else {
+      fail(
+        OpError(
+          .misuse(
+            "there is no layer \(index)", rule: "0 ≤ index < \(count)",
+            remedy: count > 0 ? "model[model.count - 1] is the last" : "a Sequential with layers"), op: "Sequential"))
+      return Identity()
+    }
+    return layers.all[index]
+  }
   public func forward(_ x: Tensor) -> Tensor { layers.all.reduce(x) { $1.callAsFunction($0) } }
 }
 

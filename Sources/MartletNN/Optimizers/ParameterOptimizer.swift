@@ -101,7 +101,7 @@ public class ParameterOptimizer: Optimizer {
           step(parameter, cells, parameter.gradientRows!)
           continue
         }
-        guard let g = parameter.grad else { continue }
+        guard let g = parameter.grad, !g.isError else { continue }
         // The cells give their tensors away, so that the update writes over them.
         var inputs = [parameter.take()!, g, rate.value] + cells.compactMap { $0.take() }
         let outputs = rule.update(taking: &inputs)
@@ -127,7 +127,7 @@ public class ParameterOptimizer: Optimizer {
             "the gradient of \(parameter.name) is kept as rows", rule: "\(name) takes dense gradients", remedy: remedy),
           op: name))
       return false
-    case .needed(let remedy) where !parameter.hasGradientRows && parameter.grad != nil:
+    case .needed(let remedy) where !parameter.hasGradientRows && parameter.grad.map { !$0.isError } ?? false:
       fail(
         OpError(
           .misuse(

@@ -13,7 +13,7 @@ private struct Frames {
   ) {
     func wrong(_ fact: Fact) { _ = failure(fact, op: op, [x]) }
     let hop = hop ?? nFFT / 4
-    let length = windowLength ?? window.map { $0.rank == 1 ? $0.shape[0] : 0 } ?? nFFT
+    let length = windowLength ?? nFFT
     guard nFFT >= 1 else { wrong(.count(name: "nFFT", nFFT, allowed: "1 or more")); return nil }
     guard hop >= 1 else { wrong(.count(name: "hop", hop, allowed: "1 or more")); return nil }
     // So that no product below overflows.
@@ -26,10 +26,15 @@ private struct Frames {
       return nil
     }
     if let window, window.shape != [length] || window.dtype.isComplex {
+      // Filled up only when that is asked for: a window of another size is most often a mistake.
+      let isShort = windowLength == nil && window.rank == 1 && window.count < nFFT && !window.dtype.isComplex
       wrong(
         .misuse(
-          "the window is \(window.spec)", rule: "it has \(length) real elements",
-          remedy: "Tensor.window(.hann, \(length))"))
+          "the window is \(window.spec)",
+          rule: "it has \(length) real elements, \(windowLength == nil ? "nFFT" : "windowLength") of them",
+          remedy: isShort
+            ? "windowLength: \(window.count), which puts it in the middle of the frame"
+            : "Tensor.window(.hann, \(length))"))
       return nil
     }
     let dtype = x.dtype.realPart
@@ -86,8 +91,8 @@ extension Tensor {
 /// - Parameters:
 ///   - nFFT: the size of a frame.
 ///   - hop: the distance of frames; a quarter of `nFFT` by default.
-///   - windowLength: the size of the window, at most `nFFT`: it stands in the middle of the frame. By default that of the
-///     window, or `nFFT`.
+///   - windowLength: the size of the window, at most `nFFT`, which it is by default: a smaller one stands in the middle of the
+///     frame, between zeros.
 ///   - window: what frames are multiplied with; ones by default.
 ///   - center: whether the signal is padded so that frame t is around `t * hop`; else it begins there.
 ///   - padMode: how it is padded.

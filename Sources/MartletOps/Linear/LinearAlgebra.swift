@@ -57,8 +57,13 @@ public func triangularSolve(_ a: Tensor, _ b: Tensor, upper: Bool, unitDiagonal:
 /// The inverse of square matrices: `[…, N, N]` → `[…, N, N]`. A singular one is an error. To apply an inverse, `solve(a, b)` is
 /// faster and more exact. Source: PyTorch `linalg.inv`.
 public func inverse(_ a: Tensor) -> Tensor {
+  let call = Context.enter("inverse")
+  defer { Context.leave(call) }
   guard a.rank >= 2 else {
     return failure(.rank(argument: 0, expected: "2 or more: […, N, N]"), op: "inverse", [a])
+  }
+  guard a.shape[a.rank - 1] == a.shape[a.rank - 2] else {
+    return failure(.argumentShape(argument: 0, expected: "[…, N, N], square matrices"), op: "inverse", [a])
   }
   return solve(a, a.identities())
 }
@@ -73,11 +78,15 @@ public func signedLogDeterminant(_ a: Tensor) -> (sign: Tensor, logAbsolute: Ten
 /// The determinants of square matrices: `[…, N, N]` → `[…]`. The gradient for a singular matrix is an error. Source: PyTorch
 /// `linalg.det`.
 public func determinant(_ a: Tensor) -> Tensor {
-  Tensor.matrixFunction(SignedLogDeterminant(), a)[2]
+  let call = Context.enter("determinant")
+  defer { Context.leave(call) }
+  return Tensor.matrixFunction(SignedLogDeterminant(), a)[2]
 }
 
 /// The logarithms of determinants: NaN where one is negative. Source: PyTorch `logdet`.
 public func logDeterminant(_ a: Tensor) -> Tensor {
+  let call = Context.enter("logDeterminant")
+  defer { Context.leave(call) }
   let (sign, logAbsolute) = signedLogDeterminant(a)
   return select(sign .< 0, Double.nan, logAbsolute)
 }
@@ -90,9 +99,11 @@ public func cholesky(_ a: Tensor, upper: Bool = false) -> Tensor {
   return upper ? l.transposed() : l
 }
 
-/// The solution of `a x = b` from the factor that `cholesky(a)` gave. Shapes as those of `solve`. Source: PyTorch
-/// `cholesky_solve`, which takes `b` first.
+/// The solution of `a x = b` from the factor that `cholesky(a)` gave: `choleskySolve(cholesky(a), b)`, the factor first, as the
+/// matrix in `solve(a, b)`. Shapes as those of `solve`. Source: PyTorch `cholesky_solve`, which takes `b` first.
 public func choleskySolve(_ factor: Tensor, _ b: Tensor, upper: Bool = false) -> Tensor {
+  let call = Context.enter("choleskySolve")
+  defer { Context.leave(call) }
   if factor.rank < 2 {
     return failure(.rank(argument: 0, expected: "2 or more: […, N, N]"), op: "choleskySolve", [factor, b])
   }
@@ -145,6 +156,8 @@ public func eigh(_ a: Tensor) -> (values: Tensor, vectors: Tensor) {
 ///
 /// `a` has full rank; else it is an error, and `matmul(pseudoInverse(a), b)` helps. Source: PyTorch `linalg.lstsq`.
 public func leastSquares(_ a: Tensor, _ b: Tensor) -> Tensor {
+  let call = Context.enter("leastSquares")
+  defer { Context.leave(call) }
   guard let (a, b, isVector) = Tensor.sides(a, b, "leastSquares") else { return a.afterFailure }
   guard a.shape[a.rank - 2] == b.shape[b.rank - 2] else {
     return failure(
@@ -176,6 +189,8 @@ extension Tensor {
 /// - Parameter tolerance: singular values below this share of the largest count as 0; the larger size times the distance of
 ///   numbers near 1 if nil.
 public func pseudoInverse(_ a: Tensor, tolerance: Double? = nil) -> Tensor {
+  let call = Context.enter("pseudoInverse")
+  defer { Context.leave(call) }
   let a = a.asFloating
   return Tensor.matrixFunction(PseudoInverse(tolerance: tolerance ?? a.roundingTolerance), a)[0]
 }
@@ -183,6 +198,8 @@ public func pseudoInverse(_ a: Tensor, tolerance: Double? = nil) -> Tensor {
 /// How many singular values are above `tolerance` times the largest: `[…, M, N]` → `[…]`, `int64`. Source: PyTorch
 /// `linalg.matrix_rank`.
 public func matrixRank(_ a: Tensor, tolerance: Double? = nil) -> Tensor {
+  let call = Context.enter("matrixRank")
+  defer { Context.leave(call) }
   let a = a.asFloating.detached()
   let s = singularValues(a)
   if s.isError { return s }
@@ -194,6 +211,8 @@ public func matrixRank(_ a: Tensor, tolerance: Double? = nil) -> Tensor {
 /// The product of `n` equal square matrices; the inverse of that if `n` is negative, the identity if it is 0. Source: PyTorch
 /// `linalg.matrix_power`.
 public func matrixPower(_ a: Tensor, _ n: Int) -> Tensor {
+  let call = Context.enter("matrixPower")
+  defer { Context.leave(call) }
   guard a.rank >= 2, a.shape[a.rank - 1] == a.shape[a.rank - 2] else {
     return failure(.argumentShape(argument: 0, expected: "[…, N, N], square matrices"), op: "matrixPower", [a])
   }

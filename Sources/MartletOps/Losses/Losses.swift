@@ -13,6 +13,18 @@ extension Tensor {
   }
 }
 
+extension Tensor {
+  /// The error that labels still have the axis of the classes, of size 1, as columns of a table have.
+  func withColumn(of logits: Tensor, op: String, _ names: [String]) -> Tensor? {
+    let right = logits.shape.removing(at: 1)
+    guard rank == logits.rank, shape[1] == 1, shape.removing(at: 1) == right else { return nil }
+    return failure(
+      .misuse(
+        "labels has shape \(shape)", rule: "its shape is \(right), the shape of \(names[0]) without its axis 1",
+        remedy: "labels.squeezed(axis: 1)"), op: op, [logits, self], names: names)
+  }
+}
+
 /// What is wrong with the shapes of two arguments that must have one; nil when nothing is.
 func mismatch(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String]) -> Tensor? {
   if let place = [a, b].firstIndex(where: { $0.dtype.isComplex }) {
@@ -68,6 +80,8 @@ public func negativeLogLikelihood(
   _ logProbabilities: Tensor, _ labels: Tensor, weights: Tensor? = nil, ignoreIndex: Int = -100,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("negativeLogLikelihood")
+  defer { Context.leave(call) }
   let (op, names) = ("negativeLogLikelihood", ["logProbabilities", "labels"])
   let x = logProbabilities.autocastWide
   guard x.rank >= 2 else {
@@ -77,6 +91,7 @@ public func negativeLogLikelihood(
     return failure(.dtype(argument: 1, expected: "int64 or int32"), op: op, [x, labels], names: names)
   }
   guard labels.shape == x.shape.removing(at: 1) else {
+    if let error = labels.withColumn(of: x, op: op, names) { return error }
     return failure(
       .argumentShape(argument: 1, expected: "\(x.shape.removing(at: 1)), the first shape without its axis 1"), op: op,
       [x, labels], names: names)
@@ -111,6 +126,8 @@ public func negativeLogLikelihood(
 public func binaryCrossEntropy(
   _ probabilities: Tensor, _ targets: Tensor, weights: Tensor? = nil, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("binaryCrossEntropy")
+  defer { Context.leave(call) }
   if let error = mismatch(probabilities, targets, "binaryCrossEntropy", ["probabilities", "targets"]) { return error }
   let (probabilities, targets) = (probabilities.autocastWide, targets.autocastWide)
   // The logarithm of a number that is not positive would give a gradient of NaN.
@@ -132,6 +149,8 @@ public func binaryCrossEntropyWithLogits(
   _ logits: Tensor, _ targets: Tensor, weights: Tensor? = nil, positiveWeight: Tensor? = nil,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("binaryCrossEntropyWithLogits")
+  defer { Context.leave(call) }
   if let error = mismatch(logits, targets, "binaryCrossEntropyWithLogits", ["logits", "targets"]) { return error }
   let (logits, targets) = (logits.autocastWide, targets.autocastWide)
   var smooth = smoothRelu(-logits)
@@ -152,6 +171,8 @@ public enum DivergenceReduction: Sendable { case mean, batchMean, sum, none }
 public func klDivergence(
   _ logProbabilities: Tensor, _ targets: Tensor, logTargets: Bool = false, reduction: DivergenceReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("klDivergence")
+  defer { Context.leave(call) }
   let (x, targets) = (logProbabilities.autocastWide, targets.autocastWide)
   if let error = mismatch(x, targets, "klDivergence", ["logProbabilities", "targets"]) { return error }
   let parts: Tensor
@@ -176,6 +197,8 @@ public func klDivergence(
 /// `a · b / (|a| |b|)` along an axis, with broadcasting; each length is at least `epsilon`. Source: PyTorch
 /// `cosine_similarity`.
 public func cosineSimilarity(_ a: Tensor, _ b: Tensor, axis: Int = 1, epsilon: Double = 1e-8) -> Tensor {
+  let call = Context.enter("cosineSimilarity")
+  defer { Context.leave(call) }
   guard let shape = a.shape.broadcast(with: b.shape) else {
     return failure(.broadcast, op: "cosineSimilarity", [a, b], names: ["a", "b"])
   }
@@ -193,6 +216,8 @@ public func cosineSimilarity(_ a: Tensor, _ b: Tensor, axis: Int = 1, epsilon: D
 public func pairwiseDistance(
   _ a: Tensor, _ b: Tensor, order: Double = 2, epsilon: Double = 1e-6, keepDims: Bool = false
 ) -> Tensor {
+  let call = Context.enter("pairwiseDistance")
+  defer { Context.leave(call) }
   guard a.shape.broadcast(with: b.shape) != nil, a.rank > 0 || b.rank > 0 else {
     return failure(.broadcast, op: "pairwiseDistance", [a, b], names: ["a", "b"])
   }
@@ -212,6 +237,8 @@ public func tripletMarginLoss(
   _ anchor: Tensor, _ positive: Tensor, _ negative: Tensor, margin: Double = 1, order: Double = 2,
   epsilon: Double = 1e-6, swap: Bool = false, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("tripletMarginLoss")
+  defer { Context.leave(call) }
   let inputs = [anchor, positive, negative]
   for position in 1...2 where inputs[position].shape != anchor.shape {
     return failure(

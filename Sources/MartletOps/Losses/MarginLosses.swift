@@ -37,6 +37,8 @@ public func softMarginLoss(_ x: Tensor, _ y: Tensor, reduction: LossReduction = 
 public func cosineEmbeddingLoss(
   _ a: Tensor, _ b: Tensor, _ y: Tensor, margin: Double = 0, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("cosineEmbeddingLoss")
+  defer { Context.leave(call) }
   let (op, names) = ("cosineEmbeddingLoss", ["a", "b", "y"])
   guard a.rank == 1 || a.rank == 2 else {
     return failure(.rank(argument: 0, expected: "1 or 2: [D] or [B, D]"), op: op, [a, b, y], names: names)
@@ -64,6 +66,8 @@ public func multiMarginLoss(
   _ x: Tensor, _ labels: Tensor, order: Int = 1, margin: Double = 1, weights: Tensor? = nil,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("multiMarginLoss")
+  defer { Context.leave(call) }
   let (op, names) = ("multiMarginLoss", ["x", "labels"])
   guard x.rank == 2 else {
     return failure(.rank(argument: 0, expected: "2: [B, K]"), op: op, [x, labels], names: names)

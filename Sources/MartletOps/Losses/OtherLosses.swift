@@ -34,6 +34,8 @@ public func gaussianNLLLoss(
   _ x: Tensor, _ targets: Tensor, variance: Tensor, full: Bool = false, epsilon: Double = 1e-6,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("gaussianNLLLoss")
+  defer { Context.leave(call) }
   let (op, names) = ("gaussianNLLLoss", ["x", "targets", "variance"])
   if let error = mismatch(x, targets, op, names) { return error }
   var variance = variance
@@ -67,6 +69,8 @@ public func gaussianNLLLoss(
 public func sigmoidFocalLoss(
   _ logits: Tensor, _ targets: Tensor, alpha: Double = 0.25, gamma: Double = 2, reduction: LossReduction = .none
 ) -> Tensor {
+  let call = Context.enter("sigmoidFocalLoss")
+  defer { Context.leave(call) }
   let (op, names) = ("sigmoidFocalLoss", ["logits", "targets"])
   if let error = mismatch(logits, targets, op, names) { return error }
   guard gamma >= 0, alpha <= 1 else {
@@ -95,6 +99,8 @@ public func sigmoidFocalLoss(
 public func diceLoss(
   _ probabilities: Tensor, _ targets: Tensor, smooth: Double = 1e-5, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("diceLoss")
+  defer { Context.leave(call) }
   let (op, names) = ("diceLoss", ["probabilities", "targets"])
   let p = probabilities
   if let error = mismatch(p, targets, op, names) { return error }
@@ -129,6 +135,8 @@ private func checkPairs(_ a: Tensor, _ b: Tensor, _ op: String, _ names: [String
 public func infoNCELoss(
   _ queries: Tensor, _ keys: Tensor, temperature: Double = 0.1, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("infoNCELoss")
+  defer { Context.leave(call) }
   if let error = checkPairs(queries, keys, "infoNCELoss", ["queries", "keys"], temperature) { return error }
   let scores = matmul(directions(queries), directions(keys).transposed()) / temperature
   return crossEntropy(scores, Tensor(Array(0..<queries.shape[0]), device: queries.device), reduction: reduction)
@@ -139,6 +147,8 @@ public func infoNCELoss(
 public func ntXentLoss(
   _ a: Tensor, _ b: Tensor, temperature: Double = 0.5, reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("ntXentLoss")
+  defer { Context.leave(call) }
   if let error = checkPairs(a, b, "ntXentLoss", ["a", "b"], temperature) { return error }
   let batch = a.shape[0]
   let views = directions(concat([a, b], axis: 0))

@@ -106,6 +106,8 @@ public func crossEntropy(
   _ logits: Tensor, _ labels: Tensor, weights: Tensor? = nil, ignoreIndex: Int = -100, labelSmoothing: Double = 0,
   reduction: LossReduction = .mean
 ) -> Tensor {
+  let call = Context.enter("crossEntropy")
+  defer { Context.leave(call) }
   let names = CrossEntropy.argumentNames
   let logits = logits.autocastWide
   guard logits.rank >= 2 else {
@@ -128,6 +130,7 @@ public func crossEntropy(
       op: CrossEntropy.name, [logits, labels], names: names)
   }
   guard labels.shape == logits.shape.removing(at: 1) else {
+    if let error = labels.withColumn(of: logits, op: CrossEntropy.name, names) { return error }
     return failure(
       .argumentShape(argument: 1, expected: "\(logits.shape.removing(at: 1)), the shape of logits without its axis 1"),
       op: CrossEntropy.name, [logits, labels], names: names)

@@ -86,6 +86,8 @@ extension Tensor {
 ///
 /// A label outside of `0 ..< classes` is an error. Source: PyTorch `one_hot`, which gives `int64`.
 public func oneHot(_ labels: Tensor, classes: Int, dtype: DType = .float32) -> Tensor {
+  let call = Context.enter("oneHot")
+  defer { Context.leave(call) }
   guard labels.dtype == .int64 || labels.dtype == .int32 else {
     return failure(.dtype(argument: 0, expected: "int64 or int32"), op: "oneHot", [labels], names: ["labels"])
   }
