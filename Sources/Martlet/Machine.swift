@@ -1,7 +1,6 @@
 import CKernels
 import COneDNN
 import MartletCPU
-import MartletCore
 
 #if canImport(Glibc)
   import Glibc
@@ -18,10 +17,16 @@ public enum Machine {
 
   /// The most memory that the process has held so far, in MiB.
   public static var peakMemory: Double {
-    #if canImport(Darwin)
-      return Double(ProcessUsage.now.ru_maxrss) / 1_048_576
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     #else
-      return Double(ProcessUsage.now.ru_maxrss) / 1024
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    #if canImport(Darwin)
+      return Double(usage.ru_maxrss) / 1_048_576
+    #else
+      return Double(usage.ru_maxrss) / 1024
     #endif
   }
 

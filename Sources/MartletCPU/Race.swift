@@ -1,5 +1,3 @@
-import MartletCore
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -59,17 +57,27 @@ package struct Race {
 
   /// The time of an execution; it is disturbed when the kernel took a processor away from this process meanwhile.
   static func time(_ body: () -> Void) -> (seconds: Double, isDisturbed: Bool) {
-    // How often the process has lost a processor to another one.
-    let interruptions = ProcessUsage.now.ru_nivcsw
+    let interruptions = interruptions()
     let start = now()
     body()
     let time = now() - start
-    return (time, ProcessUsage.now.ru_nivcsw != interruptions)
+    return (time, Self.interruptions() != interruptions)
   }
 
   private static func now() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+
+  /// How often the process has lost a processor to another one.
+  private static func interruptions() -> Int {
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    return usage.ru_nivcsw
   }
 }
