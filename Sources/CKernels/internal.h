@@ -40,6 +40,11 @@ ck_loop ck_f32_unary(int32_t op);
 void ck_sort_row(int32_t wide, int64_t n, bool descending, int64_t *positions, const void *row, void *buffer);
 size_t ck_sort_bytes(int32_t wide, int64_t n);
 
+// Of indices in CK_I64 or CK_I32.
+static inline int64_t ck_index_at(int32_t dtype, const void *idx, int64_t i) {
+  return dtype == CK_I32 ? ((const int32_t *)idx)[i] : ((const int64_t *)idx)[i];
+}
+
 static inline bool ck_is_half(int32_t dtype) { return dtype == CK_F16 || dtype == CK_BF16; }
 static inline bool ck_is_float(int32_t dtype) { return dtype >= CK_F16 && dtype <= CK_F64; }
 static inline bool ck_is_complex(int32_t dtype) { return dtype == CK_C64 || dtype == CK_C128; }

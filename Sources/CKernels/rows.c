@@ -98,42 +98,42 @@ static bool lies_ready(const block *b, int32_t dtype) {
   return dtype == CK_F32 && b->count == WIDTH && (b->inner >= WIDE || (b->inner == 1 && b->n == 1));
 }
 
-static void gather(const block *b, int32_t dtype, float *to, const char *from) {
+// A block between rows of a dtype and a buffer of WIDTH lanes in float32: into the buffer, or back out of it.
+static inline __attribute__((always_inline)) void move(const block *b, int32_t dtype, float *buffer, char *rows,
+                                                       bool into) {
   const int64_t n = b->n, step = b->inner, size = ck_element_size(dtype);
-  if (b->count < WIDTH) memset(to, 0, (size_t)n * WIDTH * sizeof(float));
   if (dtype == CK_F32 && step >= WIDE) {
-    const float *x = (const float *)(const void *)from + start_of(b, 0);
-    for (int64_t k = 0; k < n; k++) memcpy(to + k * WIDTH, x + k * step, (size_t)b->count * sizeof(float));
+    float *x = (float *)(void *)rows + start_of(b, 0);
+    const size_t bytes = (size_t)b->count * sizeof(float);
+    for (int64_t k = 0; k < n; k++)
+      if (into) memcpy(buffer + k * WIDTH, x + k * step, bytes);
+      else memcpy(x + k * step, buffer + k * WIDTH, bytes);
   } else if (dtype == CK_F32) {
     for (int i = 0; i < b->count; i++) {
-      const float *x = (const float *)(const void *)from + start_of(b, i);
-      for (int64_t k = 0; k < n; k++) to[k * WIDTH + i] = x[k * step];
+      float *x = (float *)(void *)rows + start_of(b, i);
+      for (int64_t k = 0; k < n; k++)
+        if (into) buffer[k * WIDTH + i] = x[k * step];
+        else x[k * step] = buffer[k * WIDTH + i];
     }
-  } else if (step == 1 || step >= WIDE) {
-    const ck_nd nd = {2, {b->count, n}, {{1, WIDTH}, {step == 1 ? n : 1, step}, {0}, {0}}};
-    ck_cast(dtype, CK_F32, &nd, to, from + start_of(b, 0) * size);
   } else {
-    const ck_nd nd = {1, {n}, {{WIDTH}, {step}, {0}, {0}}};
-    for (int i = 0; i < b->count; i++) ck_cast(dtype, CK_F32, &nd, to + i, from + start_of(b, i) * size);
+    // All rows at once where they are equally far apart.
+    const bool even = step == 1 || step >= WIDE;
+    const int64_t count = even ? b->count : 1, lane = even ? (step == 1 ? n : 1) : 0;
+    ck_nd nd = {2, {count, n}, {{1, WIDTH}, {lane, step}, {0}, {0}}};
+    if (!into) nd = (ck_nd){2, {count, n}, {{lane, step}, {1, WIDTH}, {0}, {0}}};
+    for (int i = 0; i < (even ? 1 : b->count); i++) {
+      char *x = rows + start_of(b, i) * size;
+      if (into) ck_cast(dtype, CK_F32, &nd, buffer + i, x);
+      else ck_cast(CK_F32, dtype, &nd, x, buffer + i);
+    }
   }
 }
+static void gather(const block *b, int32_t dtype, float *to, const char *from) {
+  if (b->count < WIDTH) memset(to, 0, (size_t)b->n * WIDTH * sizeof(float));
+  move(b, dtype, to, (char *)(uintptr_t)from, true);
+}
 static void scatter(const block *b, int32_t dtype, char *to, const float *from) {
-  const int64_t n = b->n, step = b->inner, size = ck_element_size(dtype);
-  if (dtype == CK_F32 && step >= WIDE) {
-    float *y = (float *)(void *)to + start_of(b, 0);
-    for (int64_t k = 0; k < n; k++) memcpy(y + k * step, from + k * WIDTH, (size_t)b->count * sizeof(float));
-  } else if (dtype == CK_F32) {
-    for (int i = 0; i < b->count; i++) {
-      float *y = (float *)(void *)to + start_of(b, i);
-      for (int64_t k = 0; k < n; k++) y[k * step] = from[k * WIDTH + i];
-    }
-  } else if (step == 1 || step >= WIDE) {
-    const ck_nd nd = {2, {b->count, n}, {{step == 1 ? n : 1, step}, {1, WIDTH}, {0}, {0}}};
-    ck_cast(CK_F32, dtype, &nd, to + start_of(b, 0) * size, from);
-  } else {
-    const ck_nd nd = {1, {n}, {{step}, {WIDTH}, {0}, {0}}};
-    for (int i = 0; i < b->count; i++) ck_cast(CK_F32, dtype, &nd, to + start_of(b, i) * size, from + i);
-  }
+  move(b, dtype, (float *)(uintptr_t)from, to, false);
 }
 
 static void lanes_f32(int32_t kind, int64_t n, int64_t step, float *o, const float *a, const float *b) {

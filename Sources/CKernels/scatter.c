@@ -10,14 +10,10 @@ typedef struct {
   const char *src;
 } job;
 
-static inline int64_t index_at(const job *j, int64_t i) {
-  return j->index_dtype == CK_I32 ? ((const int32_t *)j->idx)[i] : ((const int64_t *)j->idx)[i];
-}
-
 #define LOOP(T, RESULT)                                                                    \
   for (int64_t c = 0; c < j->count; c++)                                                   \
     for (int64_t i = 0; i < j->inner; i++) {                                               \
-      T *o = (T *)out + index_at(j, (at * j->count + c) * j->inner + i) * j->inner + i;    \
+      T *o = (T *)out + ck_index_at(j->index_dtype, j->idx, (at * j->count + c) * j->inner + i) * j->inner + i; \
       const T x = *o, y = ((const T *)src)[c * j->inner + i];                              \
       *o = RESULT;                                                                         \
     }                                                                                      \

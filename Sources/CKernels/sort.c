@@ -64,3 +64,13 @@ void ck_sort_row(int32_t wide, int64_t n, bool descending, int64_t *positions, c
   else ITEMS(item64, int64_t, int64_t);
   radix_64(n, items, items + n, positions);
 }
+
+int32_t ck_sort_keys(int64_t n, int64_t *order, const int64_t *keys) {
+  if (n == 0) return CK_OK;
+  const size_t bytes = ck_sort_bytes(CK_I64, n);
+  void *buffer = ck_alloc(bytes);
+  if (!buffer) return CK_NO_MEMORY;
+  ck_sort_row(CK_I64, n, false, order, keys, buffer);
+  ck_free(buffer, bytes);
+  return CK_OK;
+}

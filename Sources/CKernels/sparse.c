@@ -26,27 +26,9 @@ static int64_t first_row(const job *j, int64_t place) {
 static void sparse_f32_range(void *context, int64_t begin, int64_t end) { CK_PICK(sparse_f32)(context, begin, end); }
 static void sparse_f64_range(void *context, int64_t begin, int64_t end) { CK_PICK(sparse_f64)(context, begin, end); }
 
-typedef struct { const int64_t *keys; int64_t size; int32_t bad; } keys_job;
-
-static void check_range(void *context, int64_t begin, int64_t end) {
-  keys_job *j = context;
-  bool bad = false;
-  for (int64_t i = begin; i < end; i++) bad |= (uint64_t)j->keys[i] >= (uint64_t)j->size;
-  if (bad) __atomic_store_n(&j->bad, 1, __ATOMIC_RELAXED);
-}
-
-static ck_status check(int64_t count, const int64_t *keys, int64_t size) {
-  keys_job j = {keys, size, 0};
-  ck_parallel(count, CK_GRAIN * 4, &j, check_range);
-  if (!j.bad) return (ck_status){CK_OK, 0};
-  int64_t i = 0;  // the first one, whichever thread found one
-  while ((uint64_t)keys[i] < (uint64_t)size) i++;
-  return (ck_status){CK_BAD_INDEX, keys[i]};
-}
-
 static ck_status run(int32_t dtype, job *j, int64_t count, int64_t columns) {
   if (dtype != CK_F32 && dtype != CK_F64) return (ck_status){CK_UNSUPPORTED, 0};
-  const ck_status status = check(count, j->columns, columns);
+  const ck_status status = ck_check_indices(CK_I64, count, j->columns, columns);
   if (status.code) return status;
   ck_parallel(count + j->rows, ck_grain_for(j->n), j, dtype == CK_F32 ? sparse_f32_range : sparse_f64_range);
   return status;
@@ -65,7 +47,7 @@ ck_status ck_sampled_matmul(int32_t dtype, int64_t rows, int64_t columns, int64_
 }
 
 ck_status ck_counting_sort(int64_t n, int64_t count, int64_t *order, int64_t *begins, const int64_t *keys) {
-  const ck_status status = check(n, keys, count);
+  const ck_status status = ck_check_indices(CK_I64, n, keys, count);
   if (status.code) return status;
   memset(begins, 0, (size_t)(count + 1) * sizeof *begins);
   for (int64_t i = 0; i < n; i++) begins[keys[i] + 1]++;

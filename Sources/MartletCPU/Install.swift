@@ -14,6 +14,7 @@ import MartletOps
   registerConvolution()
   registerPooling()
   registerResample()
+  registerVision()
   registerRows()
   registerAttention()
   registerRecurrence()

@@ -115,6 +115,18 @@ package func allMapped(_ input: Tensor, _ mapped: Bool, _ size: Int) -> Tensor {
   mapped ? input : input.expanded(to: input.shape.inserting(size, at: 0))
 }
 
+/// An operation of one result example by example, where no other way is less.
+package func looped<O: Op>(_ op: O, _ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
+  let examples = zip(inputs, mapped).first { $1 }!.0.shape[0]
+  func example(_ number: Int) -> [Tensor] { zip(inputs, mapped).map { $1 ? $0[number] : $0 } }
+  guard examples == 0 else { return [stack((0..<examples).map { apply(op, example($0))[0] })] }
+  let specs = zip(inputs, mapped).map { $1 ? $0.spec.with(shape: Shape(Array($0.shape[1...]))) : $0.spec }
+  do throws(OpError) {
+    let spec = try op.outputs(for: specs)[0]
+    return [Tensor(repeating: 0, spec.with(shape: spec.shape.inserting(0, at: 0)))]
+  } catch { return failed(op, error, inputs) }
+}
+
 /// The sum of two tangents, of which either may be zero.
 package func plus(_ a: Tensor?, _ b: Tensor?) -> Tensor? {
   guard let a else { return b }

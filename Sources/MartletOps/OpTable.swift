@@ -15,6 +15,7 @@ package enum OpTable: Int, CaseIterable {
   case sum, mean, max, min, argMax, cumsum
   case contiguous, reshape, permute, expand, slice, embed, sliceUpdate, sliceAdd, concat, pad
   case gather, scatterAdd, scatterReduce, take, takeAdd, takeUpdate
+  case searchSorted, sortRows
   case countingSort, sparseMatmul, sampledMatmul
   case solve, triangularSolve, signedLogDeterminant, cholesky, qr, eigh, svd, pseudoInverse
   case matmul, softmax, logSoftmax, crossEntropy, crossEntropyGradient
@@ -23,7 +24,7 @@ package enum OpTable: Int, CaseIterable {
   case convolution, convolutionInputGradient, convolutionWeightGradient
   case normalize, normalizeGradient
   case maxPool, unpool, averagePool, averagePoolGradient
-  case resample
+  case resample, gridSample, gridSampleGradient, roiAlign, roiAlignGradient
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
   case fused
@@ -107,6 +108,8 @@ package enum OpTable: Int, CaseIterable {
     case .take: Take.self
     case .takeAdd: TakeAdd.self
     case .takeUpdate: TakeUpdate.self
+    case .searchSorted: SearchSorted.self
+    case .sortRows: SortRows.self
     case .countingSort: CountingSort.self
     case .sparseMatmul: SparseMatmul.self
     case .sampledMatmul: SampledMatmul.self
@@ -137,6 +140,10 @@ package enum OpTable: Int, CaseIterable {
     case .averagePool: AveragePool.self
     case .averagePoolGradient: AveragePoolGradient.self
     case .resample: Resample.self
+    case .gridSample: GridSample.self
+    case .gridSampleGradient: GridSampleGradient.self
+    case .roiAlign: RoiAlign.self
+    case .roiAlignGradient: RoiAlignGradient.self
     case .randomBits: RandomBits.self
     case .randomUniform: RandomUniform.self
     case .randomNormal: RandomNormal.self

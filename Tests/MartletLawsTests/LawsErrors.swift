@@ -123,6 +123,9 @@ extension OpTable {
     case .recurrence, .recurrenceGradient: return recurrenceWrongCases
     case .normalize, .normalizeGradient: return normalizationWrongCases
     case .resample: return resampleWrongCases
+    case .gridSample, .gridSampleGradient: return gridWrongCases
+    case .roiAlign, .roiAlignGradient: return boxWrongCases
+    case .searchSorted, .sortRows: return searchWrongCases
     case .randomBits, .randomUniform, .randomNormal:
       return [WrongCase(op, [f([3])]), WrongCase(op, [i([2], [1])]), WrongCase(op, [i([], [1])])]
     case .topK:

@@ -110,6 +110,9 @@ extension OpTable {
     case .normalize, .normalizeGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .resample: resampleCases
+    case .gridSample, .gridSampleGradient: gridCases
+    case .roiAlign, .roiAlignGradient: boxCases
+    case .searchSorted, .sortRows: searchCases
     case .ctc, .ctcGradient: alignmentCases
     case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases

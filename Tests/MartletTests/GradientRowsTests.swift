@@ -143,6 +143,7 @@ import Testing
     for optimizer in [
       AdamW([layer.weight]), Adamax([layer.weight]), NAdam([layer.weight]), RAdam([layer.weight]),
       RMSprop([layer.weight]), Adadelta([layer.weight]), Muon([layer.weight]), Lion([layer.weight]),
+      Rprop([layer.weight]), ASGD([layer.weight]), Adafactor([layer.weight]),
     ] as [any Optimizer] {
       #expect(text(optimizer).contains("takes dense gradients"), "\(optimizer)")
     }

@@ -50,6 +50,21 @@ private let start: [Double] = [1, -2, 0.5]
         "Lion", [0.3705838152091744, -1.3312768587846104, -0.10976270657854409],
         { Lion($0, learningRate: 0.1, weightDecay: 0.05) }
       ),
+      (
+        "Rprop", [0.18275879999999992, -1.1827587999999998, -0.019328000000000005],
+        { Rprop($0, learningRate: 0.1, etas: (0.4, 1.3), stepSizes: (0.02, 0.2)) }
+      ),
+      ("Rprop, defaults", [0.9249504, -1.9249504, 0.4249504], { Rprop($0) }),
+      (
+        "ASGD", [0.5129705209217151, -0.4898869474991754, 0.051983145323667865],
+        { ASGD($0, learningRate: 0.05, decay: 0.01, alpha: 0.6, start: 3, weightDecay: 0.05) }
+      ),
+      ("ASGD, defaults", [0.8854811506814987, -1.562998940525895, 0.34369060884288505], { ASGD($0) }),
+      (
+        "Adafactor", [0.40072008481988436, -1.3217520011592803, 0.035983465423812123],
+        { Adafactor($0, learningRate: 0.1, weightDecay: 0.05) }
+      ),
+      ("Adafactor, defaults", [0.923028087860208, -1.9226246512438965, 0.42387810347521887], { Adafactor($0) }),
     ]
     for (name, expected, make) in cases {
       let w = Parameter(Tensor(start))
@@ -86,6 +101,44 @@ private let start: [Double] = [1, -2, 0.5]
     #expect(errorText { _ = Muon([Parameter([1, 2])]) }.contains("the parameters of Muon are matrices"))
   }
 
+  /// PyTorch's means (`ax`), and its weights where a schedule changes the rate.
+  @Test func means() {
+    let w = Parameter(Tensor(start))
+    let optimizer = ASGD([w], learningRate: 0.05, decay: 0.01, alpha: 0.6, start: 3, weightDecay: 0.05)
+    _ = run(optimizer, w)
+    expectValues(
+      optimizer.means[0], [3], [0.6080674007049918, -0.7102526074988347, 0.09661998002163187], within: 1e-9)
+    let v = Parameter(Tensor(start))
+    let falling = ASGD([v], learningRate: 0.05, decay: 0.01, start: 1)
+    for _ in 0..<4 {
+      falling.zeroGrad()
+      (v.value * v.value).sum().backward()
+      falling.step()
+      falling.learningRate *= 0.5
+    }
+    expectValues(v.value, [3], [0.7491874930024234, -1.4983749860048468, 0.3745937465012117], within: 1e-9)
+  }
+
+  /// PyTorch's with factored variances.
+  @Test func adafactor() {
+    let wide = Parameter(Tensor((0..<6).map { Double($0) / 5 - 0.4 }).reshaped(2, 3))
+    let a = run(
+      Adafactor(
+        [wide], learningRate: 0.1, decayPower: -0.7, epsilons: (1e-4, 1e-2), clipThreshold: 1.2, weightDecay: 0.05),
+      wide)
+    let expected = [
+      -0.019157471305896043, -0.024906340514407172, 0, 0.07717507286633533, 0.2538104562304635, 0.44197966867790495,
+    ]
+    #expect(zip(a, expected).allSatisfy { abs($0 - $1) < 1e-9 }, "\(a)")
+    let deep = Parameter(Tensor([0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, 0.8] as [Double]).reshaped(2, 2, 2))
+    let b = run(Adafactor([deep], learningRate: 0.1), deep)
+    let other = [
+      0.006309876896005127, 0.011992454222274547, -0.08623730825077845, 0.1766629425201704, 0.2799395677203018,
+      -0.36026052393310587, 0.46035516495683393, 0.5631208046049146,
+    ]
+    #expect(zip(b, other).allSatisfy { abs($0 - $1) < 1e-9 }, "\(b)")
+  }
+
   @Test func settingsOutOfRange() {
     let p = [Parameter([1])]
     let cases: [(String, () -> Void)] = [
@@ -97,6 +150,11 @@ private let start: [Double] = [1, -2, 0.5]
       ("RAdam: epsilon is -1.0", { _ = RAdam(p, epsilon: -1) }),
       ("LAMB: learningRate is inf", { _ = LAMB(p, learningRate: .infinity) }),
       ("Lion: betas.1 is 2.0", { _ = Lion(p, betas: (0, 2)) }),
+      ("Rprop: etas.0 is 1.5", { _ = Rprop(p, etas: (1.5, 2)) }),
+      ("Rprop: etas.1 is 0.9", { _ = Rprop(p, etas: (0.5, 0.9)) }),
+      ("ASGD: decay is -1.0", { _ = ASGD(p, decay: -1) }),
+      ("Adafactor: decayPower is 0.8", { _ = Adafactor(p, decayPower: 0.8) }),
+      ("Adafactor: clipThreshold is 0.5", { _ = Adafactor(p, clipThreshold: 0.5) }),
       ("LBFGS: historySize is 0", { _ = LBFGS(p, historySize: 0) }),
       ("SGD: the parameter parameter is given twice", { _ = SGD(p + p, learningRate: 1) }),
       ("OptimizerGroup: the first learning rate is 0.0", { _ = OptimizerGroup([]) }),
@@ -115,7 +173,8 @@ private let start: [Double] = [1, -2, 0.5]
   @Test func resume() {
     let makers: [([Parameter]) -> any Optimizer] = [
       { RMSprop($0, momentum: 0.9, centered: true) }, { Adagrad($0) }, { Adadelta($0) }, { Adamax($0) }, { NAdam($0) },
-      { RAdam($0) }, { LAMB($0) }, { Lion($0) }, { Adam($0, amsgrad: true) },
+      { RAdam($0) }, { LAMB($0) }, { Lion($0) }, { Adam($0, amsgrad: true) }, { Rprop($0) }, { ASGD($0, start: 2) },
+      { Adafactor($0) },
       { OptimizerGroup([SGD([$0[0]], learningRate: 0.1, momentum: 0.9), Muon([$0[1]])]) },
     ]
     for make in makers {

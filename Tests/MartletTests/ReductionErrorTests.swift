@@ -102,28 +102,26 @@ private let ints = Tensor([1, 2, 3])
       """
       crossEntropy: labels is float32
         with logits: float32[2, 3], labels: float32[2]
-        rule: labels are class numbers: int64 or int32, of shape [2]
-        try: cast(to: .int64) for class numbers; labels.argMax(axis: -1) turns one-hot vectors into numbers
+        rule: labels are class numbers: int64 or int32, of shape [2]; or probabilities: floating, of that of logits
+        try: cast(to: .int64) for class numbers
       """
     ) { _ = crossEntropy(a, Tensor([0, 1] as [Float])) },
     Wrong(
       "crossEntropy one-hot",
       """
-      crossEntropy: labels has the shape of logits, as one-hot vectors or probabilities have
-        with logits: float32[2, 3], labels: float32[2, 3]
-        rule: labels are class numbers: int64 or int32, of shape [2]
-        try: labels.argMax(axis: -1) for one-hot labels; for probabilities \
-      -(labels * logSoftmax(logits, axis: -1)).sum(axis: -1).mean()
+      crossEntropy: labels has the shape of logits, as one-hot vectors have
+        with logits: float32[2, 3], labels: int64[2, 3]
+        rule: labels are class numbers: int64 or int32, of shape [2]; or probabilities: floating, of that of logits
+        try: labels.argMax(axis: -1), or labels.cast(to: logits.dtype) as probabilities
       """
-    ) { _ = crossEntropy(a, a) },
+    ) { _ = crossEntropy(a, a.cast(to: .int64)) },
     Wrong(
       "crossEntropy one-hot integers over more axes",
       """
-      crossEntropy: labels has the shape of logits, as one-hot vectors or probabilities have
+      crossEntropy: labels has the shape of logits, as one-hot vectors have
         with logits: float32[2, 3, 2], labels: int64[2, 3, 2]
-        rule: labels are class numbers: int64 or int32, of shape [2, 2]
-        try: labels.argMax(axis: 1) for one-hot labels; for probabilities \
-      -(labels * logSoftmax(logits, axis: 1)).sum(axis: 1).mean()
+        rule: labels are class numbers: int64 or int32, of shape [2, 2]; or probabilities: floating, of that of logits
+        try: labels.argMax(axis: 1), or labels.cast(to: logits.dtype) as probabilities
       """
     ) { _ = crossEntropy(Tensor.ones([2, 3, 2]), Tensor.ones([2, 3, 2], dtype: .int64)) },
     Wrong(

@@ -89,6 +89,20 @@ import Testing
     let places = (0..<5).map { matmul(weights, b.transposed())[rows[$0], columns[$0]].item() }
     expectValues(leaf.grad!, [5], places, within: 1e-13)
     expectSame(right.grad!, matmul(dense.transposed(), weights), within: 1e-13)
+    // The sparse one on the right.
+    let c = Tensor.normal([2, 3], dtype: .float64, generator: Generator(seed: 4))
+    expectSame(matmul(c, a), matmul(c, dense), within: 1e-14)
+    expectSame(matmul(c, csr), matmul(c, dense), within: 1e-14)
+    expectSame(matmul(c[0], a), matmul(c[..<1], dense)[0], within: 1e-14)
+    expectSame(matmul(c[1], csr), matmul(c[1..<2], dense)[0], within: 1e-14)
+    let from: (State) -> Tensor = { s in square(matmul(s["c"]!, csr.with(values: s["v"]!))).sum() }
+    let fromWhole: (State) -> Tensor = { s in square(matmul(s["c"]!, csr.with(values: s["v"]!).dense)).sum() }
+    let left: State = ["v": v, "c": c]
+    let (slopes, wholeSlopes, compiledSlopes) = (grad(from)(left), grad(fromWhole)(left), compile(grad(from))(left))
+    for name in ["v", "c"] {
+      expectSame(slopes[name]!, wholeSlopes[name]!, within: 1e-13, name)
+      expectSame(compiledSlopes[name]!, wholeSlopes[name]!, within: 1e-13, name)
+    }
     // Second order: the function is bilinear.
     let mixed = grad { (s: State) in grad(sparse)(s)["v"]!.sum() }(point)["b"]!
     let expected = grad { (s: State) in grad(whole)(s)["v"]!.sum() }(point)["b"]!
@@ -182,6 +196,10 @@ import Testing
           rule: […, M, K] · […, K, N] → […, M, N]
           try: a.transposed()
         """)
+    #expect(
+      errorText { _ = matmul(Tensor.ones([2, 4], dtype: .float64), a) }.contains("the inner sizes differ: 4 ≠ 3"))
+    #expect(errorText { _ = matmul(Tensor.ones([2, 3]), a.csr) }.contains("the dtypes differ: float32 and float64"))
+    #expect(errorText { _ = matmul(Tensor.ones([2, 3, 3]), a) }.contains("a has 3 axes"))
     #expect(errorText { _ = matmul(a, Tensor.ones([4, 2])) }.contains("the dtypes differ: float64 and float32"))
     #expect(errorText { _ = a + Tensor.ones([4]) }.contains("both have one shape and one dtype"))
     #expect(errorText { _ = a.csr.with(values: Tensor.ones([2])) }.contains("one for each place"))

@@ -114,20 +114,23 @@ int32_t ck_argmax(int32_t dtype, const ck_reduce_nd *nd, int64_t *out, const voi
 // out[o,i,k] = a[o,0,k] + … + a[o,i,k], or from the end; contiguous [outer, n, inner]. Output dtype: I64 for integers.
 int32_t ck_cumsum(int32_t dtype, int64_t outer, int64_t n, int64_t inner, bool reversed, void *out, const void *a);
 
-// MARK: indexing, on contiguous data. index_dtype: CK_I64 or CK_I32.
+// MARK: indexing, on contiguous data. index_dtype: CK_I64 or CK_I32. What writes to a base takes indices that were checked.
+
+// Whether indices are all in 0 ..< size; else CK_BAD_INDEX and the first that is not.
+ck_status ck_check_indices(int32_t index_dtype, int64_t count, const void *idx, int64_t size);
 
 // out, idx: [outer, count, inner], a: [outer, axis, inner]; out[o,j,i] = a[o, idx[o,j,i], i].
 ck_status ck_gather(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
                     int32_t index_dtype, const void *idx);
 // out: [outer, axis, inner] holds the base; out[o, idx[o,j,i], i] += src[o,j,i].
-ck_status ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
-                         int32_t index_dtype, const void *idx, const void *src);
+int32_t ck_scatter_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                       int32_t index_dtype, const void *idx, const void *src);
 // idx: [count]; out: [outer, count, inner]; out[o,j,:] = a[o, idx[j], :].
 ck_status ck_take(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out, const void *a,
                   int32_t index_dtype, const void *idx);
 // out: [outer, axis, inner] holds the base; out[o, idx[j], :] += src[o,j,:].
-ck_status ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
-                      int32_t index_dtype, const void *idx, const void *src);
+int32_t ck_take_add(int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
+                    int32_t index_dtype, const void *idx, const void *src);
 
 // MARK: sparse matrices [rows, columns] in compressed rows: pointers [rows + 1], checked by the caller, column [count]
 
@@ -141,7 +144,7 @@ ck_status ck_sampled_matmul(int32_t dtype, int64_t rows, int64_t columns, int64_
 ck_status ck_counting_sort(int64_t n, int64_t count, int64_t *order, int64_t *begins, const int64_t *keys);
 
 // out: [outer, axis, inner] holds the base; out[o, idx[o,j,i], i] = that op src[o,j,i]. op: CK_MUL, CK_MAXIMUM, CK_MINIMUM.
-// NaN wins in the latter. Indices were checked.
+// NaN wins in the latter.
 int32_t ck_scatter_reduce(int32_t op, int32_t dtype, int64_t outer, int64_t axis, int64_t inner, int64_t count, void *out,
                           int32_t index_dtype, const void *idx, const void *src);
 
@@ -225,6 +228,14 @@ void ck_random_normal_f64(const int64_t *key, int64_t count, double *out);   // 
 // a: [rows, n], out: [rows, k], sorted; ties by the lower index; NaN is larger than all numbers. k <= n.
 int32_t ck_topk(int32_t dtype, int64_t rows, int64_t n, int64_t k, bool largest, void *out_values, int64_t *out_indices,
                 const void *a);
+// sorted: [rows, n], or one row for all with shared; values: [rows, m]; out: how many of the n stand before the value, or with
+// right also those that equal it. NaN is larger than all numbers, and of values behind all. All dtypes of real numbers.
+int32_t ck_search_sorted(int32_t dtype, int64_t rows, int64_t n, int64_t m, bool shared, bool right, int64_t *out,
+                         const void *sorted, const void *values);
+// The places of keys in ascending order, stable.
+int32_t ck_sort_keys(int64_t n, int64_t *order, const int64_t *keys);
+// a: [n, k]; order: the rows of a in lexicographic order, equal ones as they stand. NaN is the largest. Real numbers.
+int32_t ck_sort_rows(int32_t dtype, int64_t n, int64_t k, int64_t *order, const void *a);
 // -log of the probability of the labels, summed over alignments; losses [batch] and gradient like x may be null. x: log-
 // probabilities [steps, batch, classes]; labels [batch, width]; times and lengths [batch] say how many of the steps and labels
 // count, and were checked. A label sequence without an alignment: infinite, with gradient 0. F32 or F64.
@@ -270,6 +281,33 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
 // weight[t] x[place[t]]. f32 and f64, weights of that dtype.
 int32_t ck_resample(int32_t dtype, int64_t outer, int64_t in, int64_t out, int64_t inner, const int64_t *begin,
                     const int32_t *place, const void *weight, void *y, const void *x);
+
+// MARK: images at places between elements, F32 or F64, contiguous
+
+enum { CK_GRID_LINEAR, CK_GRID_NEAREST, CK_GRID_CUBIC };
+enum { CK_GRID_ZEROS, CK_GRID_BORDER, CK_GRID_REFLECTION };
+// x: [images, channels, size…] over 2 or 3 axes (cubic: 2); grid: [images, places, axes], its last coordinate along the first
+// axis, in -1 ... 1; y: [images, channels, places].
+typedef struct {
+  int64_t images, channels, places, size[3];
+  int32_t axes, mode, padding;
+  bool align_corners;
+} ck_grid;
+int32_t ck_grid_sample(int32_t dtype, const ck_grid *grid, void *y, const void *x, const void *places);
+// From ct, the cotangent of y: those of x and of the grid, where wanted. Places that are NaN have none.
+int32_t ck_grid_sample_grad(int32_t dtype, const ck_grid *grid, void *_Nullable dx, void *_Nullable dgrid, const void *ct,
+                            const void *x, const void *places);
+
+// x: [images, channels, size[0], size[1]]; region: [boxes, 5], the image and x1, y1, x2, y2; y: [boxes, channels, out[0], out[1]], the
+// means over ratio places along each side of a part, or with ratio 0 over as many as the part has elements, rounded up. An
+// image that is none: CK_BAD_INDEX.
+typedef struct {
+  int64_t images, channels, size[2], boxes, out[2], ratio;
+  double scale;
+  bool aligned;
+} ck_roi;
+ck_status ck_roi_align(int32_t dtype, const ck_roi *roi, void *y, const void *x, const void *region);
+ck_status ck_roi_align_grad(int32_t dtype, const ck_roi *roi, void *dx, const void *ct, const void *region);
 
 // MARK: Fourier transforms of rows, in [outer, n, inner], contiguous; complex numbers are pairs
 

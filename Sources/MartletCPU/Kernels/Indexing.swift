@@ -3,78 +3,45 @@ import MartletCore
 import MartletOps
 
 func registerIndexing() {
-  Kernels.register(Gather.self, .cpu) { op, arguments in
-    guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((x, indices)) {} }
+  reading(Gather.self) { op, arguments, x, indices in
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
-    return KernelStatus(
-      ck_gather(
-        arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]), arguments.outputPointer(),
-        x.pointer, arguments.dtype(1).code, indices.pointer))
+    return ck_gather(
+      arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]), arguments.outputPointer(), x,
+      arguments.dtype(1).code, indices)
   }
-  Kernels.register(ScatterAdd.self, .cpu) { op, arguments in
-    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
-      return .library(Int64(CK_NO_MEMORY))
-    }
-    defer { withExtendedLifetime((indices, values)) {} }
+  reading(Take.self) { op, arguments, x, indices in
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
-    if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
-    base(arguments)
-    return KernelStatus(
-      ck_scatter_add(
-        arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]), arguments.outputPointer(),
-        arguments.dtype(1).code, indices.pointer, values.pointer))
+    return ck_take(
+      arguments.dtype(0).code, outer, size, inner, Int64(arguments.elementCount(1)), arguments.outputPointer(), x,
+      arguments.dtype(1).code, indices)
   }
-  Kernels.register(ScatterReduce.self, .cpu) { op, arguments in
-    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
-      return .library(Int64(CK_NO_MEMORY))
-    }
-    defer { withExtendedLifetime((indices, values)) {} }
+  writing(ScatterAdd.self) { op, arguments, indices, values in
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
-    if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
-    base(arguments)
+    return ck_scatter_add(
+      arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]), arguments.outputPointer(),
+      arguments.dtype(1).code, indices, values)
+  }
+  writing(ScatterReduce.self) { op, arguments, indices, values in
+    let (outer, size, inner) = arguments.shape(0).around(op.axis)
     let code =
       switch op.kind {
       case .product: CK_MUL
       case .maximum: CK_MAXIMUM
       case .minimum: CK_MINIMUM
       }
-    return KernelStatus(
-      ck_scatter_reduce(
-        Int32(code), arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]),
-        arguments.outputPointer(), arguments.dtype(1).code, indices.pointer, values.pointer))
+    return ck_scatter_reduce(
+      Int32(code), arguments.dtype(0).code, outer, size, inner, Int64(arguments.shape(1)[op.axis]),
+      arguments.outputPointer(), arguments.dtype(1).code, indices, values)
   }
-  Kernels.register(Take.self, .cpu) { op, arguments in
-    guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((x, indices)) {} }
+  writing(TakeAdd.self) { op, arguments, indices, values in
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
-    return KernelStatus(
-      ck_take(
-        arguments.dtype(0).code, outer, size, inner, Int64(arguments.elementCount(1)), arguments.outputPointer(),
-        x.pointer, arguments.dtype(1).code, indices.pointer))
+    return ck_take_add(
+      arguments.dtype(0).code, outer, size, inner, Int64(arguments.elementCount(1)), arguments.outputPointer(),
+      arguments.dtype(1).code, indices, values)
   }
-  Kernels.register(TakeAdd.self, .cpu) { op, arguments in
-    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
-      return .library(Int64(CK_NO_MEMORY))
-    }
-    defer { withExtendedLifetime((indices, values)) {} }
-    let (outer, size, inner) = arguments.shape(0).around(op.axis)
-    if let bad = badIndex(indices.pointer, arguments.dtype(1), arguments.elementCount(1), size) { return bad }
-    base(arguments)
-    return KernelStatus(
-      ck_take_add(
-        arguments.dtype(0).code, outer, size, inner, Int64(arguments.elementCount(1)), arguments.outputPointer(),
-        arguments.dtype(1).code, indices.pointer, values.pointer))
-  }
-  Kernels.register(TakeUpdate.self, .cpu) { op, arguments in
-    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
-      return .library(Int64(CK_NO_MEMORY))
-    }
-    defer { withExtendedLifetime((indices, values)) {} }
+  writing(TakeUpdate.self) { op, arguments, indices, values in
     let (outer, size, inner) = arguments.shape(0).around(op.axis)
     let count = arguments.elementCount(1)
-    if let bad = badIndex(indices.pointer, arguments.dtype(1), count, size) { return bad }
-    base(arguments)
     let bytes = Int(inner) * arguments.dtype(0).size
     let wide = arguments.dtype(1) == .int64
     let out = arguments.outputPointer()
@@ -82,24 +49,65 @@ func registerIndexing() {
       for j in 0..<count {
         let index =
           wide
-          ? Int(indices.pointer.load(fromByteOffset: j * 8, as: Int64.self))
-          : Int(indices.pointer.load(fromByteOffset: j * 4, as: Int32.self))
-        (out + (o * Int(size) + index) * bytes).copyMemory(
-          from: values.pointer + (o * count + j) * bytes, byteCount: bytes)
+          ? Int(indices.load(fromByteOffset: j * 8, as: Int64.self))
+          : Int(indices.load(fromByteOffset: j * 4, as: Int32.self))
+        (out + (o * Int(size) + index) * bytes).copyMemory(from: values + (o * count + j) * bytes, byteCount: bytes)
       }
     }
-    return .ok
+    return Int32(CK_OK)
+  }
+  Kernels.register(SearchSorted.self, .cpu) { op, arguments in
+    guard let sorted = Dense(arguments, 0), let values = Dense(arguments, 1) else {
+      return .library(Int64(CK_NO_MEMORY))
+    }
+    defer { withExtendedLifetime((sorted, values)) {} }
+    let (row, shape) = (arguments.shape(0), arguments.shape(1))
+    let shared = row.rank == 1
+    let rows = shared ? 1 : shape[..<(shape.rank - 1)].reduce(1, *)
+    return KernelStatus(
+      ck_search_sorted(
+        arguments.dtype(0).code, Int64(rows), Int64(row[row.rank - 1]),
+        Int64(shared ? arguments.elementCount(1) : shape[shape.rank - 1]), shared, op.right,
+        arguments.outputPointer().assumingMemoryBound(to: Int64.self), sorted.pointer, values.pointer))
+  }
+  Kernels.register(SortRows.self, .cpu) { _, arguments in
+    guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime(x) {} }
+    let shape = arguments.shape(0)
+    return KernelStatus(
+      ck_sort_rows(
+        arguments.dtype(0).code, Int64(shape[0]), Int64(shape[1]),
+        arguments.outputPointer().assumingMemoryBound(to: Int64.self), x.pointer))
   }
 }
 
-/// Indices are checked before anything is written, so that a failed update has changed nothing.
-private func badIndex(_ pointer: UnsafeRawPointer, _ dtype: DType, _ count: Int, _ size: Int64) -> KernelStatus? {
-  for position in 0..<count {
-    let index =
-      dtype == .int64
-      ? pointer.load(fromByteOffset: position * 8, as: Int64.self)
-      : Int64(pointer.load(fromByteOffset: position * 4, as: Int32.self))
-    if index < 0 || index >= size { return .badIndex(index) }
+/// Registers an operation of a tensor and indices.
+private func reading<O: IndexingOp>(
+  _ type: O.Type,
+  _ body: @escaping @Sendable (O, borrowing KernelArguments, UnsafeRawPointer, UnsafeRawPointer) -> ck_status
+) {
+  Kernels.register(type, .cpu) { op, arguments in
+    guard let x = Dense(arguments, 0), let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime((x, indices)) {} }
+    return KernelStatus(body(op, arguments, x.pointer, indices.pointer))
   }
-  return nil
+}
+
+/// Registers an operation that writes values at indices into the output, which holds the base by then. Indices are checked
+/// before anything is written, so that a failed update has changed nothing.
+private func writing<O: IndexingOp>(
+  _ type: O.Type,
+  _ body: @escaping @Sendable (O, borrowing KernelArguments, UnsafeRawPointer, UnsafeRawPointer) -> Int32
+) {
+  Kernels.register(type, .cpu) { op, arguments in
+    guard let indices = Dense(arguments, 1), let values = Dense(arguments, 2) else {
+      return .library(Int64(CK_NO_MEMORY))
+    }
+    defer { withExtendedLifetime((indices, values)) {} }
+    let size = Int64(arguments.shape(0)[op.axis])
+    let status = ck_check_indices(arguments.dtype(1).code, Int64(arguments.elementCount(1)), indices.pointer, size)
+    if status.code != CK_OK { return KernelStatus(status) }
+    base(arguments)
+    return KernelStatus(body(op, arguments, indices.pointer, values.pointer))
+  }
 }

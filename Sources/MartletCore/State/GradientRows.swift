@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// The gradient of a table of which few rows were looked up: zero but for these rows.
 ///
 /// `indices: [n]`, `int64`, ascending and each once; `values: [n, …]`, the gradients of these rows.
@@ -56,20 +58,19 @@ package final class GradientCell: Cell {
     guard let rows else { return nil }
     let ops = TransformOps.current
     let own = rows.parts.map { $0.indices.array(as: Int.self) }
-    var distinct = Set(own.joined())
-    if let row = rows.leftOut { distinct.remove(row) }
-    let sorted = distinct.sorted()
-    if own.count == 1, own[0] == sorted, rows.parts[0].indices.dtype == .int64, rows.parts[0].indices.rank == 1 {
+    let keys = own.count == 1 ? own[0] : Array(own.joined())
+    // What is left out goes to one more place at the end.
+    let (sorted, places) = GradientCell.distinct(keys, leavingOut: rows.leftOut)
+    if own.count == 1, keys == sorted, rows.parts[0].indices.dtype == .int64, rows.parts[0].indices.rank == 1 {
       return GradientRows(indices: rows.parts[0].indices, values: rows.parts[0].values)
     }
-    // What is left out goes to one more place at the end.
-    var places = [Int: Int](minimumCapacity: sorted.count)
-    for (place, index) in sorted.enumerated() { places[index] = place }
     var shape = rows.spec.shape
     shape[0] = sorted.count + 1
     var sum = ops.fill(0, rows.spec.with(shape: shape))
+    var first = 0
     for (part, indices) in zip(rows.parts, own) {
-      let to = Tensor(indices.map { places[$0] ?? sorted.count }, device: rows.spec.device)
+      let to = Tensor(Array(places[first..<first + indices.count]), device: rows.spec.device)
+      first += indices.count
       shape[0] = indices.count
       ops.accumulateRows(&sum, ops.reshape(part.values, shape), to, 0)
     }
@@ -77,6 +78,28 @@ package final class GradientCell: Cell {
       indices: Tensor(sorted, device: rows.spec.device), values: ops.firstRows(sum, sorted.count))
     self.rows!.parts = [RowPart(values: result.values, indices: result.indices)]
     return result
+  }
+
+  /// The different keys in ascending order, and the place of each key among them; that of what is left out is behind them.
+  private static func distinct(_ keys: [Int], leavingOut leftOut: Int?) -> (sorted: [Int], places: [Int]) {
+    let order = [Int](unsafeUninitializedCapacity: keys.count) { order, count in
+      count = keys.count
+      keys.withUnsafeBufferPointer { keys in
+        keys.withMemoryRebound(to: Int64.self) { keys in
+          order.withMemoryRebound(to: Int64.self) { order in
+            guard let to = order.baseAddress, let from = keys.baseAddress else { return }
+            precondition(ck_sort_keys(Int64(keys.count), to, from) == CK_OK, "Martlet: no memory to sort indices")
+          }
+        }
+      }
+    }
+    var (sorted, places) = ([Int](), [Int](repeating: -1, count: keys.count))
+    for place in order where keys[place] != leftOut {
+      if sorted.last != keys[place] { sorted.append(keys[place]) }
+      places[place] = sorted.count - 1
+    }
+    if leftOut != nil { for place in places.indices where places[place] < 0 { places[place] = sorted.count } }
+    return (sorted, places)
   }
 
   /// Puts other rows in the place of the content.

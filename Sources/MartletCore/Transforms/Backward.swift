@@ -322,7 +322,8 @@ extension Tensor {
   /// - Parameters:
   ///   - gradient: the cotangent of this tensor, of its shape; needed unless the tensor has one element.
   ///   - retainGraph: keep what the pass needs, so that it can be run again. By default it is freed as it is used.
-  ///   - onReady: called for each parameter when its gradient is complete, in an order that equal programs share.
+  ///   - onReady: called for each parameter when its gradient is complete, in an order that equal programs share. What is
+  ///     kept as rows (`keepsGradientRows`) is made dense for the call and stays rows: `gradientRows` has them.
   ///
   /// Traps when the tensor has more than one element and no `gradient` is given, is not recorded, or is not floating.
   public func backward(

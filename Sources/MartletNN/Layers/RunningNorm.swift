@@ -18,9 +18,15 @@ public class RunningNorm: Module {
   public package(set) final var momentum: Double?
   public final let mode = Mode()
 
+  /// The sets of elements that are normalised together: a channel of all examples, or of each by itself.
+  enum Sets { case ofBatch, ofExamples }
+  private let sets: Sets
+
   init(
-    channels: Int, epsilon: Double, momentum: Double?, isAffine: Bool, tracksRunningStatistics: Bool, dtype: DType
+    _ sets: Sets, _ channels: Int, _ epsilon: Double, _ momentum: Double?, isAffine: Bool,
+    tracksRunningStatistics: Bool, _ dtype: DType
   ) {
+    self.sets = sets
     let (weight, bias) = affine([channels], dtype, "\(Self.self)")
     self.weight = isAffine ? weight : nil
     self.bias = isAffine ? bias : nil
@@ -45,11 +51,7 @@ public class RunningNorm: Module {
   /// The ranks that inputs with examples have.
   var ranks: ClosedRange<Int> { 2...5 }
   /// Whether one example may stand without its axis.
-  var takesSingles: Bool { false }
-  /// `x`, `[N, channels, …]`, normalised by its own statistics.
-  func normalized(_ x: Tensor) -> Tensor { x }
-  /// The same, and the mean and the unbiased variance of each channel.
-  func normalizedWithStatistics(_ x: Tensor) -> (result: Tensor, mean: Tensor, variance: Tensor) { (x, x, x) }
+  private var takesSingles: Bool { sets == .ofExamples }
 
   public var settings: String { "\(channels)" }
   public final var stateNames: [String: String] {
@@ -69,6 +71,27 @@ public class RunningNorm: Module {
     }
     guard x.rank != single else { return normalizedExamples(x.expandedDims(axis: 0)).squeezed(axis: 0) }
     return normalizedExamples(x)
+  }
+
+  /// `x`, `[N, channels, …]`, normalised by its own statistics.
+  private func normalized(_ x: Tensor) -> Tensor {
+    switch sets {
+    case .ofBatch: batchNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon).result
+    case .ofExamples: instanceNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
+    }
+  }
+
+  /// The same, and the mean and the unbiased variance of each channel.
+  private func normalizedWithStatistics(_ x: Tensor) -> (result: Tensor, mean: Tensor, variance: Tensor) {
+    switch sets {
+    case .ofBatch:
+      let (y, mean, variance) = batchNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
+      let count = Double(x.count / max(1, channels))
+      return (y, mean, variance * (count / (count - 1)))
+    case .ofExamples:
+      let spatial = Array(2..<x.rank)
+      return (normalized(x), x.mean(axes: [0] + spatial), x.variance(axes: spatial).mean(axis: 0))
+    }
   }
 
   private func normalizedExamples(_ x: Tensor) -> Tensor {
@@ -103,19 +126,13 @@ public class BatchNorm: RunningNorm {
     tracksRunningStatistics: Bool = true, dtype: DType = .float32
   ) {
     super.init(
-      channels: channels, epsilon: epsilon, momentum: momentum, isAffine: isAffine,
-      tracksRunningStatistics: tracksRunningStatistics, dtype: dtype)
+      .ofBatch, channels, epsilon, momentum, isAffine: isAffine, tracksRunningStatistics: tracksRunningStatistics, dtype
+    )
   }
   public final override var settings: String {
     "\(channels), epsilon: \(epsilon)" + (momentum.map { ", momentum: \($0)" } ?? "")
       + (weight == nil ? ", affine: false" : "")
       + (runningMean == nil ? ", tracksRunningStatistics: false" : "")
-  }
-  override func normalized(_ x: Tensor) -> Tensor { normalizedWithStatistics(x).result }
-  override func normalizedWithStatistics(_ x: Tensor) -> (result: Tensor, mean: Tensor, variance: Tensor) {
-    let (y, mean, variance) = batchNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
-    let count = Double(x.count / max(1, channels))
-    return (y, mean, variance * (count / (count - 1)))
   }
 }
 
@@ -137,20 +154,12 @@ public class InstanceNorm: RunningNorm {
     tracksRunningStatistics: Bool = false, dtype: DType = .float32
   ) {
     super.init(
-      channels: channels, epsilon: epsilon, momentum: momentum, isAffine: isAffine,
-      tracksRunningStatistics: tracksRunningStatistics, dtype: dtype)
+      .ofExamples, channels, epsilon, momentum, isAffine: isAffine, tracksRunningStatistics: tracksRunningStatistics,
+      dtype)
   }
   public final override var settings: String {
     "\(channels), epsilon: \(epsilon)" + (weight == nil ? "" : ", affine: true")
       + (runningMean == nil ? "" : ", tracksRunningStatistics: true")
-  }
-  final override var takesSingles: Bool { true }
-  override func normalized(_ x: Tensor) -> Tensor {
-    instanceNorm(x, weight: weight?.value, bias: bias?.value, epsilon: epsilon)
-  }
-  override func normalizedWithStatistics(_ x: Tensor) -> (result: Tensor, mean: Tensor, variance: Tensor) {
-    let spatial = Array(2..<x.rank)
-    return (normalized(x), x.mean(axes: [0] + spatial), x.variance(axes: spatial).mean(axis: 0))
   }
 }
 

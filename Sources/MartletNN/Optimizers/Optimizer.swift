@@ -53,6 +53,9 @@ enum Allowed: String {
   case decay = "0 ≤ value < 1"
   case divisor = "more than 0, and finite"
   case finite = "finite"
+  case factor = "1 or more, and finite"
+  case exponent = "0 or less, and finite"
+  case proper = "0 < value < 1"
 
   func contains(_ value: Double) -> Bool {
     switch self {
@@ -61,6 +64,9 @@ enum Allowed: String {
     case .decay: (0..<1).contains(value)
     case .divisor: value > 0 && value.isFinite
     case .finite: value.isFinite
+    case .factor: value >= 1 && value.isFinite
+    case .exponent: value <= 0 && value.isFinite
+    case .proper: value > 0 && value < 1
     }
   }
 }

@@ -33,7 +33,11 @@ extension UpdateRule {
 
 /// A tensor that an optimizer keeps for each parameter.
 package struct Slot {
-  package enum Start { case zeros, filled(Double), scalar(Double), empty }
+  package enum Start {
+    case zeros, filled(Double), scalar(Double), empty
+    /// Zeros of a shape that depends on the parameter's.
+    case shaped((Shape) -> Shape)
+  }
   let name: String
   let start: Start
   package init(_ name: String, _ start: Start = .zeros) {
@@ -47,6 +51,8 @@ package struct Slot {
     case .filled(let value): StateTensor(Tensor(repeating: value, parameter.read()!.spec))
     case .scalar(let value): StateTensor.scalar(value)
     case .empty: Cell(nil)
+    case .shaped(let shape):
+      StateTensor(Tensor(repeating: 0, parameter.read()!.spec.with(shape: shape(parameter.shape))))
     }
   }
 }
@@ -144,7 +150,7 @@ public class ParameterOptimizer: Optimizer {
     func isTable(_ slot: Slot) -> Bool {
       switch slot.start {
       case .zeros, .filled: true
-      case .scalar, .empty: false
+      case .scalar, .empty, .shaped: false
       }
     }
     func part(_ cell: Cell) -> Tensor { cell.read()!.take(axis: 0, rows.indices) }

@@ -5,48 +5,57 @@ public import MartletCore
 ///
 /// **Shapes** `sorted: [n]` and values of any shape, or `[…, n]` and `[…, m]` with equal leading axes → that of `values`. Left:
 /// `sorted[i - 1] < v ≤ sorted[i]`; right: `sorted[i - 1] ≤ v < sorted[i]`. NaN belongs behind all. What is not sorted gives
-/// numbers without meaning. Few values are searched by halves, in m · log n; many by one sort of both together. Source: PyTorch
-/// `searchsorted`.
+/// numbers without meaning; NaN in `sorted` counts as larger than all numbers, as `sorted()` orders it (PyTorch's result then
+/// depends on where they stand). Source: PyTorch `searchsorted`.
 public func searchSorted(_ sorted: Tensor, _ values: Tensor, right: Bool = false) -> Tensor {
-  func wrong(_ fact: Fact) -> Tensor {
-    failure(fact, op: "searchSorted", [sorted, values], names: ["sorted", "values"])
-  }
-  guard sorted.rank >= 1 else { return wrong(.rank(argument: 0, expected: "1 or more")) }
-  guard sorted.dtype == values.dtype else { return wrong(.dtypesDiffer) }
-  guard sorted.dtype != .bool else { return wrong(.dtype(argument: 0, expected: Domain.numeric.rawValue)) }
-  if sorted.rank == 1, values.rank != 1 {
-    return searchSorted(sorted, values.flattened(), right: right).reshaped(values.shape)
-  }
-  let leading = Array(sorted.shape.dropLast())
-  guard values.rank == sorted.rank, Array(values.shape.dropLast()) == leading else {
-    return wrong(.argumentShape(argument: 1, expected: "\(leading) and one more axis, or sorted has one axis"))
-  }
-  let (n, m) = (sorted.shape[sorted.rank - 1], values.shape[values.rank - 1])
-  if m > 0, m <= n / 8 { return bisected(sorted.detached(), values.detached(), right: right) }
-  // The sort is stable: of equal elements those that are counted before the value stand first.
-  let all = concat((right ? [sorted, values] : [values, sorted]).map { $0.detached() }, axis: -1)
-  let order = all.argSort(axis: -1)
-  let isSorted = right ? order .< n : order .>= m
-  let before = isSorted.cast(to: .int64).cumsum(axis: -1)
-  let zeros = Tensor(repeating: 0, before.spec)
-  let places = Tensor(Array(0..<(n + m)), device: sorted.device).expanded(to: before.shape)
-  let inverse = zeros.scatterAdding(axis: -1, order, places)
-  let own = inverse[.ellipsis, right ? n..<(n + m) : 0..<m]
-  let found = before.gather(axis: -1, own)
-  return values.dtype.isFloating ? select(values.detached().isNaN, n, found) : found
+  apply(SearchSorted(right: right), sorted, values)
 }
 
-/// `searchSorted` by halves: the places grow by powers of two as long as all before them belong there.
-private func bisected(_ sorted: Tensor, _ values: Tensor, right: Bool) -> Tensor {
-  let n = sorted.shape[sorted.rank - 1]
-  var found = Tensor(repeating: 0, values.spec.with(.int64))
-  for bit in (0..<(Int.bitWidth - n.leadingZeroBitCount)).reversed() {
-    let next = found + (1 << bit)
-    let last = sorted.gather(axis: -1, minimum(next, n) - 1)
-    let isBefore = (right ? last .<= values : last .< values) .& (next .<= n)
-    found = select(isBefore, next, found)
+/// The places of values in sorted rows, by halves: what `searchSorted` does.
+public struct SearchSorted: BinaryOp {
+  public static var id: OpID { OpTable.searchSorted.id }
+  public static var name: String { "searchSorted" }
+  public static var rules: Rules { [.constant, .batched, .decomposed] }
+  public static var argumentNames: [String] { ["sorted", "values"] }
+  public let right: Bool
+  public init(right: Bool) { self.right = right }
+
+  public func output(for sorted: TensorSpec, _ values: TensorSpec) throws(OpError) -> TensorSpec {
+    guard sorted.rank >= 1 else { throw OpError(.rank(argument: 0, expected: "1 or more")) }
+    guard sorted.dtype == values.dtype else { throw OpError(.dtypesDiffer) }
+    guard Domain.numeric.contains(sorted.dtype) else {
+      throw OpError(.dtype(argument: 0, expected: Domain.numeric.rawValue))
+    }
+    let leading = Array(sorted.shape.dropLast())
+    guard sorted.rank == 1 || values.rank == sorted.rank && Array(values.shape.dropLast()) == leading else {
+      throw OpError(.argumentShape(argument: 1, expected: "\(leading) and one more axis, or sorted has one axis"))
+    }
+    return values.with(.int64)
   }
-  return values.dtype.isFloating ? select(values.isNaN, n, found) : found
+  /// The places grow by powers of two as long as all before them belong there.
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    let (sorted, values) = (inputs[0].detached(), inputs[1].detached())
+    let n = sorted.shape[sorted.rank - 1]
+    var found = Tensor(repeating: 0, values.spec.with(.int64))
+    for bit in (0..<(Int.bitWidth - n.leadingZeroBitCount)).reversed() {
+      let next = found + (1 << bit)
+      let place = minimum(next, n) - 1
+      let last = sorted.rank == 1 ? sorted.take(axis: 0, place) : sorted.gather(axis: -1, place)
+      let isBefore = (right ? last .<= values : last .< values) .& (next .<= n)
+      found = select(isBefore, next, found)
+    }
+    return [values.dtype.isFloating ? select(values.isNaN, n, found) : found]
+  }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    guard mapped[0] else {
+      return inputs[0].rank == 1 ? [apply(self, inputs[0], inputs[1])] : apply(self, allMapped(inputs, mapped))
+    }
+    let rows = allMapped(inputs, mapped)
+    guard rows[0].rank == 2 else { return apply(self, rows) }
+    // One row for all the values of an example.
+    let values = rows[1].reshaped([rows[1].shape[0], rows[1].shape[1...].reduce(1, *)])
+    return [apply(self, rows[0], values).reshaped(rows[1].shape)]
+  }
 }
 
 extension Tensor {

@@ -20,11 +20,7 @@ extension Tensor {
     guard let position = position(of: axis, op: "unique") else { return (afterFailure, afterFailure, afterFailure) }
     let rows = movingAxis(position, to: 0)
     let flat = rows.reshaped(Shape([rows.shape[0], rows.shape[1...].reduce(1, *)]))
-    // By the last element first: the orders are stable.
-    var order = Tensor(Array(0..<flat.shape[0]), device: device)
-    for column in (0..<flat.shape[1]).reversed() {
-      order = order.take(axis: 0, flat[.all, column].take(axis: 0, order).argSort(axis: 0))
-    }
+    let order = apply(SortRows(), flat.detached())
     var found = rows.take(axis: 0, order).runs(op: "unique", order: order)
     found.values = found.values.movingAxis(0, to: position)
     return found
@@ -71,5 +67,27 @@ extension Tensor {
     }
     let ends = concat([first[1...], Tensor([count], device: device)], axis: 0)
     return (take(axis: 0, first), inverse ?? numbers, ends - first)
+  }
+}
+
+/// The lexicographic order of the rows of a matrix, equal ones as they stand: `[n, k]` → `[n]`, `int64`. NaN is the largest.
+public struct SortRows: UnaryOp {
+  public static var id: OpID { OpTable.sortRows.id }
+  public static var name: String { "sortRows" }
+  public static var rules: Rules { [.constant, .decomposed] }
+  public init() {}
+  public func output(for x: TensorSpec) throws(OpError) -> TensorSpec {
+    guard x.rank == 2 else { throw OpError(.rank(argument: 0, expected: "2")) }
+    guard Domain.real.contains(x.dtype) else { throw OpError(.dtype(argument: 0, expected: Domain.real.rawValue)) }
+    return TensorSpec([x.shape[0]], .int64, device: x.device)
+  }
+  /// By the last element first: the orders are stable.
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    let x = inputs[0].dtype == .bool ? inputs[0].cast(to: .uint8) : inputs[0]
+    var order = Tensor(Array(0..<x.shape[0]), device: x.device)
+    for column in (0..<x.shape[1]).reversed() {
+      order = order.take(axis: 0, x[.all, column].take(axis: 0, order).argSort(axis: 0))
+    }
+    return [order]
   }
 }

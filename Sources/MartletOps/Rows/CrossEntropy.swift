@@ -93,12 +93,14 @@ private func overExamples(_ op: some Op, _ inputs: [Tensor], _ mapped: [Bool]) -
   }
 }
 
-/// The cross entropy of class labels under the softmax of logits.
+/// The cross entropy of class labels, or of probabilities of the classes, under the softmax of logits.
 ///
 /// - Parameters:
 ///   - logits: `[B, K]` or `[B, K, d1, …]`, floating.
-///   - labels: `[B]` or `[B, d1, …]`, `int64` or `int32`, each in `0 ..< K` or `ignoreIndex`.
-///   - weights: `[K]`, a factor for each class; the mean then divides by the sum of the weights of the labels.
+///   - labels: `[B]` or `[B, d1, …]`, `int64` or `int32`, each in `0 ..< K` or `ignoreIndex`; or floating and of the shape of
+///     logits, the probability of each class, which then has a gradient too. Rows need not add up to 1.
+///   - weights: `[K]`, a factor for each class; the mean then divides by the sum of the weights of the labels, but for
+///     probabilities by the number of losses, as PyTorch does.
 ///   - labelSmoothing: in 0 … 1, the share of the loss that is spread over all classes.
 ///
 /// Source: PyTorch `cross_entropy`.
@@ -115,21 +117,22 @@ public func crossEntropy(
       .rank(argument: 0, expected: "2 or more: [B, K, …]"), op: CrossEntropy.name, [logits, labels],
       names: names)
   }
-  if labels.dtype.isFloating || labels.shape == logits.shape {
-    let oneHot = labels.shape == logits.shape
+  let isProbability = labels.dtype.isFloating && labels.shape == logits.shape
+  if !isProbability, labels.dtype.isFloating || labels.shape == logits.shape {
     let axis = logits.rank == 2 ? -1 : 1
+    let shape = logits.shape.removing(at: 1)
     return failure(
       .misuse(
-        oneHot
-          ? "labels has the shape of logits, as one-hot vectors or probabilities have" : "labels is \(labels.dtype)",
-        rule: "labels are class numbers: int64 or int32, of shape \(logits.shape.removing(at: 1))",
-        remedy: oneHot
-          ? "labels.argMax(axis: \(axis)) for one-hot labels; for probabilities "
-            + "-(labels * logSoftmax(logits, axis: \(axis))).sum(axis: \(axis)).mean()"
-          : "cast(to: .int64) for class numbers; labels.argMax(axis: -1) turns one-hot vectors into numbers"),
+        labels.dtype.isFloating
+          ? "labels is \(labels.dtype)" : "labels has the shape of logits, as one-hot vectors have",
+        rule:
+          "labels are class numbers: int64 or int32, of shape \(shape); or probabilities: floating, of that of logits",
+        remedy: labels.dtype.isFloating
+          ? "cast(to: .int64) for class numbers"
+          : "labels.argMax(axis: \(axis)), or labels.cast(to: logits.dtype) as probabilities"),
       op: CrossEntropy.name, [logits, labels], names: names)
   }
-  guard labels.shape == logits.shape.removing(at: 1) else {
+  guard isProbability || labels.shape == logits.shape.removing(at: 1) else {
     if let error = labels.withColumn(of: logits, op: CrossEntropy.name, names) { return error }
     return failure(
       .argumentShape(argument: 1, expected: "\(logits.shape.removing(at: 1)), the shape of logits without its axis 1"),
@@ -141,25 +144,34 @@ public func crossEntropy(
       [logits, labels], names: names)
   }
   let classes = logits.shape[1]
+  if let weights, weights.shape != [classes] {
+    return failure(
+      .misuse("weights has shape \(weights.shape)", rule: "one for each class: [\(classes)]"), op: CrossEntropy.name,
+      [logits, labels], names: names)
+  }
+  /// The factors of the classes, along axis 1 of the logits.
+  var factors: Tensor? {
+    var shape = Shape(repeating: 1, count: logits.rank)
+    shape[1] = classes
+    return weights.map { $0.cast(to: logits.dtype).reshaped(shape) }
+  }
+  if isProbability {
+    var targets = labels.cast(to: logits.dtype)
+    if labelSmoothing > 0 { targets = targets * (1 - labelSmoothing) + labelSmoothing / Double(classes) }
+    if let factors { targets = targets * factors }
+    return (-(logSoftmax(logits, axis: 1) * targets).sum(axis: 1)).reduced(reduction)
+  }
   var losses = apply(CrossEntropy(ignoreIndex: ignoreIndex), logits, labels)
   var total: Tensor?
   if weights != nil || labelSmoothing > 0 || reduction == .mean {
     let counts = labels .!= ignoreIndex
     var weight = counts.cast(to: logits.dtype)
     if let weights {
-      guard weights.shape == [classes] else {
-        return failure(
-          .misuse("weights has shape \(weights.shape)", rule: "one for each class: [\(classes)]"),
-          op: CrossEntropy.name, [logits, labels], names: names)
-      }
       let safe = select(counts, labels, labels.zeroScalar)
       let each = weights.cast(to: logits.dtype).take(axis: 0, safe) * weight
       losses = losses * each
       if labelSmoothing > 0 {
-        var shape = Shape(repeating: 1, count: logits.rank)
-        shape[1] = classes
-        let factors = weights.cast(to: logits.dtype).reshaped(shape)
-        let spread = -(logSoftmax(logits, axis: 1) * factors).sum(axis: 1) * weight
+        let spread = -(logSoftmax(logits, axis: 1) * factors!).sum(axis: 1) * weight
         losses = losses * (1 - labelSmoothing) + spread * (labelSmoothing / Double(classes))
       }
       weight = each

@@ -194,6 +194,31 @@ public func matmul(_ a: CSRTensor, _ b: Tensor) -> Tensor {
   return b.rank == 1 ? y.squeezed(axis: 1) : y
 }
 
+/// The product of a dense matrix and a sparse one, `[M, R] · [R, C] → [M, C]`, or a vector, `[R] · [R, C] → [C]`.
+///
+/// As the product of both transposed: the result lies column by column. Gradients by both. Source: PyTorch `mm`.
+public func matmul(_ a: Tensor, _ b: CSRTensor) -> Tensor { product(a, b.shape, b.values) { b.transposed() } }
+
+/// The product of a dense matrix, or a vector, and a sparse one, as that with `b.csr`.
+public func matmul(_ a: Tensor, _ b: SparseTensor) -> Tensor {
+  guard b.sparseRank == 2, b.shape.rank == 2 else { return matmul(a, b.csr) }
+  return product(a, b.shape, b.values) { b.transposed().csr }
+}
+
+private func product(_ a: Tensor, _ shape: Shape, _ values: Tensor, _ transposed: () -> CSRTensor) -> Tensor {
+  func wrong(_ fact: Fact) -> Tensor {
+    var error = OpError(
+      fact, op: "matmul", arguments: [a.spec, TensorSpec(shape, values.dtype, device: values.device)])
+    error.argumentNames = ["a", "b"]
+    return fail(error, [a, values])[0]
+  }
+  guard a.rank == 1 || a.rank == 2 else { return wrong(.rank(argument: 0, expected: "2, or 1 for a vector")) }
+  guard a.shape[a.rank - 1] == shape[0] else { return wrong(.innerSizes(a.shape[a.rank - 1], shape[0])) }
+  guard a.dtype == values.dtype else { return wrong(.dtypesDiffer) }
+  let y = matmul(transposed(), a.rank == 1 ? a : a.transposed())
+  return a.rank == 1 ? y : y.transposed()
+}
+
 /// The elements of the product of two dense matrices, `[R, K] · [K, C]`, at the places of a sparse one, which has them as
 /// values: of the others none is computed. Source: PyTorch `sparse.sampled_addmm`, without the sum.
 public func sampledMatmul(_ a: Tensor, _ b: Tensor, at places: CSRTensor) -> CSRTensor {

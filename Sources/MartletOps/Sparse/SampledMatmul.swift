@@ -23,31 +23,8 @@ public struct SampledMatmul: SparsePatternOp {
     let rows = SparsePattern.rows(inputs[0], count: inputs[1].shape[0])
     return [(inputs[2].take(axis: 0, rows) * inputs[3].take(axis: 0, inputs[1])).sum(axis: 1)]
   }
-  public func saves(needs: Positions) -> Saves {
-    var inputs: Positions = [0, 1, 4, 5, 6]
-    inputs[3] = needs[2]
-    inputs[2] = needs[3]
-    return Saves(inputs: inputs)
+  public func firstCotangent(_ ct: Tensor, _ saved: Saved) -> Tensor {
+    apply(SparseMatmul(), SparsePattern.inputs(saved, ct, saved.input(3)))[0]
   }
-  public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    var result = [Cotangent?](repeating: nil, count: saved.inputs.count)
-    if needs[2] {
-      result[2] = .dense(apply(SparseMatmul(), SparsePattern.inputs(saved, ct[0]!, saved.input(3)))[0])
-    }
-    if needs[3] {
-      result[3] = .dense(
-        SparsePattern.transposedProduct(saved, ct[0]!, saved.input(2), columns: saved.spec(3).shape[0]))
-    }
-    return result
-  }
-  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    var parts: [Tensor] = []
-    for position in [2, 3] {
-      guard let tangent = t[position] else { continue }
-      var changed = inputs
-      changed[position] = tangent
-      parts += apply(self, changed)
-    }
-    return [plus(parts.first, parts.count == 2 ? parts[1] : nil)]
-  }
+  public func secondFactors(_ ct: Tensor, _ saved: Saved) -> (values: Tensor, b: Tensor) { (ct, saved.input(2)) }
 }

@@ -25,7 +25,7 @@ public struct SparseMatmul: SparsePatternOp {
   public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     let b = inputs[3]
     guard mapped[3], mapped.filter({ $0 }).count == 1, b.shape[0] > 0 else {
-      return SparsePattern.looped(self, inputs, mapped)
+      return looped(self, inputs, mapped)
     }
     // The examples as further columns.
     var one = inputs
@@ -34,31 +34,8 @@ public struct SparseMatmul: SparsePatternOp {
     let y = apply(self, one)[0]
     return [y.reshaped([y.shape[0], examples, size]).movingAxis(1, to: 0)]
   }
-  public func saves(needs: Positions) -> Saves {
-    var inputs: Positions = [0, 1, 4, 5, 6]
-    inputs[3] = needs[2]
-    inputs[2] = needs[3]
-    return Saves(inputs: inputs)
+  public func firstCotangent(_ ct: Tensor, _ saved: Saved) -> Tensor {
+    apply(SampledMatmul(), SparsePattern.inputs(saved, ct, saved.input(3)))[0]
   }
-  public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    var result = [Cotangent?](repeating: nil, count: saved.inputs.count)
-    if needs[2] {
-      result[2] = .dense(apply(SampledMatmul(), SparsePattern.inputs(saved, ct[0]!, saved.input(3)))[0])
-    }
-    if needs[3] {
-      result[3] = .dense(
-        SparsePattern.transposedProduct(saved, saved.input(2), ct[0]!, columns: saved.spec(3).shape[0]))
-    }
-    return result
-  }
-  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    var parts: [Tensor] = []
-    for position in [2, 3] {
-      guard let tangent = t[position] else { continue }
-      var changed = inputs
-      changed[position] = tangent
-      parts += apply(self, changed)
-    }
-    return [plus(parts.first, parts.count == 2 ? parts[1] : nil)]
-  }
+  public func secondFactors(_ ct: Tensor, _ saved: Saved) -> (values: Tensor, b: Tensor) { (saved.input(2), ct) }
 }

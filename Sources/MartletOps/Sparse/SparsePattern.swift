@@ -4,11 +4,44 @@ public import MartletCore
 /// `int64`, and its last three, which may be missing, the same matrix in compressed columns, from which gradients of what it
 /// is multiplied by are made: `columnPointers: [C + 1]`, `rows: [n]` and `order: [n]`, the place of each of them among the
 /// former.
-public protocol SparsePatternOp: Op {}
+/// Of the two inputs with values at 2 and 3 it is a product.
+public protocol SparsePatternOp: Op {
+  /// The cotangent of input 2 from that of the result.
+  func firstCotangent(_ ct: Tensor, _ saved: Saved) -> Tensor
+  /// What the transposed matrix is multiplied by for the cotangent of input 3: its values and the other operand.
+  func secondFactors(_ ct: Tensor, _ saved: Saved) -> (values: Tensor, b: Tensor)
+}
 
 extension SparsePatternOp {
+  public func saves(needs: Positions) -> Saves {
+    var inputs: Positions = [0, 1, 4, 5, 6]
+    inputs[3] = needs[2]
+    inputs[2] = needs[3]
+    return Saves(inputs: inputs)
+  }
+  public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
+    var result = [Cotangent?](repeating: nil, count: saved.inputs.count)
+    if needs[2] { result[2] = .dense(firstCotangent(ct[0]!, saved)) }
+    if needs[3] {
+      let factors = secondFactors(ct[0]!, saved)
+      result[3] = .dense(
+        SparsePattern.transposedProduct(saved, factors.values, factors.b, columns: saved.spec(3).shape[0]))
+    }
+    return result
+  }
+  public func jvp(_ t: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
+    var parts: [Tensor] = []
+    for position in [2, 3] {
+      guard let tangent = t[position] else { continue }
+      var changed = inputs
+      changed[position] = tangent
+      parts += apply(self, changed)
+    }
+    return [plus(parts.first, parts.count == 2 ? parts[1] : nil)]
+  }
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
-  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { SparsePattern.looped(self, inputs, mapped) }
+  // What the decomposition of all examples together would hold is the size of a table for each value.
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] { looped(self, inputs, mapped) }
   public var canFault: Bool { true }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     let count = inputs[1].shape[0]
@@ -48,18 +81,6 @@ package enum SparsePattern {
     for (position, size) in zip(4..<7, sizes) where inputs[position].count != size {
       throw OpError(.argumentShape(argument: position, expected: "[\(size)]"))
     }
-  }
-
-  /// Example by example: what the decomposition of all together would hold is the size of a table for each value.
-  static func looped<O: Op>(_ op: O, _ inputs: [Tensor], _ mapped: [Bool]) -> [Tensor] {
-    let examples = zip(inputs, mapped).first { $1 }!.0.shape[0]
-    func example(_ number: Int) -> [Tensor] { zip(inputs, mapped).map { $1 ? $0[number] : $0 } }
-    guard examples == 0 else { return [stack((0..<examples).map { apply(op, example($0))[0] })] }
-    let specs = zip(inputs, mapped).map { $1 ? $0.spec.with(shape: Shape(Array($0.shape[1...]))) : $0.spec }
-    do throws(OpError) {
-      let spec = try op.outputs(for: specs)[0]
-      return [Tensor(repeating: 0, spec.with(shape: spec.shape.inserting(0, at: 0)))]
-    } catch { return failed(op, error, inputs) }
   }
 
   /// The row of each value.

@@ -26,34 +26,124 @@ public enum GridPadding: Sendable, Hashable {
 public func gridSample(
   _ x: Tensor, _ grid: Tensor, mode: GridMode = .bilinear, padding: GridPadding = .zeros, alignCorners: Bool = false
 ) -> Tensor {
-  func wrong(_ fact: Fact) -> Tensor { failure(fact, op: "gridSample", [x, grid], names: ["x", "grid"]) }
-  guard x.rank == 4 || x.rank == 5 else {
-    return wrong(.rank(argument: 0, expected: "4: [N, C, H, W], or 5: [N, C, D, H, W]"))
+  apply(GridSample(GridReading(mode: mode, padding: padding, alignCorners: alignCorners)), x, grid)
+}
+
+/// How `gridSample` reads: its options.
+public struct GridReading: Hashable, Sendable, CustomStringConvertible {
+  public let mode: GridMode
+  public let padding: GridPadding
+  public let alignCorners: Bool
+  public init(mode: GridMode, padding: GridPadding, alignCorners: Bool) {
+    (self.mode, self.padding, self.alignCorners) = (mode, padding, alignCorners)
   }
-  let axes = x.rank - 2
-  guard grid.rank == x.rank, grid.shape[0] == x.shape[0], grid.shape[axes + 1] == axes else {
-    return wrong(
-      .argumentShape(
-        argument: 1, expected: "[\(x.shape[0]), \(axes == 2 ? "H', W', 2" : "D', H', W', 3")]: a place for each element"
-      ))
-  }
-  guard x.dtype.isFloating else { return wrong(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
-  guard x.dtype == grid.dtype else { return wrong(.dtypesDiffer) }
-  guard mode != .bicubic || axes == 2 else {
-    return wrong(.misuse("mode is .bicubic", rule: "it is for images [N, C, H, W]", remedy: "mode: .bilinear"))
-  }
-  let size = Array(x.shape[2...])
-  guard size.allSatisfy({ $0 >= 1 }) else {
-    return wrong(.misuse("x has shape \(x.shape)", rule: "spatial sizes are 1 or more"))
-  }
-  let sampler = GridSampler(x, grid, padding, alignCorners)
-  let flat =
-    switch mode {
-    case .nearest: sampler.nearest()
-    case .bilinear: sampler.linear()
-    case .bicubic: sampler.cubic()
+  public var description: String { "\(mode), \(padding)" + (alignCorners ? ", alignCorners" : "") }
+
+  /// The spec of the result. `firstArgument`: the position of `x` among the arguments.
+  func output(for x: TensorSpec, _ grid: TensorSpec, firstArgument: Int = 0) throws(OpError) -> TensorSpec {
+    guard x.rank == 4 || x.rank == 5 else {
+      throw OpError(.rank(argument: firstArgument, expected: "4: [N, C, H, W], or 5: [N, C, D, H, W]"))
     }
-  return flat.reshaped(Shape(Array(x.shape[..<2]) + Array(grid.shape[1...axes])))
+    let axes = x.rank - 2
+    guard grid.rank == x.rank, grid.shape[0] == x.shape[0], grid.shape[axes + 1] == axes else {
+      throw OpError(
+        .argumentShape(
+          argument: firstArgument + 1,
+          expected: "[\(x.shape[0]), \(axes == 2 ? "H', W', 2" : "D', H', W', 3")]: a place for each element"))
+    }
+    guard x.dtype.isFloating else { throw OpError(.dtype(argument: firstArgument, expected: Domain.floating.rawValue)) }
+    guard x.dtype == grid.dtype else { throw OpError(.dtypesDiffer) }
+    guard mode != .bicubic || axes == 2 else {
+      throw OpError(.misuse("mode is .bicubic", rule: "it is for images [N, C, H, W]", remedy: "mode: .bilinear"))
+    }
+    guard x.shape[2...].allSatisfy({ $0 >= 1 }) else {
+      throw OpError(.misuse("x has shape \(x.shape)", rule: "spatial sizes are 1 or more"))
+    }
+    let shape = Shape(Array(x.shape[..<2]) + Array(grid.shape[1...axes]))
+    guard x.with(shape: shape).checkedByteCount != nil else { throw OpError(.tooLarge(shape)) }
+    return x.with(shape: shape)
+  }
+
+  /// The result in smaller operations.
+  func composite(_ x: Tensor, _ grid: Tensor) -> Tensor {
+    let sampler = GridSampler(x, grid, padding, alignCorners)
+    let flat =
+      switch mode {
+      case .nearest: sampler.nearest()
+      case .bilinear: sampler.linear()
+      case .bicubic: sampler.cubic()
+      }
+    return flat.reshaped(Shape(Array(x.shape[..<2]) + Array(grid.shape[1..<(x.rank - 1)])))
+  }
+}
+
+/// The elements of `x` at the places of a grid, and between: what `gridSample` does.
+public struct GridSample: BinaryOp {
+  public static var id: OpID { OpTable.gridSample.id }
+  public static var name: String { "gridSample" }
+  public static var rules: Rules { [.vjp, .batched, .decomposed] }
+  public static var argumentNames: [String] { ["x", "grid"] }
+  public let reading: GridReading
+  public init(_ reading: GridReading) { self.reading = reading }
+
+  public func output(for x: TensorSpec, _ grid: TensorSpec) throws(OpError) -> TensorSpec {
+    try reading.output(for: x, grid)
+  }
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? { [reading.composite(inputs[0], inputs[1])] }
+  public func saves(needs: Positions) -> Saves { Saves(inputs: [0, 1]) }
+  public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
+    // The places of `.nearest` have no gradient.
+    let needsGrid = needs[1] && reading.mode != .nearest
+    guard needs[0] || needsGrid else { return [nil, nil] }
+    let parts = apply(
+      GridSampleGradient(reading, ofX: needs[0], ofGrid: needsGrid), [ct[0]!, saved.input(0), saved.input(1)])
+    return [needs[0] ? .dense(parts[0]) : nil, needsGrid ? .dense(parts[parts.count - 1]) : nil]
+  }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    let examples = inputs[mapped[0] ? 0 : 1].shape[0]
+    guard mapped[1] else {
+      return [apply(self, inputs[0].examplesAsChannels(), inputs[1]).channelsAsExamples(examples)]
+    }
+    let rows = allMapped(inputs, mapped).map { $0.examplesAsRows() }
+    return [apply(self, rows[0], rows[1]).rowsAsExamples(examples)]
+  }
+  public var attributes: String { reading.description }
+}
+
+/// The cotangents of `gridSample`'s image and grid, of which at least one is wanted, from that of its result.
+public struct GridSampleGradient: Op {
+  public static var id: OpID { OpTable.gridSampleGradient.id }
+  public static var name: String { "gridSampleGradient" }
+  public static var rules: Rules { [.batched, .decomposed] }
+  public static var argumentNames: [String] { ["g", "x", "grid"] }
+  public let reading: GridReading
+  public let ofX: Bool
+  public let ofGrid: Bool
+  public init(_ reading: GridReading, ofX: Bool = true, ofGrid: Bool = true) {
+    (self.reading, self.ofX, self.ofGrid) = (reading, ofX, ofGrid)
+  }
+  public var outputCount: Int { (ofX ? 1 : 0) + (ofGrid ? 1 : 0) }
+
+  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs.count == 3 else { throw OpError(.numberOfInputs(inputs.count, expected: "3")) }
+    let (x, grid) = (inputs[1], inputs[2])
+    let y = try reading.output(for: x, grid, firstArgument: 1)
+    guard inputs[0] == y else { throw OpError(.argumentShape(argument: 0, expected: "\(y), that of the result")) }
+    return (ofX ? [x] : []) + (ofGrid ? [grid] : [])
+  }
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    let (g, x, grid) = (inputs[0], inputs[1], inputs[2])
+    var parts: [Tensor] = []
+    if ofX { parts.append(MartletCore.vjp({ (x: Tensor) in reading.composite(x, grid) }, x).pullback(g)) }
+    if ofGrid { parts.append(MartletCore.vjp({ (grid: Tensor) in reading.composite(x, grid) }, grid).pullback(g)) }
+    return parts
+  }
+  public func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    let rows = allMapped(inputs, mapped)
+    let examples = rows[0].shape[0]
+    return apply(self, rows.map { $0.examplesAsRows() }).map { $0.rowsAsExamples(examples) }
+  }
+  public var attributes: String { "\(reading)" + (ofX ? "" : ", of the grid") + (ofGrid ? "" : ", of x") }
 }
 
 private struct GridSampler {
@@ -69,7 +159,9 @@ private struct GridSampler {
     let axes = size.count
     planes = x.reshaped([x.shape[0], x.shape[1], size.reduce(1, *)])
     (self.padding, self.alignCorners) = (padding, alignCorners)
-    let places = select(grid.isNaN, -1, grid)
+    // Between places of 16 bits there may be several elements.
+    let wide = grid.dtype == .float64 ? grid : grid.cast(to: .float32)
+    let places = select(wide.isNaN, -1, wide)
       .reshaped([grid.shape[0], grid.shape[1...axes].reduce(1, *), axes])
     coordinates = []
     for axis in 0..<axes {
@@ -133,7 +225,7 @@ private struct GridSampler {
         // Beyond the last element the weight is 0, and `read` takes the last.
         at.append(isAfter ? below[axis] + 1 : below[axis])
       }
-      let part = read(at) * weight!.expandedDims(axis: 1)
+      let part = read(at) * weight!.expandedDims(axis: 1).cast(to: planes.dtype)
       sum = sum.map { $0 + part } ?? part
     }
     return sum!
@@ -154,7 +246,7 @@ private struct GridSampler {
       let y = inside(below[0] + Double(row - 1), 0)
       for column in 0..<4 {
         let values = read([y, inside(below[1] + Double(column - 1), 1)])
-        let part = values * (weights[0][row] * weights[1][column]).expandedDims(axis: 1)
+        let part = values * (weights[0][row] * weights[1][column]).expandedDims(axis: 1).cast(to: planes.dtype)
         sum = sum.map { $0 + part } ?? part
       }
     }

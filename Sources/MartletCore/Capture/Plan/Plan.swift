@@ -227,12 +227,9 @@ final class PlanRun {
   private func recover(_ step: Step, _ status: KernelStatus) throws(OpError) {
     let instruction = blueprint.program.instructions[Int(step.line)]
     let inputs = instruction.inputs.map { Tensor(node: nodes[$0]!) }
-    func fact<O: Op>(_ op: O) -> OpError {
-      OpError(status.fact(op, inputs), op: O.name, arguments: inputs.map { $0.spec })
-    }
-    guard status.code == KernelStatus.unsupported.code, let results = instruction.op.decomposed(inputs) else {
-      throw fact(instruction.op)
-    }
+    func report<O: Op>(_ op: O) -> [Tensor] { failed(op, OpError(status.fact(op, inputs)), inputs) }
+    let isUnsupported = status.code == KernelStatus.unsupported.code
+    let results = (isUnsupported ? instruction.op.decomposed(inputs) : nil) ?? report(instruction.op)
     for (id, result) in zip(instruction.outputs, results) {
       if let failed = result.node.trace as? Failed { throw failed.error }
       result.write(to: nodes[id]!)
