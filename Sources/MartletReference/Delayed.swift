@@ -146,7 +146,7 @@ private func runOnCPU<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -
         KernelArguments(inputs: base, inputs.count, outputs: base + inputs.count, outputs.count))
     }
   }
-  for node in nodes { ck_let_go(node.toOpaque()) }
+  defer { for node in nodes { ck_let_go(node.toOpaque()) } }
   guard let status, status.code != 0 else { return nil }
   if status.code == KernelStatus.unsupported.code { return runDecomposition(op, inputs, outputs) }
   var error = OpError(op.fault(status, inputs.map { $0.spec }), op: O.name, arguments: inputs.map { $0.spec })

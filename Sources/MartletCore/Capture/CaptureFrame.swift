@@ -10,7 +10,7 @@ package final class CaptureFrame: StateFrame {
   private var current: [ObjectIdentifier: Tensor?] = [:]
   private var leaves: [ObjectIdentifier: (value: TensorNode, leaf: Tensor)] = [:]
   /// Parameters whose leaves have been made: the program holds their hooks.
-  private var hooked: Set<ObjectIdentifier> = []
+  private(set) var hooked: Set<ObjectIdentifier> = []
   private(set) var stateInputs: [Cell] = []
   private(set) var written: [Cell] = []
   /// What the program depends on beside the specs of its inputs.
@@ -22,6 +22,19 @@ package final class CaptureFrame: StateFrame {
     case hooks(Parameter, [Int])
     case absent(Cell)
     case present(Cell, TensorSpec)
+
+    /// What has changed, for a log.
+    var change: String {
+      switch self {
+      case .mode(_, let value): "a layer is in \(value ? "evaluation" : "training"), and was in the other mode"
+      case .requiresGradient(let parameter, let value):
+        "\(parameter.name) requires \(value ? "no gradient, and did" : "a gradient, and did not")"
+      case .hooks(let parameter, _): "\(parameter.name) has other hooks"
+      case .absent(let cell): "\(cell.name) has a value, and had none"
+      case .present(let cell, let spec):
+        "\(cell.name) is \(cell.read().map { "\($0.spec)" } ?? "empty"), and was \(spec)"
+      }
+    }
 
     /// Read through the current frame, so that a capture around this one depends on it too.
     var holds: Bool {
@@ -112,8 +125,8 @@ final class Capture {
   let structure: [TreeStructure]
   private let arithmetic = Capture.arithmeticHere
   let specs: [TensorSpec]
-  /// For each of `stateInputs` whether the program writes it or its gradient.
-  private let trains: [Bool]
+  /// For each of `stateInputs` whether its plain value is wanted: no `backward()` outside of the program could reach it.
+  private let isPlain: [Bool]
   /// For each of `stateInputs` whether the program writes it.
   let overwritten: [Bool]
 
@@ -180,8 +193,8 @@ final class Capture {
     let changed = Set((stateOutputs + cleared).map { ObjectIdentifier($0) })
     let replaced = Set(stateOutputs.map { ObjectIdentifier($0) })
     overwritten = frame.stateInputs.map { replaced.contains(ObjectIdentifier($0)) }
-    trains = frame.stateInputs.map { cell in
-      changed.contains(ObjectIdentifier(cell))
+    isPlain = frame.stateInputs.map { cell in
+      changed.contains(ObjectIdentifier(cell)) || !frame.hooked.contains(ObjectIdentifier(cell))
         || (cell as? Parameter).map { changed.contains(ObjectIdentifier($0.gradient)) } == true
     }
     if !inMaps, drawsSharedKeys {
@@ -200,10 +213,10 @@ final class Capture {
   }
 
   /// The values of the cells that the program reads. Parameters are leaves for a `backward()` outside of it, unless it has
-  /// one of its own.
+  /// one of its own or reads them in `withoutGradient`.
   var state: [Tensor] {
-    zip(stateInputs, trains).map { cell, trains in
-      if !trains, let parameter = cell as? Parameter { return parameter.value }
+    zip(stateInputs, isPlain).map { cell, isPlain in
+      if !isPlain, let parameter = cell as? Parameter { return parameter.value }
       return cell.read()!
     }
   }
@@ -226,6 +239,18 @@ final class Capture {
     guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
     return arithmetic == Capture.arithmeticHere && guards.allSatisfy { $0.holds }
+  }
+
+  /// Why a call with these arguments needs another program.
+  func difference(_ inputs: [Tensor], structure: [TreeStructure]) -> String {
+    if structure != self.structure || inputs.count != specs.count { return "the arguments have another structure" }
+    for (position, (input, spec)) in zip(inputs, specs).enumerated() where input.spec != spec {
+      return "argument \(position) is \(input.spec), and was \(spec)"
+    }
+    if arithmetic != Capture.arithmeticHere {
+      return "withAutocast or withPreciseConvolutions around the call is another"
+    }
+    return guards.first { !$0.holds }?.change ?? "vmap around the call draws other random numbers for each example"
   }
 
   /// `withPreciseConvolutions` and `withAutocast` around the caller: a program is only valid for what it was captured in.

@@ -7,6 +7,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   private let f: (repeat each Input) -> Output
   private let result: ResultTree<Output>
   private let title: ProgramTitle
+  private let limit: Int
   private struct Entry {
     let capture: Capture
     let execution: Execution
@@ -15,8 +16,9 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   private let lock = Lock()
   private var entries: [Entry] = []
 
-  init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, name: String) {
+  init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, limit: Int, name: String) {
     self.f = f
+    self.limit = max(1, limit)
     self.result = result
     title = ProgramTitle(name)
   }
@@ -58,6 +60,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     if let known = entries.first(where: { $0.capture.fits(inputs, structure: structure, inMaps: false) }) {
       return known
     }
+    if let last = entries.last { try grow(last.capture.difference(inputs, structure: structure)) }
     var template: Output?
     let capture = try Capture(inputs, structure: structure, inMaps: false, name: title.name) { symbolic in
       var slice = symbolic[...]
@@ -70,6 +73,18 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     let entry = Entry(capture: capture, execution: Execution(capture, title), template: empty)
     entries.append(entry)
     return entry
+  }
+
+  /// Another program is needed: said with `MARTLET_LOG=compile`, and an error beyond the limit.
+  private func grow(_ reason: String) throws(OpError) {
+    Log.compile("\(title.name) is captured again (\(entries.count + 1)): \(reason)")
+    guard entries.count >= limit else { return }
+    throw OpError(
+      .misuse(
+        "the function was captured \(limit) times, and a call needs another program: \(reason)",
+        rule: "each shape, dtype and mode has a program of its own, at most \(limit) with this `limit`",
+        remedy: "pad batches to few sizes, leave out a smaller last batch, or give compile a larger limit"),
+      op: "compile")
   }
 
   /// Runs the captured program on these arguments.
@@ -143,31 +158,37 @@ package final class Placeholder: Trace, @unchecked Sendable {
 ///
 /// Parameters, moments and random generators that `f` reads and writes are part of the program, and so are `backward()` and
 /// optimizer steps. `f` must not depend on the values of its tensors: `item()` inside is an error that says so.
+///
+/// Each shape, dtype and mode has a program of its own; at most `limit`, beyond which a call is an error that names what
+/// changed. `MARTLET_LOG=compile` prints a line with the reason for each. What runs is the program after some passes
+/// (`MARTLET_PASSES=off` leaves them out), laid out over one arena of memory (`MARTLET_PLANS=off` runs it operation by
+/// operation): values are the same but for rounding, where products are transposed, and where chains of 16-bit operations are
+/// rounded once. `explain` shows it with the time of each operation.
 public func compile<each Input: TensorTree, Output: TensorTree>(
-  _ f: @escaping (repeat each Input) -> Output, file: String = #fileID, line: Int = #line
+  _ f: @escaping (repeat each Input) -> Output, limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {
   let result = ResultTree<Output>(tensors: { $0.flattened }, replacing: { $0.replacing($1) })
-  return Compiled(f, result, name: "compile at \(file):\(line)")
+  return Compiled(f, result, limit: limit, name: "compile at \(file):\(line)")
 }
 
 /// Captures a function of two results ahead of time, as `valueAndGrad` yields.
 public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree>(
-  _ f: @escaping (repeat each Input) -> (A, B), file: String = #fileID, line: Int = #line
+  _ f: @escaping (repeat each Input) -> (A, B), limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, (A, B)> {
   let result = ResultTree<(A, B)>(tensors: { $0.0.flattened + $0.1.flattened }) {
     var slice = $1[...]
     return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice))
   }
-  return Compiled(f, result, name: "compile at \(file):\(line)")
+  return Compiled(f, result, limit: limit, name: "compile at \(file):\(line)")
 }
 
 /// Captures a function of three results ahead of time.
 public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree, C: TensorTree>(
-  _ f: @escaping (repeat each Input) -> (A, B, C), file: String = #fileID, line: Int = #line
+  _ f: @escaping (repeat each Input) -> (A, B, C), limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, (A, B, C)> {
   let result = ResultTree<(A, B, C)>(tensors: { $0.0.flattened + $0.1.flattened + $0.2.flattened }) {
     var slice = $1[...]
     return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice), $0.2.rebuilt(from: &slice))
   }
-  return Compiled(f, result, name: "compile at \(file):\(line)")
+  return Compiled(f, result, limit: limit, name: "compile at \(file):\(line)")
 }

@@ -60,6 +60,41 @@ extension Program: CustomStringConvertible {
 }
 
 extension Program {
+  /// The program as a drawing in Graphviz's language: operations as boxes, what comes from outside and goes there as ellipses.
+  public var graphviz: String {
+    var lines = ["digraph {", "  node [shape=box]"]
+    var source = [String?](repeating: nil, count: values.count)
+    func node(_ name: String, _ label: [String], _ shape: String = "") {
+      let text = label.filter { !$0.isEmpty }.map(RecordedGraph.escaped).joined(separator: "\\n")
+      lines.append("  \(name) [label=\"\(text)\"\(shape.isEmpty ? "" : ", shape=\(shape)")]")
+    }
+    func outside(_ id: ValueID, _ label: String) {
+      node("v\(id)", [label, "\(values[id])"], "ellipse")
+      source[id] = "v\(id)"
+    }
+    for (number, id) in inputs.enumerated() { outside(id, "input \(number)") }
+    for (id, name) in stateInputs { outside(id, name) }
+    for (id, tensor) in constants { outside(id, tensor.count == 1 ? tensor.shortValue : "constant") }
+    for (number, instruction) in instructions.enumerated() {
+      let specs = instruction.outputs.map { "\(values[$0])" }.joined(separator: ", ")
+      node("n\(number)", [type(of: instruction.op).name, instruction.op.attributes, specs])
+      for id in instruction.inputs { lines.append("  \(source[id] ?? "v\(id)") -> n\(number)") }
+      for id in instruction.outputs { source[id] = "n\(number)" }
+    }
+    for (number, id) in outputs.enumerated() {
+      node("out\(number)", ["result \(number)"], "ellipse")
+      lines.append("  \(source[id] ?? "v\(id)") -> out\(number)")
+    }
+    for (number, entry) in stateOutputs.enumerated() {
+      node("state\(number)", ["new \(entry.name)"], "ellipse")
+      lines.append("  \(source[entry.value] ?? "v\(entry.value)") -> state\(number)")
+    }
+    lines.append("}")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Program {
   /// Whether captured programs are verified: `MARTLET_VERIFY=1`.
   package static let verifies = Environment.isOn("MARTLET_VERIFY")
 

@@ -49,18 +49,21 @@ extension Pass {
       case let op as Cast where op.dtype == program.values[x].dtype: becomes(x)
       case let op as Permute:
         if let inner = maker(0), let first = inner.op as? Permute {
-          becomes(Permute(order: Shape(op.order.map { first.order[$0] })), inner.inputs)
+          let both = Permute(order: Shape(op.order.map { first.order[$0] }))
+          if both.isIdentity { becomes(inner.inputs[0]) } else { becomes(both, inner.inputs) }
+        } else if op.isIdentity {
+          becomes(x)
         } else if let inner = maker(0), inner.op is Matmul, op.isTransposition, uses[x] == 1 {
           // (a b)^T = b^T a^T: the product is made in the order in which it is wanted.
           becomes(Matmul(), [transposed(inner.inputs[1], line), transposed(inner.inputs[0], line)])
-        } else if (0..<op.order.rank).allSatisfy({ op.order[$0] == $0 }) {
-          becomes(x)
         }
       case let op as Reshape:
-        if isSame {
-          becomes(x)
-        } else if let inner = maker(0), inner.op is Reshape {
-          becomes(op, inner.inputs)
+        let inner = maker(0).flatMap { $0.op is Reshape ? $0.inputs[0] : nil }
+        let source = inner ?? x
+        if program.values[source] == program.values[result] {
+          becomes(source)
+        } else if inner != nil {
+          becomes(op, [source])
         }
       case is Expand where isSame: becomes(x)
       case is Negate:
@@ -94,6 +97,8 @@ extension Pass {
 extension Permute {
   /// Whether it exchanges the axes of a matrix.
   fileprivate var isTransposition: Bool { order == [1, 0] }
+  /// Whether it leaves every axis in its place.
+  fileprivate var isIdentity: Bool { (0..<order.rank).allSatisfy { order[$0] == $0 } }
 }
 
 /// Whether a product by a number only changes the exponent.

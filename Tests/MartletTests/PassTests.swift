@@ -1,0 +1,120 @@
+import Martlet
+import MartletCore
+import MartletOps
+import Testing
+
+/// Each pass alone: the program before and after, as text.
+@Suite struct PassTests {
+  private func pass(_ name: String) -> [Pass] { [Pass.all.first { $0.name == name }!] }
+
+  /// The lines of operations and results, of the program as captured and after passes.
+  private func lines(_ program: Program) -> [String] {
+    program.description.split(separator: "\n").map { $0.trimmingPrefix(while: { $0 == " " }) }.map { String($0) }
+      .filter { !$0.hasPrefix("program") && !$0.contains("= input") && $0 != "}" }
+  }
+  private func texts(
+    _ name: String, _ f: @escaping (Tensor) -> Tensor, on x: Tensor = .ones([4])
+  ) throws -> (before: [String], after: [String]) {
+    let program = try compile(f).program(for: x)
+    return (lines(program), lines(program.optimized(pass(name))))
+  }
+
+  @Test func deadCode() throws {
+    let (before, after) = try texts("deadCode") { x in
+      let unused = exp(x) + 1
+      return unused.shape == x.shape ? x + x : x
+    }
+    #expect(
+      before == [
+        "%2 = constant float32[] = 1.", "%1 = exp(%0) -> float32[4]", "%3 = add(%1, %2) -> float32[4]",
+        "%4 = add(%0, %0) -> float32[4]", "return %4",
+      ])
+    #expect(after == ["%4 = add(%0, %0) -> float32[4]", "return %4"])
+  }
+
+  /// What is computed from constants while a function is captured runs at once; a program can hold such operations all the
+  /// same, when another pass leaves them.
+  @Test func constantFolding() throws {
+    var program = Program()
+    let spec = TensorSpec([4])
+    program.values = [spec, spec, spec, spec]
+    program.inputs = [0]
+    program.constants = [(1, Tensor([1, 2, 3, 4] as [Float]))]
+    program.instructions = [
+      Program.Instruction(op: Add(), inputs: [1, 1], outputs: [2]),
+      Program.Instruction(op: Multiply(), inputs: [0, 2], outputs: [3]),
+    ]
+    program.outputs = [3]
+    let folded = program.optimized(pass("constantFolding"))
+    #expect(folded.instructions.count == 1 && folded.verify().isEmpty)
+    let x = Tensor([1, 1, 2, 2] as [Float])
+    #expect(try folded.run([x], planned: true)[0].array(as: Float.self) == [2, 4, 12, 16])
+  }
+
+  @Test func commonSubexpressions() throws {
+    let (before, after) = try texts("commonSubexpressions") { x in exp(x * 2) + exp(x * 2) }
+    #expect(before.filter { $0.contains("exp(") }.count == 2 && before.filter { $0.contains("constant") }.count == 2)
+    #expect(
+      after == [
+        "%1 = constant float32[] = 2.", "%2 = multiply(%0, %1) -> float32[4]", "%3 = exp(%2) -> float32[4]",
+        "%7 = add(%3, %3) -> float32[4]", "return %7",
+      ])
+  }
+
+  @Test func algebra() throws {
+    let products = try texts("algebra") { x in x * 2 * 2 }
+    #expect(products.before.filter { $0.contains("multiply") }.count == 2)
+    #expect(products.after.last == "return %4" && products.after.contains("%5 = constant float32[] = 4."))
+    #expect(products.after.contains("%4 = multiply(%0, %5) -> float32[4]"))
+    let undone = try texts("algebra") { x in -(-x) }
+    #expect(undone.before.count == 3 && undone.after.last == "return %0")
+    // Products that round twice are left alone.
+    let rounding = try texts("algebra") { x in x * 0.1 * 0.3 }
+    #expect(rounding.before == rounding.after)
+    let square = Tensor.ones([2, 2])
+    let transposed = try texts("algebra", { x in matmul(x, x.transposed()).transposed() }, on: square)
+    #expect(transposed.before.filter { $0.contains("permute") }.count == 2)
+    #expect(transposed.after.contains("%4 = permute(%0) {order=[1, 0]} -> float32[2, 2]"))
+    #expect(transposed.after.contains("%3 = matmul(%0, %4) -> float32[2, 2]"))
+    let views = try texts(
+      "algebra", { x in x.reshaped([4]).reshaped([1, 4]).reshaped([2, 2]).transposed().transposed() }, on: square)
+    #expect(views.before.count == 6 && views.after.last == "return %0")
+  }
+
+  @Test func fusion() throws {
+    let (before, after) = try texts("fusion") { x in relu(x + 1) * x }
+    #expect(before.count == 5)
+    #expect(
+      after == [
+        "%1 = constant float32[] = 1.",
+        "%4 = fused(%0, %1) {add(0, 1); relu(2); 4 = multiply(3, 0)} -> float32[4]", "return %4",
+      ])
+    // A way around the chain: the sum needs all of it, and what follows needs the sum.
+    let around = try texts("fusion") { x in
+      let y = exp(x) + x
+      return y * y.sum() + y
+    }
+    #expect(around.after.filter { $0.contains("fused") }.count == 2)
+    #expect(around.after.contains { $0.contains("= sum(") })
+  }
+
+  @Test func cheapValuesAreComputedAgain() throws {
+    let f = compile { (x: Tensor) -> Tensor in
+      let z = x * 2 + 1
+      let y = tanh(z)
+      return z * matmul(y, y.transposed()).sum() * x
+    }
+    let program = try f.program(for: Tensor.ones([3, 3])).optimized(pass("fusion"))
+    // The forward chain keeps tanh alone; the last chain computes z from x.
+    let chains = lines(program).filter { $0.contains("fused") }
+    #expect(chains.count == 2 && chains[0].hasSuffix("} -> float32[3, 3]") && chains[1].contains("multiply(0, "))
+  }
+
+  @Test func passesAreChosenByName() {
+    #expect(Pass.selected("off").isEmpty)
+    #expect(
+      !Pass.selected("-fusion").contains { $0.name == "fusion" } && Pass.selected("-fusion").count == Pass.all.count - 1
+    )
+    #expect(Pass.selected("fusion,algebra").map { $0.name } == ["algebra", "fusion"])
+  }
+}
