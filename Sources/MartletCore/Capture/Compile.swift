@@ -15,6 +15,8 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   }
   private let lock = Lock()
   private var entries: [Entry] = []
+  /// So many programs keep the memory in which they run when another is captured.
+  private static var arenas: Int { 4 }
 
   init(_ f: @escaping (repeat each Input) -> Output, _ result: ResultTree<Output>, limit: Int, name: String) {
     self.f = f
@@ -71,6 +73,8 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     }
     let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
     let entry = Entry(capture: capture, execution: Execution(capture, title), template: empty)
+    // Programs for many shapes would each keep an arena: the older ones give theirs back.
+    for older in entries.dropLast(Self.arenas - 1) { older.execution.releaseMemory() }
     entries.append(entry)
     return entry
   }

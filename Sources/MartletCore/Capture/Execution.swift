@@ -110,6 +110,11 @@ final class Execution: @unchecked Sendable {
     }
   }
 
+  /// Gives back the memory of plans; the next run takes it again.
+  func releaseMemory() {
+    for plan in lock.holding({ made?.plans ?? [] }) { plan.releaseMemory() }
+  }
+
   /// Runs the program once, writing state as any run does, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
     var state = capture.state

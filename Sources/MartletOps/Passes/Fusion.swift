@@ -25,6 +25,8 @@ private struct Fusion {
   /// The chain of an instruction.
   private var chain: [Int?]
   private var members: [[Int]] = []
+  /// For each chain those upon which it depends as a whole, itself among them.
+  private var reached: [[UInt64]] = []
   /// For each chain instructions of others that it computes again in place of reading their results.
   private var copies: [Set<Int>] = []
   /// For each instruction the chains upon which it depends, by bits.
@@ -77,13 +79,7 @@ private struct Fusion {
   }
 
   /// The chains upon which an instruction's results depend, its own among them: a chain runs as a whole.
-  private func reach(_ line: Int) -> [UInt64] {
-    guard let own = chain[line] else { return upstream[line] }
-    var set: [UInt64] = []
-    for member in members[own] { merge(&set, upstream[member]) }
-    insert(&set, own)
-    return set
-  }
+  private func reach(_ line: Int) -> [UInt64] { chain[line].map { reached[$0] } ?? upstream[line] }
 
   mutating func group() {
     for (line, instruction) in program.instructions.enumerated() {
@@ -92,29 +88,37 @@ private struct Fusion {
       var own = members.count
       members.append([line])
       copies.append([])
+      reached.append(upstream[line])
+      insert(&reached[own], own)
       chain[line] = own
       let candidates = Set(
         instruction.inputs.compactMap { makers[$0] }.filter { shape($0) == shape(line) }.compactMap { chain[$0] })
       for other in candidates.sorted() where fits(own, other) {
         for member in members[own] { chain[member] = other }
-        for earlier in upstream.indices where contains(upstream[earlier], own) { insert(&upstream[earlier], other) }
         members[other] = (members[other] + members[own]).sorted()
         members[own] = []
+        merge(&reached[other], reached[own])
+        // What depended on the one depends on all of both.
+        for earlier in upstream.indices where chain[earlier] != other && contains(upstream[earlier], own) {
+          insert(&upstream[earlier], other)
+        }
+        for third in reached.indices where third != other && contains(reached[third], own) {
+          insert(&reached[third], other)
+        }
         own = other
       }
       spread(own)
     }
   }
 
-  /// Later members of a chain make everything that depends on the chain depend on what they depend on; nothing later has
-  /// been looked at yet, but for what lies between the members.
+  /// What depends on a chain depends on all upon which its members depend.
   private mutating func spread(_ own: Int) {
     guard members[own].count > 1 else { return }
-    let whole = reach(members[own][0])
-    let last = upstream.count
-    for line in members[own][0]..<last where chain[line] != own && contains(upstream[line], own) {
+    let whole = reached[own]
+    for line in members[own][0]..<upstream.count where chain[line] != own && contains(upstream[line], own) {
       merge(&upstream[line], whole)
     }
+    for other in reached.indices where other != own && contains(reached[other], own) { merge(&reached[other], whole) }
   }
 
   /// Whether two chains can be one: neither depends on the other by a way around, and the kernel's tables hold both.

@@ -39,6 +39,9 @@ package final class Plan: @unchecked Sendable {
     return true
   }
 
+  /// Gives back the memory that no run uses; the next run takes it again.
+  func releaseMemory() { lock.holding { idle = [] } }
+
   /// Lends the memory and the calls of one run.
   func run<R>(_ body: (PlanRun) throws(OpError) -> R) throws(OpError) -> R {
     let known = lock.holding { idle.popLast() }
