@@ -28,11 +28,12 @@ static inline place place_of(const tiles *g, int64_t tile) {
 #include "levels.h"
 
 enum { PLACES = 36 };
-// Bytes of transformed tiles that a thread keeps in its L2 cache, and that all threads keep in the L3 cache.
-enum { NEAR = 600 << 10, FAR = 12 << 20 };
+// Bytes of transformed tiles that a thread keeps in its L2 cache, that two may, and that all threads keep in the L3 cache.
+enum { NEAR = 600 << 10, NEARBY = 3 << 20, FAR = 12 << 20 };
 // Transformed kernels of more bytes than this are worth reading only once.
 enum { LARGE = 6 << 20 };
-enum { GAP = 16 };  // floats between rows, so that rows of a power of two do not share cache sets
+enum { FEW = 64, DEPTH = 32 };  // tiles, and input channels at once, of which the products stay in the L2 cache
+enum { LINE = 16, GAP = LINE };  // floats of a cache line, and between rows: rows of a power of two would share cache sets
 
 typedef struct {
   tiles x, y;
@@ -40,13 +41,13 @@ typedef struct {
   int64_t inputs, outputs, ldx, ldy;
   int64_t block;          // tiles at once: of a thread, or of all in turns
   bool in_turns;
+  bool in_passing;        // kernels are transformed where they are used, as they are many and tiles are few
   int32_t threads;
   int64_t panel, panels;
+  int64_t area_u, area_x, area_y, area_w;  // floats from place to place
   int64_t rows, groups;   // of the gradient of weights: input channels at once
-  const float *from, *bias;
-  float *to;
-  const float *w;
-  float *dw;
+  const float *from, *gradient, *bias, *w;
+  float *to, *dw;
   bool turned;
   int64_t first, now;     // tiles of this turn
   float *u, *vx, *vy, *sums, *zeros;
@@ -54,7 +55,10 @@ typedef struct {
 
 static int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-static bool plan(job *j, const ck_winograd *c) {
+// Floats from place to place: the lines of all places fall into different sets of the caches.
+static int64_t area(int64_t floats) { return (rounded_up(floats, LINE) / LINE | 1) * LINE; }
+
+static void plan(job *j, const ck_winograd *c) {
   memset(j, 0, sizeof *j);
   const bool back = c->direction == CK_WINOGRAD_INPUT_GRADIENT;
   j->threads = c->threads < 1 ? 1 : c->threads;
@@ -79,7 +83,7 @@ static bool plan(job *j, const ck_winograd *c) {
   const int64_t all = rounded_up(j->count, 2);
   if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
     j->in_turns = true;
-    j->block = ck_min64(all, ck_max64(32, FAR / bytes / 2 * 2));
+    j->block = all * bytes <= FAR ? all : ck_min64(all, ck_max64(32, NEARBY / bytes / 2 * 2));
     j->rows = j->inputs % 32 ? 16 : 32;
     j->groups = j->inputs / j->rows;
   } else {
@@ -87,7 +91,11 @@ static bool plan(job *j, const ck_winograd *c) {
     if (j->in_turns) j->block = ck_min64(all, ck_max64(48, FAR / bytes / 6 * 6));
     else j->block = ck_min64(all, ck_max64(12, NEAR / bytes / 6 * 6));
   }
-  return true;
+  j->in_passing = j->in_turns && j->count <= FEW;
+  j->area_u = area(j->in_passing ? DEPTH * j->panel : j->inputs * j->outputs);
+  j->area_x = area(j->block * j->ldx);
+  j->area_y = area(j->block * j->ldy);
+  j->area_w = area(j->rows * j->panel);
 }
 
 // The parts of the work memory, in floats; their sum, or the places of the parts in `work`.
@@ -95,11 +103,12 @@ static size_t lay(job *j, const ck_winograd *c, float *work) {
   const bool weights = c->direction == CK_WINOGRAD_WEIGHT_GRADIENT;
   const int64_t blocks = j->in_turns ? 1 : j->threads;
   const bool once = weights && j->block >= j->count;
+  const int64_t units = once ? j->threads : j->groups * j->panels;
   const struct { float **part; int64_t count; } parts[] = {
-    {&j->u, weights ? 0 : PLACES * j->inputs * j->outputs},
-    {&j->vx, blocks * PLACES * j->block * j->ldx},
-    {&j->vy, blocks * PLACES * j->block * j->ldy},
-    {&j->sums, !weights ? 0 : once ? j->threads * PLACES * j->rows * j->panel : PLACES * j->inputs * j->outputs},
+    {&j->u, weights ? 0 : (j->in_passing ? j->threads : 1) * PLACES * j->area_u},
+    {&j->vx, blocks * PLACES * j->area_x},
+    {&j->vy, blocks * PLACES * j->area_y},
+    {&j->sums, weights ? units * PLACES * j->area_w : 0},
     {&j->zeros, ck_max64(j->inputs, j->outputs)},
   };
   size_t at = 0;
@@ -132,34 +141,32 @@ static int64_t width_of(const job *j, int64_t panel) { return ck_min64(j->panel,
 
 static void transform_kernels(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
-  const int64_t area = j->inputs * j->outputs;
   for (int64_t i = begin; i < end; i++) {  // rows of panels
     const int64_t panel = i / j->inputs, row = i % j->inputs, first = panel * j->panel;
     const int64_t width = width_of(j, panel), count = ck_min64(end - i, j->inputs - row);
     const int64_t column_step = j->turned ? 9 : j->inputs * 9, row_step = j->turned ? j->outputs * 9 : 9;
     CK_PICK(kernels_in)(j->w + row * row_step, column_step, row_step, j->turned, count, first, width,
-                        j->u + first * j->inputs + row * width, area);
+                        j->u + first * j->inputs + row * width, j->area_u);
     i += count - 1;
   }
 }
 
 // Tiles `begin`..<`end` from images to images.
 static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
-  const int64_t ax = j->block * j->ldx, ay = j->block * j->ldy;
-  float *vx = j->vx + thread * PLACES * ax, *vy = j->vy + thread * PLACES * ay;
+  float *vx = j->vx + thread * PLACES * j->area_x, *vy = j->vy + thread * PLACES * j->area_y;
   for (int64_t first = begin * 2; first < ck_min64(end * 2, j->count);) {
     const int64_t count = ck_min64(j->block, ck_min64(end * 2, j->count) - first), rows = rounded_up(count, 2);
-    CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, ax);
+    CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, j->area_x);
     if (rows > count)
-      for (int p = 0; p < PLACES; p++) memset(vx + p * ax + count * j->ldx, 0, (size_t)j->inputs * sizeof(float));
+      for (int p = 0; p < PLACES; p++) memset(vx + p * j->area_x + count * j->ldx, 0, (size_t)j->inputs * sizeof(float));
     for (int p = 0; p < PLACES; p++)
       for (int64_t q = 0; q < j->panels; q++) {
         const int64_t width = width_of(j, q);
-        CK_PICK(rows_product)(rows, width, j->inputs, vx + p * ax, j->ldx,
-                              j->u + (p * j->outputs + q * j->panel) * j->inputs, width, vy + p * ay + q * j->panel,
+        CK_PICK(rows_product)(rows, width, j->inputs, vx + p * j->area_x, j->ldx,
+                              j->u + p * j->area_u + q * j->panel * j->inputs, width, vy + p * j->area_y + q * j->panel,
                               j->ldy, false);
       }
-    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, ay, j->bias, j->to);
+    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, j->bias, j->to);
     first += count;
   }
 }
@@ -167,27 +174,41 @@ static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
 static void transform_x(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   CK_PICK(tiles_in)(&j->x, 6, j->first + begin, end - begin, j->from, j->zeros, j->vx + begin * j->ldx, j->ldx,
-                    j->block * j->ldx);
+                    j->area_x);
 }
 static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   for (int64_t i = begin; i < end; i++) {
     const int64_t p = i / j->panels, q = i % j->panels, width = width_of(j, q);
-    CK_PICK(rows_product)(rounded_up(j->now, 2), width, j->inputs, j->vx + p * j->block * j->ldx, j->ldx,
-                          j->u + (p * j->outputs + q * j->panel) * j->inputs, width,
-                          j->vy + p * j->block * j->ldy + q * j->panel, j->ldy, false);
+    CK_PICK(rows_product)(rounded_up(j->now, 2), width, j->inputs, j->vx + p * j->area_x, j->ldx,
+                          j->u + p * j->area_u + q * j->panel * j->inputs, width,
+                          j->vy + p * j->area_y + q * j->panel, j->ldy, false);
   }
+}
+// The same for whole panels, with their kernels.
+static void multiply_in_passing(job *j, int32_t thread, int64_t begin, int64_t end) {
+  const int64_t column_step = j->turned ? 9 : j->inputs * 9, row_step = j->turned ? j->outputs * 9 : 9;
+  float *u = j->u + thread * PLACES * j->area_u;
+  for (int64_t q = begin; q < end; q++)
+    for (int64_t row = 0; row < j->inputs; row += DEPTH) {
+      const int64_t width = width_of(j, q), depth = ck_min64(DEPTH, j->inputs - row);
+      CK_PICK(kernels_in)(j->w + row * row_step, column_step, row_step, j->turned, depth, q * j->panel, width, u,
+                          j->area_u);
+      for (int p = 0; p < PLACES; p++)
+        CK_PICK(rows_product)(rounded_up(j->now, 2), width, depth, j->vx + p * j->area_x + row, j->ldx, u + p * j->area_u,
+                              width, j->vy + p * j->area_y + q * j->panel, j->ldy, row > 0);
+    }
 }
 static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
-  CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->block * j->ldy, j->bias,
+  CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, j->bias,
                      j->to);
 }
 
 static void transform_y(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
-  CK_PICK(tiles_in)(&j->y, 4, j->first + begin, end - begin, j->bias, j->zeros, j->vy + begin * j->ldy, j->ldy,
-                    j->block * j->ldy);
+  CK_PICK(tiles_in)(&j->y, 4, j->first + begin, end - begin, j->gradient, j->zeros, j->vy + begin * j->ldy, j->ldy,
+                    j->area_y);
 }
 static void transform_both(job *j, int32_t thread, int64_t begin, int64_t end) {
   transform_x(j, thread, begin, end);
@@ -197,14 +218,13 @@ static void sum_products(job *j, int32_t thread, int64_t begin, int64_t end) {
   const bool once = j->block >= j->count, is_last = j->first + j->now >= j->count;
   for (int64_t i = begin; i < end; i++) {
     const int64_t q = i / j->groups, row = i % j->groups * j->rows, width = width_of(j, q);
-    float *sums = once ? j->sums + thread * PLACES * j->rows * j->panel
-                       : j->sums + PLACES * (q * j->panel * j->inputs + row * width);
+    float *sums = j->sums + (once ? thread : i) * PLACES * j->area_w;
     for (int p = 0; p < PLACES; p++)
-      CK_PICK(columns_product)(j->rows, width, j->now, j->vx + p * j->block * j->ldx + row, j->ldx,
-                               j->vy + p * j->block * j->ldy + q * j->panel, j->ldy, sums + p * j->rows * width, width,
+      CK_PICK(columns_product)(j->rows, width, j->now, j->vx + p * j->area_x + row, j->ldx,
+                               j->vy + p * j->area_y + q * j->panel, j->ldy, sums + p * j->area_w, width,
                                j->first > 0);
     if (is_last)
-      CK_PICK(kernels_out)(sums, j->rows, width, j->dw + (q * j->panel * j->inputs + row) * 9, j->inputs * 9);
+      CK_PICK(kernels_out)(sums, j->rows, width, j->area_w, j->dw + (q * j->panel * j->inputs + row) * 9, j->inputs * 9);
   }
 }
 
@@ -232,7 +252,7 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
   memset(j.zeros, 0, (size_t)ck_max64(j.inputs, j.outputs) * sizeof(float));
   if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
     j.from = x;
-    j.bias = y;
+    j.gradient = y;
     j.dw = w;
     for (j.first = 0; j.first < j.count; j.first += j.block) {
       j.now = ck_min64(j.block, j.count - j.first);
@@ -245,7 +265,7 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
   j.to = j.turned ? x : y;
   j.bias = bias;
   j.w = w;
-  share(&j, j.panels * j.inputs, transform_kernels);
+  if (!j.in_passing) share(&j, j.panels * j.inputs, transform_kernels);
   if (!j.in_turns) {
     share(&j, (j.count + 1) / 2, whole_blocks);
     return;
@@ -255,8 +275,9 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
     share(&j, j.now, transform_x);
     if (j.now % 2)
       for (int p = 0; p < PLACES; p++)
-        memset(j.vx + (p * j.block + j.now) * j.ldx, 0, (size_t)j.inputs * sizeof(float));
-    share(&j, PLACES * j.panels, multiply);
+        memset(j.vx + p * j.area_x + j.now * j.ldx, 0, (size_t)j.inputs * sizeof(float));
+    if (j.in_passing) share(&j, j.panels, multiply_in_passing);
+    else share(&j, PLACES * j.panels, multiply);
     share(&j, j.now, transform_back);
   }
 }

@@ -135,11 +135,14 @@ static void L(tiles_in)(const tiles *g, int sides, int64_t first, int64_t count,
       if (sides == 6) {
         for (int j = 0; j < 6; j++) {
           for (int i = 0; i < 6; i++) d[i] = LOAD(from[i * 6 + j] + c);
+          if (j > 1)
+            for (int i = 0; i < 6; i++) __builtin_prefetch(from[i * 6 + j] + c + 4 * n);
           L(image)(half + j, d, 6, 1);
         }
       } else {
         for (int j = 0; j < 4; j++) {
           for (int i = 0; i < 4; i++) d[i] = LOAD(from[i * 4 + j] + c);
+          for (int i = 0; i < 4; i++) __builtin_prefetch(from[i * 4 + j] + c + 4 * n);
           L(spread)(half + j, d, 6, 1);
         }
       }
@@ -171,7 +174,10 @@ static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const flo
       const L(vec) b = bias ? LOAD(bias + c) : (L(vec)){0};
       for (int i = 0; i < rows; i++) {
         L(result)(o, half + i * 6, 1, 1);
-        for (int j = 0; j < columns; j++) STORE(to + (i * g->size[1] + j) * n + c, o[j] + b);
+        for (int j = 0; j < columns; j++) {
+          __builtin_prefetch(to + (i * g->size[1] + j + 4) * n + c, 1);
+          STORE(to + (i * g->size[1] + j) * n + c, o[j] + b);
+        }
       }
     }
   }
@@ -182,31 +188,32 @@ static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const flo
 // Transformed kernels of the columns first..<first + width: out[place * area + row * width + column].
 static void L(kernels_in)(const float *w, int64_t column_step, int64_t row_step, bool turned, int64_t rows, int64_t first,
                           int64_t width, float *out, int64_t area) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t v = 0; v < width; v += L(LANES)) {
-      float lanes[9][L(LANES)];
-      const float *from = w + (first + v) * column_step + r * row_step;
-      for (int l = 0; l < L(LANES); l++)
-        for (int i = 0; i < 9; i++) lanes[turned ? 8 - i : i][l] = from[l * column_step + i];
-      L(vec) g[9], half[18], o[6];
-      for (int i = 0; i < 9; i++) g[i] = LOAD(lanes[i]);
-      for (int j = 0; j < 3; j++) L(kernel)(half + j, g + j, 3, 3);
-      float *to = out + r * width + v;
-      for (int i = 0; i < 6; i++) {
-        L(kernel)(o, half + i * 3, 1, 1);
-        for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
-      }
+  const int64_t vectors = width / L(LANES);
+  for (int64_t at = 0; at < rows * vectors; at++) {  // as the kernels lie in memory
+    const int64_t r = turned ? at / vectors : at % rows, v = (turned ? at % vectors : at / rows) * L(LANES);
+    float lanes[9][L(LANES)];
+    const float *from = w + (first + v) * column_step + r * row_step;
+    for (int l = 0; l < L(LANES); l++)
+      for (int i = 0; i < 9; i++) lanes[turned ? 8 - i : i][l] = from[l * column_step + i];
+    L(vec) g[9], half[18], o[6];
+    for (int i = 0; i < 9; i++) g[i] = LOAD(lanes[i]);
+    for (int j = 0; j < 3; j++) L(kernel)(half + j, g + j, 3, 3);
+    float *to = out + r * width + v;
+    for (int i = 0; i < 6; i++) {
+      L(kernel)(o, half + i * 3, 1, 1);
+      for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
     }
+  }
 }
 
-// The gradient of kernels from sums of products [36, rows, width]: w[column * column_step + row * 9 + tap].
-static void L(kernels_out)(const float *m, int64_t rows, int64_t width, float *w, int64_t column_step) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t v = 0; v < width; v += L(LANES)) {
+// The gradient of kernels from sums of products, m[place * area + row * width + column]: w[column * column_step + row * 9 + tap].
+static void L(kernels_out)(const float *m, int64_t rows, int64_t width, int64_t area, float *w, int64_t column_step) {
+  for (int64_t v = 0; v < width; v += L(LANES))
+    for (int64_t r = 0; r < rows; r++) {
       L(vec) d[6], half[18], o[3];
       const float *from = m + r * width + v;
       for (int j = 0; j < 6; j++) {
-        for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * rows * width);
+        for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
         L(fold)(half + j, d, 6, 1);
       }
       float lanes[9][L(LANES)];
