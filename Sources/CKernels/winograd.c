@@ -32,7 +32,6 @@ enum { PLACES = 36 };
 enum { NEAR = 600 << 10, NEARBY = 3 << 20, FAR = 12 << 20 };
 // Transformed kernels of more bytes than this are worth reading only once.
 enum { LARGE = 6 << 20 };
-enum { FEW = 64, DEPTH = 32 };  // tiles, and input channels at once, of which the products stay in the L2 cache
 enum { LINE = 16, GAP = LINE };  // floats of a cache line, and between rows: rows of a power of two would share cache sets
 
 typedef struct {
@@ -41,7 +40,6 @@ typedef struct {
   int64_t inputs, outputs, ldx, ldy;
   int64_t block;          // tiles at once: of a thread, or of all in turns
   bool in_turns;
-  bool in_passing;        // kernels are transformed where they are used, as they are many and tiles are few
   int32_t threads;
   int64_t panel, panels;
   int64_t area_u, area_x, area_y, area_w;  // floats from place to place
@@ -91,8 +89,7 @@ static void plan(job *j, const ck_winograd *c) {
     if (j->in_turns) j->block = ck_min64(all, ck_max64(48, FAR / bytes / 6 * 6));
     else j->block = ck_min64(all, ck_max64(12, NEAR / bytes / 6 * 6));
   }
-  j->in_passing = j->in_turns && j->count <= FEW;
-  j->area_u = area(j->in_passing ? DEPTH * j->panel : j->inputs * j->outputs);
+  j->area_u = area(j->inputs * j->outputs);
   j->area_x = area(j->block * j->ldx);
   j->area_y = area(j->block * j->ldy);
   j->area_w = area(j->rows * j->panel);
@@ -105,7 +102,7 @@ static size_t lay(job *j, const ck_winograd *c, float *work) {
   const bool once = weights && j->block >= j->count;
   const int64_t units = once ? j->threads : j->groups * j->panels;
   const struct { float **part; int64_t count; } parts[] = {
-    {&j->u, weights ? 0 : (j->in_passing ? j->threads : 1) * PLACES * j->area_u},
+    {&j->u, weights ? 0 : PLACES * j->area_u},
     {&j->vx, blocks * PLACES * j->area_x},
     {&j->vy, blocks * PLACES * j->area_y},
     {&j->sums, weights ? units * PLACES * j->area_w : 0},
@@ -185,20 +182,6 @@ static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
                           j->vy + p * j->area_y + q * j->panel, j->ldy, false);
   }
 }
-// The same for whole panels, with their kernels.
-static void multiply_in_passing(job *j, int32_t thread, int64_t begin, int64_t end) {
-  const int64_t column_step = j->turned ? 9 : j->inputs * 9, row_step = j->turned ? j->outputs * 9 : 9;
-  float *u = j->u + thread * PLACES * j->area_u;
-  for (int64_t q = begin; q < end; q++)
-    for (int64_t row = 0; row < j->inputs; row += DEPTH) {
-      const int64_t width = width_of(j, q), depth = ck_min64(DEPTH, j->inputs - row);
-      CK_PICK(kernels_in)(j->w + row * row_step, column_step, row_step, j->turned, depth, q * j->panel, width, u,
-                          j->area_u);
-      for (int p = 0; p < PLACES; p++)
-        CK_PICK(rows_product)(rounded_up(j->now, 2), width, depth, j->vx + p * j->area_x + row, j->ldx, u + p * j->area_u,
-                              width, j->vy + p * j->area_y + q * j->panel, j->ldy, row > 0);
-    }
-}
 static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, j->bias,
@@ -265,7 +248,7 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
   j.to = j.turned ? x : y;
   j.bias = bias;
   j.w = w;
-  if (!j.in_passing) share(&j, j.panels * j.inputs, transform_kernels);
+  share(&j, j.panels * j.inputs, transform_kernels);
   if (!j.in_turns) {
     share(&j, (j.count + 1) / 2, whole_blocks);
     return;
@@ -276,8 +259,7 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
     if (j.now % 2)
       for (int p = 0; p < PLACES; p++)
         memset(j.vx + p * j.area_x + j.now * j.ldx, 0, (size_t)j.inputs * sizeof(float));
-    if (j.in_passing) share(&j, j.panels, multiply_in_passing);
-    else share(&j, PLACES * j.panels, multiply);
+    share(&j, PLACES * j.panels, multiply);
     share(&j, j.now, transform_back);
   }
 }
