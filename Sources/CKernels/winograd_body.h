@@ -206,7 +206,8 @@ static void L(kernels_in)(const float *w, int64_t column_step, int64_t row_step,
   }
 }
 
-// The gradient of kernels from sums of products, m[place * area + row * width + column]: w[column * column_step + row * 9 + tap].
+// The gradient of kernels, w[column * column_step + row * 9 + tap], from sums of products,
+// m[place * area + row * width + column].
 static void L(kernels_out)(const float *m, int64_t rows, int64_t width, int64_t area, float *w, int64_t column_step) {
   for (int64_t v = 0; v < width; v += L(LANES))
     for (int64_t r = 0; r < rows; r++) {

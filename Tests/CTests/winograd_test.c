@@ -42,13 +42,14 @@ static void agrees(const example *e) {
   for (int direction = 0; direction < 3; direction++)
     for (int threads = 1; threads <= 3; threads++) {
       static float *first;
+      static double *want;
       float *in[3] = {numbers(counts[0]), numbers(counts[1]), numbers(counts[2])};
       const int result = direction == 0 ? 2 : direction == 1 ? 0 : 1;
       state = 1;  // the same numbers for each number of threads
       for (int i = 0; i < 3; i++)
         for (int64_t a = 0; a < counts[i]; a++) in[i][a] = i == result ? NAN : (float)(uniform() * 2 - 1);
       const float *added = direction == 0 && e->h % 2 ? bias : NULL;
-      double *want = direct(e, direction, in, added, counts);
+      if (threads == 1) want = direct(e, direction, in, added, counts);
       const ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, threads};
       CHECK(ck_winograd_applies(&sizes), "applies");
       const size_t bytes = ck_winograd_bytes(&sizes);
@@ -67,7 +68,7 @@ static void agrees(const example *e) {
       if (getenv("VERBOSE") && threads == 1)
         printf("%ldx%ldx%ldx%ld->%ld direction %d: rms %.2g, worst %.2g\n", (long)e->n, (long)e->c, (long)e->h, (long)e->w,
                (long)e->k, direction, rms, worst / scale);
-      CHECK(rms < 3e-6 && worst < 3e-5 * scale, "%ldx%ldx%ldx%ld->%ld direction %d: rms %g, worst %g", (long)e->n,
+      CHECK(rms < (direction == 2 ? 6e-6 : 3e-6) && worst < 3e-5 * scale, "%ldx%ldx%ldx%ld->%ld direction %d: rms %g, worst %g", (long)e->n,
             (long)e->c, (long)e->h, (long)e->w, (long)e->k, direction, rms, worst / scale);
       if (threads == 1) {
         first = in[result];
@@ -77,8 +78,10 @@ static void agrees(const example *e) {
       }
       for (int i = 0; i < 3; i++) free(in[i]);
       free(work);
-      free(want);
-      if (threads == 3) free(first);
+      if (threads == 3) {
+        free(first);
+        free(want);
+      }
     }
   free(bias);
 }
@@ -102,7 +105,8 @@ int main(void) {
   static const example examples[] = {
     {1, 16, 16, 3, 3, 0, 0}, {2, 32, 48, 9, 7, 1, 1}, {1, 48, 16, 4, 5, 0, 1}, {3, 16, 80, 5, 6, 1, 0}, {1, 64, 64, 8, 8, 1, 1},
     {2, 16, 32, 33, 18, 1, 1}, {1, 112, 128, 5, 4, 1, 1}, {5, 256, 240, 4, 3, 1, 1}, {1, 16, 16, 1, 1, 1, 1},
-    {1, 32, 16, 70, 90, 0, 0}, {3, 144, 512, 3, 5, 1, 1}, {3, 272, 256, 7, 5, 1, 1}, {66, 256, 256, 2, 3, 1, 1}};
+    {1, 32, 16, 70, 90, 0, 0}, {3, 144, 512, 3, 5, 1, 1}, {3, 272, 256, 7, 5, 1, 1}, {170, 256, 240, 1, 1, 1, 1},
+    {2, 16, 16, 102, 106, 1, 1}};
   for (unsigned i = 0; i < sizeof examples / sizeof *examples; i++) agrees(&examples[i]);
   return report("winograd");
 }
