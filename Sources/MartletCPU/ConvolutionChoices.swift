@@ -14,7 +14,7 @@ import MartletCore
 public struct ConvolutionChoice: Sendable, CustomStringConvertible {
   /// Direction, dtype, shapes, window and thread count.
   public let convolution: String
-  /// plain, blocked, winograd or columns.
+  /// plain, blocked, winograd, columns or tiles.
   public let algorithm: String
   /// Milliseconds of each algorithm that applies; empty when the choice was remembered from an earlier process.
   public let milliseconds: [String: Double]
@@ -113,7 +113,7 @@ public enum ConvolutionChoices {
       guard isFull else { return nil }
       return [.blocked, .plain, .columns].lazy.compactMap { ConvolutionRoutine($0, sizes) }.first
     }
-    guard algorithm != .winograd || !sizes.window.isPrecise, let routine = ConvolutionRoutine(algorithm, sizes) else {
+    guard !(algorithm.isWinograd && sizes.window.isPrecise), let routine = ConvolutionRoutine(algorithm, sizes) else {
       return nil
     }
     lock.holding {
@@ -128,7 +128,7 @@ public enum ConvolutionChoices {
     _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
   ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double], isSettled: Bool)? {
     var candidates: [(algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine)] = []
-    for algorithm in ConvolutionAlgorithm.allCases where algorithm != .winograd || !sizes.window.isPrecise {
+    for algorithm in ConvolutionAlgorithm.allCases where !(algorithm.isWinograd && sizes.window.isPrecise) {
       guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
       // The first run touches fresh memory and makes what is made once.
       if routine.run(operands).code == 0 {

@@ -21,20 +21,31 @@ package enum ConvolutionAlgorithm: Int32, CaseIterable, Sendable {
   case winograd
   /// The patches as columns of a matrix, and a matrix product.
   case columns
+  /// Our own Winograd transform, of images whose channels lie next to each other.
+  case tiles
 
   package var name: String { "\(self)" }
+
+  /// Whether its roundings are not those of a direct sum, which precise convolutions ask for.
+  var isWinograd: Bool { self == .winograd || self == .tiles }
 }
 
 /// A convolution as one algorithm does it, ready to run on this thread.
 enum ConvolutionRoutine {
   case primitive(OpaquePointer, workspace: Int)
   case columns(ConvolutionColumns)
+  case tiles(ck_winograd)
 
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
     if algorithm == .columns {
       if sizes.areChannelsLast { return nil }
       self = .columns(ConvolutionColumns(sizes))
+      return
+    }
+    if algorithm == .tiles {
+      guard let tiles = sizes.tiles else { return nil }
+      self = .tiles(tiles)
       return
     }
     guard var spec = sizes.spec else { return nil }
@@ -49,6 +60,17 @@ enum ConvolutionRoutine {
   func run(_ operands: ConvolutionOperands) -> KernelStatus {
     switch self {
     case .columns(let columns): return columns.run(operands)
+    case .tiles(var tiles):
+      guard let work = Storage(bytes: ck_winograd_bytes(&tiles)) else { return .library(Int64(CK_NO_MEMORY)) }
+      withExtendedLifetime(work) {
+        func floats(_ pointer: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
+          pointer.assumingMemoryBound(to: Float.self)
+        }
+        ck_winograd_run(
+          &tiles, floats(operands.x), floats(operands.w), operands.bias.map { UnsafePointer(floats($0)) },
+          floats(operands.y), work.pointer)
+      }
+      return .ok
     case .primitive(let handle, let bytes):
       guard let workspace = Storage(bytes: bytes) else { return .library(Int64(CK_NO_MEMORY)) }
       let status = withExtendedLifetime(workspace) {
@@ -120,6 +142,20 @@ struct ConvolutionSizes {
     spec.low = triple(window.low, from: 0)
     spec.high = triple(window.high, from: 0)
     return spec
+  }
+
+  /// What our own Winograd transform takes; nil where it does not apply.
+  var tiles: ck_winograd? {
+    guard areChannelsLast, dtype == .float32, !window.isPrecise, groups == 1, w.rank == 4, w[2] == 3, w[3] == 3,
+      window.stride == [1, 1], window.dilation == [1, 1]
+    else { return nil }
+    var result = ck_winograd()
+    (result.direction, result.threads) = (Int32(direction), threads)
+    (result.examples, result.channels, result.outputs) = (Int64(x[0]), Int64(x[1]), Int64(w[0]))
+    result.size = (Int64(x[2]), Int64(x[3]))
+    result.out = (Int64(y[2]), Int64(y[3]))
+    result.low = (Int64(window.low[0]), Int64(window.low[1]))
+    return ck_winograd_applies(&result) ? result : nil
   }
 
   /// The window of `channels` channels, over three axes.

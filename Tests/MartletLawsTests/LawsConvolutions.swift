@@ -5,6 +5,18 @@ import MartletCore
 import MartletOps
 import Testing
 
+/// A convolution with a 3×3 kernel and stride 1.
+struct Tiling: Sendable {
+  let examples, inputs, outputs: Int
+  let size: [Int]
+  let low, high: Int
+
+  init(_ examples: Int, _ inputs: Int, _ outputs: Int, _ size: [Int], _ low: Int, _ high: Int) {
+    (self.examples, self.inputs, self.outputs) = (examples, inputs, outputs)
+    (self.size, self.low, self.high) = (size, low, high)
+  }
+}
+
 /// What is chosen depends on the machine, so each algorithm is put to the test by itself.
 @Suite struct LawsConvolutions {
   private static let rows = [OpTable.convolution, .convolutionInputGradient, .convolutionWeightGradient]
@@ -44,6 +56,59 @@ import Testing
         #expect(worst < 1e-5 * scale, "\(type(of: op).name) by \(algorithm)")
       }
     }
+  }
+
+  /// Our own transform, over images with their channels next to each other: borders that cut tiles, one panel of channels
+  /// and several, and the same bits from one thread and from two.
+  @Test(arguments: [
+    Tiling(3, 16, 16, [8, 8], 1, 1), Tiling(2, 16, 32, [9, 7], 1, 1), Tiling(2, 48, 16, [5, 6], 0, 0),
+    Tiling(1, 32, 48, [4, 11], 1, 0), Tiling(5, 16, 80, [3, 3], 0, 1), Tiling(1, 112, 144, [13, 2], 1, 1),
+    Tiling(4, 256, 192, [4, 4], 1, 1), Tiling(1, 16, 16, [1, 1], 1, 1), Tiling(1, 16, 32, [65, 50], 1, 1),
+  ])
+  func tilesAgree(_ tiling: Tiling) {
+    let (examples, inputs, outputs) = (tiling.examples, tiling.inputs, tiling.outputs)
+    let (size, low, high) = (tiling.size, tiling.low, tiling.high)
+    let window = ConvolutionWindow(
+      stride: [1, 1], dilation: [1, 1], low: [low, low], high: [high, high], groups: 1)
+    let out = size.map { $0 + low + high - 2 }
+    func input(_ shape: Shape, _ name: String) -> Tensor {
+      Input(shape, .float32, .between(-1, 1)).tensor(name, on: .cpu)
+    }
+    let x = input(Shape([examples, inputs] + size), "x"), w = input([outputs, inputs, 3, 3], "w")
+    let y = input(Shape([examples, outputs] + out), "y"), bias = input([outputs], "b")
+    for (op, inputs) in [
+      (Convolution(window), [x, w]), (Convolution(window), [x, w, bias]),
+      (ConvolutionInputGradient(window, size: Shape(size)), [y, w]),
+      (ConvolutionWeightGradient(window, kernel: [3, 3]), [x, y]),
+    ] as [(any Op, [Tensor])] {
+      let wide = apply(any: op, inputs.map { $0.cast(to: .float64) })[0].doubles
+      let scale = (wide.map { $0 * $0 }.reduce(0, +) / Double(wide.count)).squareRoot()
+      let found = [1, 2].map { threads in
+        withThreads(threads) { runConvolution(.tiles, op, inputs, channelsLast: true)?.floats } ?? []
+      }
+      #expect(found[0].count == wide.count && found[0] == found[1], "\(type(of: op).name)")
+      let errors = zip(found[0], wide).map { (Double($0) - $1).magnitude }
+      #expect(errors.allSatisfy { $0 < 3e-5 * scale }, "\(type(of: op).name)")
+      let square = errors.map { $0 * $0 }.reduce(0, +) / Double(errors.count)
+      #expect(square.squareRoot() < 3e-6 * scale, "\(type(of: op).name)")
+    }
+  }
+
+  /// Where it does not apply, it says so.
+  @Test func tilesAreRefused() {
+    func runs(
+      _ channels: Int = 16, _ dtype: DType = .float32, stride: Int = 1, padding: Int = 1, kernel: Int = 3,
+      isPrecise: Bool = false, channelsLast: Bool = true
+    ) -> Bool {
+      let window = ConvolutionWindow(
+        stride: [stride, stride], dilation: [1, 1], low: [padding, padding], high: [padding, padding], groups: 1,
+        isPrecise: isPrecise)
+      let x = Tensor.ones([1, channels, 8, 8], dtype: dtype), w = Tensor.ones([16, channels, kernel, 3], dtype: dtype)
+      return runConvolution(.tiles, Convolution(window), [x, w], channelsLast: channelsLast) != nil
+    }
+    #expect(runs())
+    #expect(!runs(24) && !runs(16, .float64) && !runs(16, .bfloat16) && !runs(stride: 2) && !runs(padding: 2))
+    #expect(!runs(kernel: 2) && !runs(isPrecise: true) && !runs(channelsLast: false))
   }
 
   @Test(.enabled(if: Device.current != .reference, "the reference does not choose")) func choicesAreKept() {

@@ -328,6 +328,21 @@ int32_t ck_fft(const ck_fft_plan *plan, bool inverse, double scale, int64_t oute
 int32_t ck_fft_of_real(const ck_fft_plan *plan, double scale, int64_t outer, int64_t inner, void *out, const void *in);
 int32_t ck_fft_to_real(const ck_fft_plan *plan, double scale, int64_t outer, int64_t inner, void *out, const void *in);
 
+// MARK: 3x3 kernels over two spatial axes with stride 1, by Winograd's method (other roundings than a direct sum)
+
+enum { CK_WINOGRAD_FORWARD = 0, CK_WINOGRAD_INPUT_GRADIENT = 1, CK_WINOGRAD_WEIGHT_GRADIENT = 2 };
+// x: [examples, size…, channels] and y: [examples, out…, outputs], w: [outputs, channels, 3, 3], all F32.
+typedef struct {
+  int64_t examples, channels, outputs, size[2], out[2], low[2];
+  int32_t direction, threads;
+} ck_winograd;
+
+// Whether the channels come in sixteens and the padding (low, and what follows from the sizes) is 0 or 1.
+bool ck_winograd_applies(const ck_winograd *sizes);
+size_t ck_winograd_bytes(const ck_winograd *sizes);  // of work memory
+// Reads two of x, w and y and writes the third, as the direction says. bias: [outputs], of the forward direction only.
+void ck_winograd_run(const ck_winograd *sizes, float *x, float *w, const float *_Nullable bias, float *y, void *work);
+
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).
 

@@ -114,10 +114,19 @@ private func convolve(
   return status
 }
 
-/// Runs a convolution by a named algorithm, for tests; nil where it does not apply.
-package func runConvolution(_ algorithm: ConvolutionAlgorithm, _ op: any Op, _ inputs: [Tensor]) -> Tensor? {
-  guard let output = try? op.outputs(for: inputs.map { $0.spec })[0],
-    let result = try? Tensor.uninitialized(output)
+/// Runs a convolution by a named algorithm, for tests; nil where it does not apply. With `channelsLast`, it runs on images
+/// that lie so.
+package func runConvolution(
+  _ algorithm: ConvolutionAlgorithm, _ op: any Op, _ given: [Tensor], channelsLast: Bool = false
+) -> Tensor? {
+  let isKernel = op is ConvolutionWeightGradient
+  let last = [0] + Array(2..<given[0].rank) + [1]
+  let first = [0, given[0].rank - 1] + Array(1..<given[0].rank - 1)
+  var inputs = given
+  if channelsLast {
+    for i in 0...(isKernel ? 1 : 0) { inputs[i] = given[i].permuted(last).contiguous() }
+  }
+  guard let output = try? op.outputs(for: given.map { $0.spec })[0], var result = try? Tensor.uninitialized(output)
   else { return nil }
   precondition((inputs + [result]).allSatisfy { $0.isContiguous && $0.isPlain })
   let (direction, window): (Int, ConvolutionWindow)
@@ -128,11 +137,14 @@ package func runConvolution(_ algorithm: ConvolutionAlgorithm, _ op: any Op, _ i
   default: return nil
   }
   let bias = inputs.count == 3 ? inputs[2].node.pointer : nil
-  let sizes = ConvolutionSizes(
-    direction, output.dtype, window, inputs[0].shape, inputs[1].shape, output.shape, hasBias: bias != nil)
+  var sizes = ConvolutionSizes(
+    direction, output.dtype, window, given[0].shape, given[1].shape, output.shape, hasBias: bias != nil)
+  sizes.areChannelsLast = channelsLast
   let operands = ConvolutionOperands(
     direction, inputs[0].node.pointer, inputs[1].node.pointer, result.node.pointer, bias: bias)
   guard let routine = ConvolutionRoutine(algorithm, sizes) else { return nil }
   defer { routine.destroy() }
-  return withExtendedLifetime((inputs, result)) { routine.run(operands).code == 0 ? result : nil }
+  guard withExtendedLifetime((inputs, result), { routine.run(operands).code == 0 }) else { return nil }
+  if channelsLast && !isKernel { result = result.reshaped(Shape(last.map { output.shape[$0] })).permuted(first) }
+  return result
 }

@@ -1,0 +1,265 @@
+// Convolutions with 3x3 kernels by Winograd's method, of images whose channels are adjacent.
+//
+// y = A^T [(G w G^T) * (B^T x B)] A over tiles of 4x4 outputs from 6x6 inputs: at each of the 36 places of a tile a product
+// of matrices [tiles, channels] [channels, outputs]. The gradient of the weights is the adjoint in w:
+// G^T [(A y A^T) * (B^T x B)] G, with sums over the tiles. Each number is summed in one order, whatever the threads.
+#include "internal.h"
+
+// Images in tiles of 4x4, each with the numbers around it that a window needs.
+typedef struct {
+  int64_t channels, size[2], low[2];  // size: of the images that are read or written
+  int64_t tiles[2];                   // per image
+} tiles;
+typedef struct { int64_t image, row, column; } place;
+static inline place place_of(const tiles *g, int64_t tile) {
+  const int64_t row = tile / g->tiles[1];
+  return (place){row / g->tiles[0], row % g->tiles[0], tile % g->tiles[1]};
+}
+
+// The points of the interpolation are 0, P, -P, Q, -Q and infinity: with these, errors are a third of those with 1 and 2. All
+// powers below are exact. OVER_x: 1 / product of the differences of x and the other finite points.
+#define P 0.625f
+#define Q 1.5f
+#define OVER_0 (1 / (P * P * Q * Q))
+#define OVER_P (1 / (2 * P * P * (P * P - Q * Q)))
+#define OVER_Q (1 / (2 * Q * Q * (Q * Q - P * P)))
+
+#define CK_BODY "winograd_body.h"
+#include "levels.h"
+
+enum { PLACES = 36 };
+// Bytes of transformed tiles that a thread keeps in its L2 cache, that two may, and that all threads keep in the L3 cache.
+enum { NEAR = 600 << 10, NEARBY = 3 << 20, FAR = 12 << 20 };
+// Transformed kernels of more bytes than this are worth reading only once.
+enum { LARGE = 6 << 20 };
+enum { LINE = 16, GAP = LINE };  // floats of a cache line, and between rows: rows of a power of two would share cache sets
+
+typedef struct {
+  tiles x, y;
+  int64_t count;          // tiles
+  int64_t inputs, outputs, ldx, ldy;
+  int64_t block;          // tiles at once: of a thread, or of all in turns
+  bool in_turns;
+  int32_t threads;
+  int64_t panel, panels;
+  int64_t area_u, area_x, area_y, area_w;  // floats from place to place
+  int64_t rows, groups;   // of the gradient of weights: input channels at once
+  const float *from, *gradient, *bias, *w;
+  float *to, *dw;
+  bool turned;
+  int64_t first, now;     // tiles of this turn
+  float *u, *vx, *vy, *sums, *zeros;
+} job;
+
+static int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Floats from place to place: the lines of all places fall into different sets of the caches.
+static int64_t area(int64_t floats) { return (rounded_up(floats, LINE) / LINE | 1) * LINE; }
+
+static void plan(job *j, const ck_winograd *c) {
+  memset(j, 0, sizeof *j);
+  const bool back = c->direction == CK_WINOGRAD_INPUT_GRADIENT;
+  j->threads = c->threads < 1 ? 1 : c->threads;
+  j->turned = back;
+  j->inputs = back ? c->outputs : c->channels;
+  j->outputs = back ? c->channels : c->outputs;
+  j->x.channels = j->inputs;
+  j->y.channels = j->outputs;
+  j->count = c->examples;
+  for (int d = 0; d < 2; d++) {
+    j->x.size[d] = back ? c->out[d] : c->size[d];
+    j->y.size[d] = back ? c->size[d] : c->out[d];
+    j->x.low[d] = back ? 2 - c->low[d] : c->low[d];
+    j->x.tiles[d] = j->y.tiles[d] = (j->y.size[d] + 3) / 4;
+    j->count *= j->y.tiles[d];
+  }
+  j->ldx = j->inputs + GAP;
+  j->ldy = j->outputs + GAP;
+  j->panel = CK_PICK(panel)();
+  j->panels = (j->outputs + j->panel - 1) / j->panel;
+  const int64_t bytes = PLACES * (j->ldx + j->ldy) * (int64_t)sizeof(float);
+  const int64_t all = rounded_up(j->count, 2);
+  if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
+    j->in_turns = true;
+    j->block = all * bytes <= FAR ? all : ck_min64(all, ck_max64(32, NEARBY / bytes / 2 * 2));
+    j->rows = j->inputs % 32 ? 16 : 32;
+    j->groups = j->inputs / j->rows;
+  } else {
+    j->in_turns = PLACES * j->inputs * j->outputs * (int64_t)sizeof(float) > LARGE;
+    if (j->in_turns) j->block = ck_min64(all, ck_max64(48, FAR / bytes / 6 * 6));
+    else j->block = ck_min64(all, ck_max64(12, NEAR / bytes / 6 * 6));
+  }
+  j->area_u = area(j->inputs * j->outputs);
+  j->area_x = area(j->block * j->ldx);
+  j->area_y = area(j->block * j->ldy);
+  j->area_w = area(j->rows * j->panel);
+}
+
+// The parts of the work memory, in floats; their sum, or the places of the parts in `work`.
+static size_t lay(job *j, const ck_winograd *c, float *work) {
+  const bool weights = c->direction == CK_WINOGRAD_WEIGHT_GRADIENT;
+  const int64_t blocks = j->in_turns ? 1 : j->threads;
+  const bool once = weights && j->block >= j->count;
+  const int64_t units = once ? j->threads : j->groups * j->panels;
+  const struct { float **part; int64_t count; } parts[] = {
+    {&j->u, weights ? 0 : PLACES * j->area_u},
+    {&j->vx, blocks * PLACES * j->area_x},
+    {&j->vy, blocks * PLACES * j->area_y},
+    {&j->sums, weights ? units * PLACES * j->area_w : 0},
+    {&j->zeros, ck_max64(j->inputs, j->outputs)},
+  };
+  size_t at = 0;
+  for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+    *parts[i].part = work ? work + at : NULL;
+    at += (size_t)rounded_up(parts[i].count, 16);
+  }
+  return at * sizeof(float);
+}
+
+// MARK: phases; each runs for shares of the work, one per thread
+
+typedef void share_body(job *j, int32_t thread, int64_t begin, int64_t end);
+typedef struct { job *j; share_body *body; int64_t count; } shares;
+
+static void share_range(void *context, int64_t begin, int64_t end) {
+  const shares *s = context;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t first = s->count * i / s->j->threads, last = s->count * (i + 1) / s->j->threads;
+    if (first < last) s->body(s->j, (int32_t)i, first, last);
+  }
+}
+static void share(job *j, int64_t count, share_body *body) {
+  shares s = {j, body, count};
+  ck_parallel(j->threads, 1, &s, share_range);
+}
+
+// A panel's width, and where it begins at one place.
+static int64_t width_of(const job *j, int64_t panel) { return ck_min64(j->panel, j->outputs - panel * j->panel); }
+
+static void transform_kernels(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  for (int64_t i = begin; i < end; i++) {  // rows of panels
+    const int64_t panel = i / j->inputs, row = i % j->inputs, first = panel * j->panel;
+    const int64_t width = width_of(j, panel), count = ck_min64(end - i, j->inputs - row);
+    const int64_t column_step = j->turned ? 9 : j->inputs * 9, row_step = j->turned ? j->outputs * 9 : 9;
+    CK_PICK(kernels_in)(j->w + row * row_step, column_step, row_step, j->turned, count, first, width,
+                        j->u + first * j->inputs + row * width, j->area_u);
+    i += count - 1;
+  }
+}
+
+// Tiles `begin`..<`end` from images to images.
+static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
+  float *vx = j->vx + thread * PLACES * j->area_x, *vy = j->vy + thread * PLACES * j->area_y;
+  for (int64_t first = begin * 2; first < ck_min64(end * 2, j->count);) {
+    const int64_t count = ck_min64(j->block, ck_min64(end * 2, j->count) - first), rows = rounded_up(count, 2);
+    CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, j->area_x);
+    if (rows > count)
+      for (int p = 0; p < PLACES; p++) memset(vx + p * j->area_x + count * j->ldx, 0, (size_t)j->inputs * sizeof(float));
+    for (int p = 0; p < PLACES; p++)
+      for (int64_t q = 0; q < j->panels; q++) {
+        const int64_t width = width_of(j, q);
+        CK_PICK(rows_product)(rows, width, j->inputs, vx + p * j->area_x, j->ldx,
+                              j->u + p * j->area_u + q * j->panel * j->inputs, width, vy + p * j->area_y + q * j->panel,
+                              j->ldy, false);
+      }
+    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, j->bias, j->to);
+    first += count;
+  }
+}
+
+static void transform_x(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  CK_PICK(tiles_in)(&j->x, 6, j->first + begin, end - begin, j->from, j->zeros, j->vx + begin * j->ldx, j->ldx,
+                    j->area_x);
+}
+static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t p = i / j->panels, q = i % j->panels, width = width_of(j, q);
+    CK_PICK(rows_product)(rounded_up(j->now, 2), width, j->inputs, j->vx + p * j->area_x, j->ldx,
+                          j->u + p * j->area_u + q * j->panel * j->inputs, width,
+                          j->vy + p * j->area_y + q * j->panel, j->ldy, false);
+  }
+}
+static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, j->bias,
+                     j->to);
+}
+
+static void transform_y(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  CK_PICK(tiles_in)(&j->y, 4, j->first + begin, end - begin, j->gradient, j->zeros, j->vy + begin * j->ldy, j->ldy,
+                    j->area_y);
+}
+static void transform_both(job *j, int32_t thread, int64_t begin, int64_t end) {
+  transform_x(j, thread, begin, end);
+  transform_y(j, thread, begin, end);
+}
+static void sum_products(job *j, int32_t thread, int64_t begin, int64_t end) {
+  const bool once = j->block >= j->count, is_last = j->first + j->now >= j->count;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t q = i / j->groups, row = i % j->groups * j->rows, width = width_of(j, q);
+    float *sums = j->sums + (once ? thread : i) * PLACES * j->area_w;
+    for (int p = 0; p < PLACES; p++)
+      CK_PICK(columns_product)(j->rows, width, j->now, j->vx + p * j->area_x + row, j->ldx,
+                               j->vy + p * j->area_y + q * j->panel, j->ldy, sums + p * j->area_w, width,
+                               j->first > 0);
+    if (is_last)
+      CK_PICK(kernels_out)(sums, j->rows, width, j->area_w, j->dw + (q * j->panel * j->inputs + row) * 9, j->inputs * 9);
+  }
+}
+
+// MARK: entry points
+
+bool ck_winograd_applies(const ck_winograd *c) {
+  if (c->channels < 16 || c->outputs < 16 || c->channels % 16 || c->outputs % 16 || c->examples < 1) return false;
+  for (int d = 0; d < 2; d++) {
+    const int64_t high = c->out[d] + 2 - c->size[d] - c->low[d];
+    if (c->size[d] < 1 || c->out[d] < 1 || c->low[d] < 0 || c->low[d] > 1 || high < 0 || high > 1) return false;
+  }
+  return true;
+}
+
+size_t ck_winograd_bytes(const ck_winograd *c) {
+  job j;
+  plan(&j, c);
+  return lay(&j, c, NULL);
+}
+
+void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias, float *y, void *work) {
+  job j;
+  plan(&j, c);
+  lay(&j, c, work);
+  memset(j.zeros, 0, (size_t)ck_max64(j.inputs, j.outputs) * sizeof(float));
+  if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
+    j.from = x;
+    j.gradient = y;
+    j.dw = w;
+    for (j.first = 0; j.first < j.count; j.first += j.block) {
+      j.now = ck_min64(j.block, j.count - j.first);
+      share(&j, j.now, transform_both);
+      share(&j, j.panels * j.groups, sum_products);
+    }
+    return;
+  }
+  j.from = j.turned ? y : x;
+  j.to = j.turned ? x : y;
+  j.bias = bias;
+  j.w = w;
+  share(&j, j.panels * j.inputs, transform_kernels);
+  if (!j.in_turns) {
+    share(&j, (j.count + 1) / 2, whole_blocks);
+    return;
+  }
+  for (j.first = 0; j.first < j.count; j.first += j.block) {
+    j.now = ck_min64(j.block, j.count - j.first);
+    share(&j, j.now, transform_x);
+    if (j.now % 2)
+      for (int p = 0; p < PLACES; p++)
+        memset(j.vx + p * j.area_x + j.now * j.ldx, 0, (size_t)j.inputs * sizeof(float));
+    share(&j, PLACES * j.panels, multiply);
+    share(&j, j.now, transform_back);
+  }
+}

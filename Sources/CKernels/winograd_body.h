@@ -1,0 +1,232 @@
+// Tiles and kernels to and fro, and the products between. Included once per level. Vectors run over channels, which come in
+// multiples of 16.
+enum { L(LANES) = CK_VECTOR / 4, L(MOST) = CK_LEVEL == 2 ? 4 : 2, L(PANEL) = L(MOST) * L(LANES) };
+typedef float L(vec) __attribute__((vector_size(CK_VECTOR), aligned(4)));
+#define LOAD(p) (*(const L(vec) *)(p))
+#define STORE(p, v) (*(L(vec) *)(p) = (v))
+
+// MARK: products of R rows by V vectors of columns; of a, either the rows or the columns are adjacent
+
+#define TILE(NAME, R, V, AR, AC)                                                                              \
+  static __attribute__((noinline)) void L(NAME##_##R##_##V)(int64_t depth, const float *a, int64_t lda,       \
+                                       const float *b, int64_t ldb, float *c, int64_t ldc, bool add) {        \
+    L(vec) s[R][V];                                                                                           \
+    for (int r = 0; r < R; r++)                                                                               \
+      for (int v = 0; v < V; v++) s[r][v] = add ? LOAD(c + r * ldc + v * L(LANES)) : (L(vec)){0};             \
+    for (int64_t p = 0; p < depth; p++) {                                                                     \
+      const L(vec) *y = (const L(vec) *)(b + p * ldb);                                                        \
+      for (int r = 0; r < R; r++) {                                                                           \
+        const float x = a[r * (AR) + p * (AC)];                                                               \
+        for (int v = 0; v < V; v++) s[r][v] = x * y[v] + s[r][v];                                             \
+      }                                                                                                       \
+    }                                                                                                         \
+    for (int r = 0; r < R; r++)                                                                               \
+      for (int v = 0; v < V; v++) STORE(c + r * ldc + v * L(LANES), s[r][v]);                                 \
+  }
+// rows: a[r * lda + p]; columns: a[p * lda + r]
+#define BOTH(R, V) TILE(rows, R, V, lda, 1) TILE(columns, R, V, 1, lda)
+#define ALL(V) BOTH(6, V) BOTH(4, V) BOTH(2, V)
+ALL(2)
+#if CK_LEVEL == 2
+ALL(1)
+ALL(3)
+ALL(4)
+#endif
+#undef ALL
+#undef BOTH
+#undef TILE
+
+// c = a b, or c += a b: an even number of rows, `width` columns (up to L(PANEL)).
+#define PRODUCT(NAME, STEP)                                                                                         \
+  static void L(NAME##_product)(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t lda,            \
+                                const float *b, int64_t ldb, float *c, int64_t ldc, bool add) {                     \
+    typedef void kernel(int64_t, const float *, int64_t, const float *, int64_t, float *, int64_t, bool);           \
+    static kernel *const kernels[3][4] = {KERNELS(NAME, 2), KERNELS(NAME, 4), KERNELS(NAME, 6)};                    \
+    for (int64_t i = 0; i < rows;) {                                                                                \
+      const int64_t r = ck_min64(6, rows - i);                                                                      \
+      kernels[r / 2 - 1][width / L(LANES) - 1](depth, a + i * (STEP), lda, b, ldb, c + i * ldc, ldc, add);          \
+      i += r;                                                                                                       \
+    }                                                                                                               \
+  }
+#if CK_LEVEL == 2
+#define KERNELS(NAME, R) {L(NAME##_##R##_1), L(NAME##_##R##_2), L(NAME##_##R##_3), L(NAME##_##R##_4)}
+#else
+#define KERNELS(NAME, R) {NULL, L(NAME##_##R##_2), NULL, NULL}
+#endif
+PRODUCT(rows, lda)
+PRODUCT(columns, 1)
+#undef KERNELS
+#undef PRODUCT
+
+// MARK: transforms of vectors that are `step` apart to some that are `to` apart
+
+#define TRANSFORM(NAME) \
+  static inline __attribute__((always_inline)) void L(NAME)(L(vec) *o, const L(vec) *d, int to, int step)
+// B^T, 6 to 6
+TRANSFORM(image) {
+  const L(vec) d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+  const L(vec) a = d4 - Q * Q * d2, b = d3 - Q * Q * d1, e = d4 - P * P * d2, f = d3 - P * P * d1;
+  o[0] = P * P * Q * Q * d0 + (d4 - (P * P + Q * Q) * d2);
+  o[to] = a + P * b;
+  o[2 * to] = a - P * b;
+  o[3 * to] = e + Q * f;
+  o[4 * to] = e - Q * f;
+  o[5 * to] = P * P * Q * Q * d1 + (d5 - (P * P + Q * Q) * d3);
+}
+// A^T, 6 to 4
+TRANSFORM(result) {
+  const L(vec) s = d[step] + d[2 * step], t = d[step] - d[2 * step];
+  const L(vec) u = d[3 * step] + d[4 * step], v = d[3 * step] - d[4 * step];
+  o[0] = d[0] + s + u;
+  o[to] = P * t + Q * v;
+  o[2 * to] = P * P * s + Q * Q * u;
+  o[3 * to] = P * P * P * t + (Q * Q * Q * v + d[5 * step]);
+}
+// A, 4 to 6
+TRANSFORM(spread) {
+  const L(vec) d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
+  const L(vec) a = d0 + P * P * d2, b = d1 + P * P * d3, e = d0 + Q * Q * d2, f = d1 + Q * Q * d3;
+  o[0] = d0;
+  o[to] = a + P * b;
+  o[2 * to] = a - P * b;
+  o[3 * to] = e + Q * f;
+  o[4 * to] = e - Q * f;
+  o[5 * to] = d3;
+}
+// G, 3 to 6
+TRANSFORM(kernel) {
+  const L(vec) a = OVER_P * (d[0] + P * P * d[2 * step]), b = OVER_P * P * d[step];
+  const L(vec) e = OVER_Q * (d[0] + Q * Q * d[2 * step]), f = OVER_Q * Q * d[step];
+  o[0] = OVER_0 * d[0];
+  o[to] = a + b;
+  o[2 * to] = a - b;
+  o[3 * to] = e + f;
+  o[4 * to] = e - f;
+  o[5 * to] = d[2 * step];
+}
+// G^T, 6 to 3
+TRANSFORM(fold) {
+  const L(vec) s = OVER_P * (d[step] + d[2 * step]), t = OVER_P * P * (d[step] - d[2 * step]);
+  const L(vec) u = OVER_Q * (d[3 * step] + d[4 * step]), v = OVER_Q * Q * (d[3 * step] - d[4 * step]);
+  o[0] = OVER_0 * d[0] + s + u;
+  o[to] = t + v;
+  o[2 * to] = P * P * s + (Q * Q * u + d[5 * step]);
+}
+#undef TRANSFORM
+
+// MARK: tiles
+
+// Transformed tiles first..<first + count of an image, 6x6 numbers each: out[place * area + tile * ld + channel].
+// sides: 6 for tiles of the input, 4 for those of the gradient of the output.
+static void L(tiles_in)(const tiles *g, int sides, int64_t first, int64_t count, const float *x, const float *zeros,
+                        float *out, int64_t ld, int64_t area) {
+  const int64_t n = g->channels;
+  for (int64_t t = 0; t < count; t++) {
+    const place at = place_of(g, first + t);
+    const float *from[36];
+    for (int i = 0; i < sides; i++)
+      for (int j = 0; j < sides; j++) {
+        const int64_t row = 4 * at.row - g->low[0] + i, column = 4 * at.column - g->low[1] + j;
+        const bool in = row >= 0 && row < g->size[0] && column >= 0 && column < g->size[1];
+        from[i * sides + j] = in ? x + ((at.image * g->size[0] + row) * g->size[1] + column) * n : zeros;
+      }
+    for (int64_t c = 0; c < n; c += L(LANES)) {
+      L(vec) d[6], half[36], o[6];
+      if (sides == 6) {
+        for (int j = 0; j < 6; j++) {
+          for (int i = 0; i < 6; i++) d[i] = LOAD(from[i * 6 + j] + c);
+          if (j > 1)
+            for (int i = 0; i < 6; i++) __builtin_prefetch(from[i * 6 + j] + c + 4 * n);
+          L(image)(half + j, d, 6, 1);
+        }
+      } else {
+        for (int j = 0; j < 4; j++) {
+          for (int i = 0; i < 4; i++) d[i] = LOAD(from[i * 4 + j] + c);
+          for (int i = 0; i < 4; i++) __builtin_prefetch(from[i * 4 + j] + c + 4 * n);
+          L(spread)(half + j, d, 6, 1);
+        }
+      }
+      float *to = out + t * ld + c;
+      for (int i = 0; i < 6; i++) {
+        if (sides == 6) L(image)(o, half + i * 6, 1, 1);
+        else L(spread)(o, half + i * 6, 1, 1);
+        for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
+      }
+    }
+  }
+}
+
+// The images that tiles of products stand for, with the bias.
+static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const float *m, int64_t ld, int64_t area,
+                         const float *bias, float *y) {
+  const int64_t n = g->channels;
+  for (int64_t t = 0; t < count; t++) {
+    const place at = place_of(g, first + t);
+    const int64_t rows = ck_min64(4, g->size[0] - 4 * at.row), columns = ck_min64(4, g->size[1] - 4 * at.column);
+    float *to = y + ((at.image * g->size[0] + 4 * at.row) * g->size[1] + 4 * at.column) * n;
+    for (int64_t c = 0; c < n; c += L(LANES)) {
+      L(vec) d[6], half[24], o[4];
+      const float *from = m + t * ld + c;
+      for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
+        L(result)(half + j, d, 6, 1);
+      }
+      const L(vec) b = bias ? LOAD(bias + c) : (L(vec)){0};
+      for (int i = 0; i < rows; i++) {
+        L(result)(o, half + i * 6, 1, 1);
+        for (int j = 0; j < columns; j++) {
+          __builtin_prefetch(to + (i * g->size[1] + j + 4) * n + c, 1);
+          STORE(to + (i * g->size[1] + j) * n + c, o[j] + b);
+        }
+      }
+    }
+  }
+}
+
+// MARK: kernels
+
+// Transformed kernels of the columns first..<first + width: out[place * area + row * width + column].
+static void L(kernels_in)(const float *w, int64_t column_step, int64_t row_step, bool turned, int64_t rows, int64_t first,
+                          int64_t width, float *out, int64_t area) {
+  const int64_t vectors = width / L(LANES);
+  for (int64_t at = 0; at < rows * vectors; at++) {  // as the kernels lie in memory
+    const int64_t r = turned ? at / vectors : at % rows, v = (turned ? at % vectors : at / rows) * L(LANES);
+    float lanes[9][L(LANES)];
+    const float *from = w + (first + v) * column_step + r * row_step;
+    for (int l = 0; l < L(LANES); l++)
+      for (int i = 0; i < 9; i++) lanes[turned ? 8 - i : i][l] = from[l * column_step + i];
+    L(vec) g[9], half[18], o[6];
+    for (int i = 0; i < 9; i++) g[i] = LOAD(lanes[i]);
+    for (int j = 0; j < 3; j++) L(kernel)(half + j, g + j, 3, 3);
+    float *to = out + r * width + v;
+    for (int i = 0; i < 6; i++) {
+      L(kernel)(o, half + i * 3, 1, 1);
+      for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
+    }
+  }
+}
+
+// The gradient of kernels, w[column * column_step + row * 9 + tap], from sums of products,
+// m[place * area + row * width + column].
+static void L(kernels_out)(const float *m, int64_t rows, int64_t width, int64_t area, float *w, int64_t column_step) {
+  for (int64_t v = 0; v < width; v += L(LANES))
+    for (int64_t r = 0; r < rows; r++) {
+      L(vec) d[6], half[18], o[3];
+      const float *from = m + r * width + v;
+      for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
+        L(fold)(half + j, d, 6, 1);
+      }
+      float lanes[9][L(LANES)];
+      for (int i = 0; i < 3; i++) {
+        L(fold)(o, half + i * 6, 1, 1);
+        for (int j = 0; j < 3; j++) STORE(lanes[i * 3 + j], o[j]);
+      }
+      float *to = w + v * column_step + r * 9;
+      for (int l = 0; l < L(LANES); l++)
+        for (int i = 0; i < 9; i++) to[l * column_step + i] = lanes[i][l];
+    }
+}
+static int64_t L(panel)(void) { return L(PANEL); }
+#undef LOAD
+#undef STORE
