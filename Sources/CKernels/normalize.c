@@ -1,66 +1,118 @@
 // Normalisation of [n, c, s] by the mean and variance of sets of elements, and its gradient.
 #include "internal.h"
 
-enum { TILE = 64, PIECE = 64, BLOCK = 4096 };  // columns at once, rows that share sums, elements between widenings
+enum { PIECE = 64, BLOCK = 4096 };   // rows that share sums, elements between widenings to double
+enum { CHUNK = 1024, ROW = 4096 };   // 16-bit floats that are widened at once, and as long as a whole row
+enum { WIDTH = 256, BLOCK_ROOM = 8192 };  // columns at once, and elements of a block of rows of them
 
 typedef struct {
   int64_t n, c, s, groups;  // groups: sets are the groups of channels of an example; 0: a channel of all examples
   double epsilon;
   bool centred;
+  int32_t half;  // the dtype of 16-bit elements, else 0; weights and statistics are float32 then
   const void *x, *g, *weight, *bias;
   void *out, *mean, *variance;
   double *weight_sums, *bias_sums;  // rows of c: one for each piece of rows, each example, or all
+  // For channels side by side: rows of a piece and of a block, two sums of each piece, and numbers for each channel.
+  int64_t piece_rows, block_rows;
+  double *pieces;
+  void *m, *a, *b;
 } job;
 
 #define CK_BODY "normalize_body.h"
 #include "levels.h"
 
-// The sets of elements that lie at once in a range.
-typedef struct { ck_body forward, backward; int64_t count, cost; } plan;
-
-static plan plan_of(const job *j, int32_t dtype) {
-  const bool f64 = dtype == CK_F64;
 #define PICK(name) (f64 ? CK_PICK(name##_f64) : CK_PICK(name##_f32))
+
+// Channels side by side: sums of pieces of rows, then what they make of each channel, then the elements.
+static int32_t columns(job *j, bool f64, ck_body sums, ck_body factors, ck_body elements) {
+  j->block_rows = ck_min64(128, BLOCK_ROOM / ck_max64(64, ck_min64(WIDTH, j->c)));
+  j->piece_rows = j->block_rows * ck_max64(128 / j->block_rows, 65536 / (j->block_rows * ck_max64(j->c, 1)));
+  const int64_t pieces = (j->n + j->piece_rows - 1) / j->piece_rows;
+  const size_t bytes = (size_t)((2 * ck_max64(pieces, 1) + 3) * j->c) * sizeof(double);
+  if (bytes == 0) return CK_OK;
+  double *memory = ck_alloc(bytes);
+  if (!memory) return CK_NO_MEMORY;
+  j->m = memory;
+  j->a = memory + j->c;
+  j->b = memory + 2 * j->c;
+  j->pieces = memory + 3 * j->c;
+  const int64_t grain = ck_grain_for(2 * j->piece_rows * j->c);
+  ck_parallel(pieces, grain, j, sums);
+  factors(j, 0, j->c);
+  ck_parallel(pieces, grain, j, elements);
+  ck_free(memory, bytes);
+  return CK_OK;
+}
+
+static int32_t forward(job *j, bool f64) {
   if (j->groups == 0 && j->s == 1)
-    return (plan){PICK(columns), PICK(columns_back), (j->c + TILE - 1) / TILE, 4 * j->n * ck_min64(TILE, j->c)};
+    return columns(j, f64, PICK(columns_moments), PICK(columns_factors), PICK(columns_scale));
+  const int64_t sets = j->groups ? j->n * j->groups : j->c, size = j->n * j->c * j->s / ck_max64(sets, 1);
+  ck_parallel(sets, ck_grain_for(4 * size), j, PICK(sets));
+  return CK_OK;
+}
+
+static int32_t backward(job *j, bool f64) {
+  if (j->groups == 0 && j->s == 1)
+    return columns(j, f64, PICK(columns_products), PICK(columns_back_factors), PICK(columns_slope));
   const int64_t sets = j->groups ? j->n * j->groups : j->c, size = j->n * j->c * j->s / ck_max64(sets, 1);
   if (j->groups && j->s == 1)
-    return (plan){PICK(sets), PICK(rows_back), (sets + PIECE - 1) / PIECE, 4 * size * PIECE};
-  return (plan){PICK(sets), PICK(sets_back), sets, 4 * size};
-#undef PICK
+    ck_parallel((sets + PIECE - 1) / PIECE, ck_grain_for(4 * size * PIECE), j, PICK(rows_back));
+  else ck_parallel(sets, ck_grain_for(4 * size), j, PICK(sets_back));
+  return CK_OK;
 }
 
 static bool fits(int32_t dtype, int64_t c, int64_t groups) {
-  return (dtype == CK_F32 || dtype == CK_F64) && groups >= 0 && (groups == 0 || c % groups == 0);
+  return ck_is_float(dtype) && groups >= 0 && (groups == 0 || c % groups == 0);
+}
+
+// Weights and biases of 16 bits are widened once. Gives the memory to free, of 2 c floats.
+static bool widen_weights(job *j, float **memory) {
+  *memory = NULL;
+  if (!j->half || !j->weight || j->c == 0) return true;
+  float *wide = *memory = ck_alloc((size_t)(2 * j->c) * sizeof(float));
+  if (!wide) return false;
+  ck_widen(j->half, j->c, wide, j->weight);
+  if (j->bias) ck_widen(j->half, j->c, wide + j->c, j->bias);
+  j->weight = wide;
+  j->bias = j->bias ? wide + j->c : NULL;
+  return true;
 }
 
 int32_t ck_normalize(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
                      void *y, void *mean, void *variance, const void *x, const void *weight, const void *bias) {
   if (!fits(dtype, c, groups)) return CK_UNSUPPORTED;
-  job j = {n, c, s, groups, epsilon, centred, x, NULL, weight, bias, y, mean, variance, NULL, NULL};
-  const plan p = plan_of(&j, dtype);
-  const bool rows = groups && s == 1;  // the forward pass takes rows one by one
-  ck_parallel(rows ? n * groups : p.count, ck_grain_for(rows ? p.cost / PIECE : p.cost), &j, p.forward);
-  return CK_OK;
+  job j = {.n = n, .c = c, .s = s, .groups = groups, .epsilon = epsilon, .centred = centred,
+           .half = ck_is_half(dtype) ? dtype : 0, .x = x, .weight = weight, .bias = bias, .out = y, .mean = mean,
+           .variance = variance};
+  float *wide;
+  if (!widen_weights(&j, &wide)) return CK_NO_MEMORY;
+  const int32_t status = forward(&j, dtype == CK_F64);
+  if (wide) ck_free(wide, (size_t)(2 * c) * sizeof(float));
+  return status;
 }
 
 int32_t ck_normalize_grad(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
                           void *dx, void *dweight, void *dbias, const void *g, const void *x, const void *mean,
                           const void *variance, const void *weight) {
   if (!fits(dtype, c, groups)) return CK_UNSUPPORTED;
-  job j = {n, c, s, groups, epsilon, centred, x, g, weight, NULL, dx, (void *)(uintptr_t)mean, (void *)(uintptr_t)variance,
-           NULL, NULL};
+  job j = {.n = n, .c = c, .s = s, .groups = groups, .epsilon = epsilon, .centred = centred,
+           .half = ck_is_half(dtype) ? dtype : 0, .x = x, .g = g, .weight = weight, .out = dx,
+           .mean = (void *)(uintptr_t)mean, .variance = (void *)(uintptr_t)variance};
   // Rows of several groups walk through the channels in turn, so a piece of them touches all.
   const int64_t pieces = ck_max64(1, groups == 0 ? 1 : s == 1 ? (n * groups + PIECE - 1) / PIECE : n);
   const size_t bytes = (size_t)(2 * pieces * c) * sizeof(double);
-  if (dweight || dbias) {
+  float *wide;
+  if (!widen_weights(&j, &wide)) return CK_NO_MEMORY;
+  int32_t status = CK_OK;
+  if ((dweight || dbias) && bytes > 0) {
     j.weight_sums = ck_alloc(bytes);
-    if (!j.weight_sums) return CK_NO_MEMORY;
+    if (j.weight_sums) memset(j.weight_sums, 0, bytes);
+    else status = CK_NO_MEMORY;
     j.bias_sums = j.weight_sums + pieces * c;
-    memset(j.weight_sums, 0, bytes);
   }
-  const plan p = plan_of(&j, dtype);
-  ck_parallel(p.count, ck_grain_for(p.cost), &j, p.backward);
+  if (status == CK_OK) status = backward(&j, dtype == CK_F64);
   if (j.weight_sums) {
     for (int64_t piece = 1; piece < pieces; piece++)
       for (int64_t i = 0; i < c; i++) {
@@ -71,5 +123,7 @@ int32_t ck_normalize_grad(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_
     if (dbias) ck_cast_flat(CK_F64, dtype, c, dbias, j.bias_sums);
     ck_free(j.weight_sums, bytes);
   }
-  return CK_OK;
+  if (wide) ck_free(wide, (size_t)(2 * c) * sizeof(float));
+  return status;
 }
+#undef PICK

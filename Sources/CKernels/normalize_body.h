@@ -1,11 +1,31 @@
-// Normalisation in float32 and float64. Included once per level.
+// Normalisation in float32, which takes 16-bit floats too, and float64. Included once per level.
+
+static inline float L(bf16_value)(uint16_t a) {
+  const uint32_t bits = (uint32_t)a << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+// Rounded to the nearest, ties to even; NaN stays one.
+static inline uint16_t L(bf16_bits)(float a) {
+  uint32_t u;
+  memcpy(&u, &a, sizeof u);
+  return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+#define CK_DIRECT_F16 (CK_LEVEL > 0)
+
 #define T float
 #define F(name) L(name##_f32)
+#define HALVES
 #include "normalize_loops.h"
+#include "normalize_columns.h"
+#undef HALVES
 #undef T
 #undef F
 #define T double
 #define F(name) L(name##_f64)
 #include "normalize_loops.h"
+#include "normalize_columns.h"
 #undef T
 #undef F
+#undef CK_DIRECT_F16

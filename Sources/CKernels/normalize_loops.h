@@ -2,6 +2,7 @@
 //
 // Variances are of differences from a mean that is rounded to T, corrected by the mean of those differences: no
 // cancellation, however large the mean is. Sums are over 64 bytes of running values, widened to double every 4096 elements.
+// 16-bit floats are widened and rounded stretch by stretch in the first cache.
 
 typedef T F(vec) __attribute__((vector_size(64), aligned(sizeof(T)), may_alias));
 enum { F(LANES) = 64 / sizeof(T) };
@@ -16,20 +17,75 @@ static inline double F(folded)(const F(vec) *s) {
   return (double)r[0];
 }
 
+// Where element i of memory lies; `half` is the dtype of 16-bit floats, or 0 for elements of type T.
+static inline const void *F(at)(int32_t half, const void *p, int64_t i) {
+  return (const char *)p + i * (half ? 2 : (int64_t)sizeof(T));
+}
+static inline void *F(to)(int32_t half, void *p, int64_t i) {
+  return (char *)p + i * (half ? 2 : (int64_t)sizeof(T));
+}
+// n elements from `i` on: in place, or widened into a buffer.
+static inline const T *F(read)(int32_t half, const void *p, int64_t i, int64_t n, T *buffer) {
+  const void *from = F(at)(half, p, i);
+  if (!half) return from;
+  ck_widen(half, n, (float *)(void *)buffer, from);
+  return buffer;
+}
+// Where results are made: in place, or in a buffer that `written` rounds.
+static inline T *F(room)(int32_t half, void *p, int64_t i, T *buffer) { return half ? buffer : (T *)p + i; }
+static inline void F(written)(int32_t half, void *p, int64_t i, int64_t n, const T *buffer) {
+  if (half) ck_narrow(half, n, F(to)(half, p, i), (const float *)(const void *)buffer);
+}
+
+// A vector of elements; of 16 bits where F_DIRECT says that they are widened on the way.
+#ifdef HALVES
+#define F_DIRECT(half) ((half) == CK_BF16 || (CK_DIRECT_F16 && (half) == CK_F16))
+static inline __attribute__((always_inline)) void F(load)(int32_t half, const void *p, int64_t i, F(vec) *v) {
+  if (half == CK_BF16) {
+    typedef uint16_t narrow __attribute__((vector_size(32), aligned(2), may_alias));
+    typedef uint32_t wide __attribute__((vector_size(64)));
+    *v = (F(vec))(__builtin_convertvector(*(const narrow *)((const uint16_t *)p + i), wide) << 16);
+    return;
+  }
+#if CK_DIRECT_F16
+  if (half == CK_F16) {
+    typedef _Float16 narrow __attribute__((vector_size(32), aligned(2), may_alias));
+    *v = __builtin_convertvector(*(const narrow *)((const _Float16 *)p + i), F(vec));
+    return;
+  }
+#endif
+  *v = *(const F(vec) *)((const T *)p + i);
+}
+static inline T F(one)(int32_t half, const void *p, int64_t i) {
+  if (half == CK_BF16) return L(bf16_value)(((const uint16_t *)p)[i]);
+#if CK_DIRECT_F16
+  if (half == CK_F16) return (T)((const _Float16 *)p)[i];
+#endif
+  return ((const T *)p)[i];
+}
+#else
+#define F_DIRECT(half) false
+static inline void F(load)(int32_t half, const void *p, int64_t i, F(vec) *v) { *v = *(const F(vec) *)((const T *)p + i); }
+static inline T F(one)(int32_t half, const void *p, int64_t i) { return ((const T *)p)[i]; }
+#endif
+
 // Over `parts` stretches of n elements, `step` apart. TOTAL: sum of x. MOMENTS: sums of x - m and of its square.
 // PRODUCTS: sums of h and of h (x - m), with h = g, or g w where there is a weight for each element.
-static inline __attribute__((always_inline)) void F(sums)(int kind, int64_t parts, int64_t step, int64_t n, const T *x,
-                                                          const T *g, const T *w, T m, double *first, double *second) {
+static inline __attribute__((always_inline)) void F(sums)(int kind, int32_t half, int64_t parts, int64_t step, int64_t n,
+                                                          const void *x, const void *g, const T *w, T m, double *first,
+                                                          double *second) {
   F(vec) s[4] = {{0}}, q[4] = {{0}};
   double a = 0, b = 0;
   int64_t held = 0;
+  _Alignas(64) T wide_x[CHUNK], wide_g[CHUNK];
 #define AT(p, i) (*(const F(vec) *)((p) + (i)))
-#define TAKE(k, X, G, W) {                             \
-    F(vec) d = X;                                      \
+#define TAKE(k, as, xs, gs, ws, i) {                   \
+    F(vec) d, h;                                       \
+    F(load)(as, xs, i, &d);                            \
     if (kind != F(TOTAL)) d = d - m;                   \
     if (kind == F(PRODUCTS)) {                         \
-      F(vec) h = G;                                    \
-      if (w) h = h * W;                                \
+      F(load)(as, gs, i, &h);                          \
+      if (w) h = h * AT(ws, i);                        \
       s[k] += h;                                       \
       q[k] = h * d + q[k];                             \
     } else {                                           \
@@ -37,22 +93,27 @@ static inline __attribute__((always_inline)) void F(sums)(int kind, int64_t part
       if (kind == F(MOMENTS)) q[k] = d * d + q[k];     \
     }                                                  \
   }
-  for (int64_t p = 0; p < parts; p++, x += step, g = g ? g + step : g)
-    for (int64_t i = 0; i < n;) {
-      const int64_t begin = i, end = ck_min64(n, i + BLOCK);
-      for (; i + 4 * F(LANES) <= end; i += 4 * F(LANES))
-        for (int k = 0; k < 4; k++)
-          TAKE(k, AT(x, i + k * F(LANES)), AT(g, i + k * F(LANES)), AT(w, i + k * F(LANES)))
-      for (; i + F(LANES) <= end; i += F(LANES)) TAKE(0, AT(x, i), AT(g, i), AT(w, i))
-      if (i < end) {  // what adds nothing fills the last vector
+  for (int64_t p = 0; p < parts; p++)
+    for (int64_t begin = 0, end; begin < n; begin = end) {
+      const int64_t at = p * step + begin;
+      const int32_t as = F_DIRECT(half) ? half : 0;  // what is in the memory that is read below
+      end = ck_min64(n, begin + (half && !as ? CHUNK : BLOCK));
+      const int64_t count = end - begin;
+      const T *ws = w ? w + begin : NULL;
+      const void *xs = half == as ? F(at)(half, x, at) : F(read)(half, x, at, count, wide_x), *gs = NULL;
+      if (kind == F(PRODUCTS)) gs = half == as ? F(at)(half, g, at) : F(read)(half, g, at, count, wide_g);
+      int64_t i = 0;
+      for (; i + 4 * F(LANES) <= count; i += 4 * F(LANES))
+        for (int k = 0; k < 4; k++) TAKE(k, as, xs, gs, ws, i + k * F(LANES))
+      for (; i + F(LANES) <= count; i += F(LANES)) TAKE(0, as, xs, gs, ws, i)
+      if (i < count) {  // what adds nothing fills the last vector
         T tx[F(LANES)], tg[F(LANES)] = {0}, tw[F(LANES)] = {0};
-        for (int64_t k = 0; k < F(LANES); k++) tx[k] = i + k < end ? x[i + k] : kind == F(TOTAL) ? 0 : m;
-        for (int64_t k = 0; kind == F(PRODUCTS) && i + k < end; k++) tg[k] = g[i + k];
-        for (int64_t k = 0; kind == F(PRODUCTS) && w && i + k < end; k++) tw[k] = w[i + k];
-        TAKE(0, AT(tx, 0), AT(tg, 0), AT(tw, 0))
-        i = end;
+        for (int64_t k = 0; k < F(LANES); k++) tx[k] = i + k < count ? F(one)(as, xs, i + k) : kind == F(TOTAL) ? 0 : m;
+        for (int64_t k = 0; kind == F(PRODUCTS) && i + k < count; k++) tg[k] = F(one)(as, gs, i + k);
+        for (int64_t k = 0; kind == F(PRODUCTS) && w && i + k < count; k++) tw[k] = ws[i + k];
+        TAKE(0, 0, tx, tg, tw, 0)
       }
-      held += end - begin;
+      held += count;
       if (held >= BLOCK) {
         a += F(folded)(s);
         b += F(folded)(q);
@@ -68,34 +129,121 @@ static inline __attribute__((always_inline)) void F(sums)(int kind, int64_t part
 
 #define LOOP(n) _Pragma("clang loop vectorize(assume_safety) interleave_count(2)") for (int64_t i = 0; i < (n); i++)
 
-static void F(total)(int64_t parts, int64_t step, int64_t n, const T *x, double *sum) {
+// One body for each kind of element.
+#ifdef HALVES
+#define KINDS(...) {                                                 \
+    if (half == CK_BF16) F(sums)(__VA_ARGS__(CK_BF16));              \
+    else if (half == CK_F16) F(sums)(__VA_ARGS__(CK_F16));           \
+    else F(sums)(__VA_ARGS__(0));                                    \
+  }
+#else
+#define KINDS(...) F(sums)(__VA_ARGS__(0));
+#endif
+static void F(total)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, double *sum) {
   double none;
-  F(sums)(F(TOTAL), parts, step, n, x, NULL, NULL, 0, sum, &none);
+#define ARGUMENTS(h) F(TOTAL), h, parts, step, n, x, NULL, NULL, 0, sum, &none
+  KINDS(ARGUMENTS)
+#undef ARGUMENTS
 }
-static void F(moments)(int64_t parts, int64_t step, int64_t n, const T *x, T m, double *first, double *second) {
-  F(sums)(F(MOMENTS), parts, step, n, x, NULL, NULL, m, first, second);
+static void F(moments)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, T m, double *first,
+                       double *second) {
+#define ARGUMENTS(h) F(MOMENTS), h, parts, step, n, x, NULL, NULL, m, first, second
+  KINDS(ARGUMENTS)
+#undef ARGUMENTS
 }
-static void F(products)(int64_t parts, int64_t step, int64_t n, const T *x, const T *g, T m, double *first,
+static void F(products)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, const void *g, T m,
+                        double *first, double *second) {
+#define ARGUMENTS(h) F(PRODUCTS), h, parts, step, n, x, g, NULL, m, first, second
+  KINDS(ARGUMENTS)
+#undef ARGUMENTS
+}
+static void F(weighted)(int32_t half, int64_t n, const void *x, const void *g, const T *w, T m, double *first,
                         double *second) {
-  F(sums)(F(PRODUCTS), parts, step, n, x, g, NULL, m, first, second);
-}
-static void F(weighted)(int64_t n, const T *x, const T *g, const T *w, T m, double *first, double *second) {
-  F(sums)(F(PRODUCTS), 1, 0, n, x, g, w, m, first, second);
+#define ARGUMENTS(h) F(PRODUCTS), h, 1, 0, n, x, g, w, m, first, second
+  KINDS(ARGUMENTS)
+#undef ARGUMENTS
 }
 
+// Runs loops over stretches of `count` elements from `at` on: all of them, or as many as are widened at once.
+#define STRETCHES for (int64_t at = 0, count; count = half ? ck_min64(CHUNK, n - at) : n, at < n; at += count)
+
+#undef KINDS
+
 // (x - m) a + b
-static void F(scale)(int64_t n, T *o, const T *x, T m, T a, T b) { LOOP(n) o[i] = (x[i] - m) * a + b; }
-static void F(scale_each)(int64_t n, T *o, const T *x, T m, T a, T b, const T *w, const T *v) {
-  if (v) LOOP(n) o[i] = ((x[i] - m) * a + b) * w[i] + v[i];
-  else LOOP(n) o[i] = ((x[i] - m) * a + b) * w[i];
+static void F(scale)(int32_t half, int64_t n, void *out, const void *in, T m, T a, T b) {
+#ifdef HALVES
+  if (half == CK_BF16) {
+    const uint16_t *x = in;
+    uint16_t *o = out;
+    LOOP(n) o[i] = L(bf16_bits)((L(bf16_value)(x[i]) - m) * a + b);
+    return;
+  }
+#if CK_DIRECT_F16
+  if (half == CK_F16) {
+    const _Float16 *x = in;
+    _Float16 *o = out;
+    LOOP(n) o[i] = (_Float16)(((T)x[i] - m) * a + b);
+    return;
+  }
+#endif
+#endif
+  _Alignas(64) T wide[CHUNK];
+  STRETCHES {
+    const T *x = F(read)(half, in, at, count, wide);
+    T *o = F(room)(half, out, at, wide);
+    LOOP(count) o[i] = (x[i] - m) * a + b;
+    F(written)(half, out, at, count, wide);
+  }
+}
+static void F(scale_each)(int32_t half, int64_t n, void *out, const void *in, T m, T a, T b, const T *weight,
+                          const T *bias) {
+  _Alignas(64) T wide[CHUNK];
+  STRETCHES {
+    const T *x = F(read)(half, in, at, count, wide), *w = weight + at, *v = bias ? bias + at : NULL;
+    T *o = F(room)(half, out, at, wide);
+    if (v) LOOP(count) o[i] = ((x[i] - m) * a + b) * w[i] + v[i];
+    else LOOP(count) o[i] = ((x[i] - m) * a + b) * w[i];
+    F(written)(half, out, at, count, wide);
+  }
 }
 // g a + (x - m) b + c
-static void F(slope)(int64_t n, T *o, const T *g, const T *x, T m, T a, T b, T c) {
-  LOOP(n) o[i] = g[i] * a + ((x[i] - m) * b + c);
+static void F(slope)(int32_t half, int64_t n, void *out, const void *cotangent, const void *in, T m, T a, T b, T c) {
+#ifdef HALVES
+  if (half == CK_BF16) {
+    const uint16_t *x = in, *g = cotangent;
+    uint16_t *o = out;
+    LOOP(n) o[i] = L(bf16_bits)(L(bf16_value)(g[i]) * a + ((L(bf16_value)(x[i]) - m) * b + c));
+    return;
+  }
+#if CK_DIRECT_F16
+  if (half == CK_F16) {
+    const _Float16 *x = in, *g = cotangent;
+    _Float16 *o = out;
+    LOOP(n) o[i] = (_Float16)((T)g[i] * a + (((T)x[i] - m) * b + c));
+    return;
+  }
+#endif
+#endif
+  _Alignas(64) T wide[CHUNK], wide_x[CHUNK];
+  STRETCHES {
+    const T *g = F(read)(half, cotangent, at, count, wide), *x = F(read)(half, in, at, count, wide_x);
+    T *o = F(room)(half, out, at, wide);
+    LOOP(count) o[i] = g[i] * a + ((x[i] - m) * b + c);
+    F(written)(half, out, at, count, wide);
+  }
 }
-static void F(slope_each)(int64_t n, T *o, const T *g, const T *x, T m, T a, T b, T c, const T *w) {
-  LOOP(n) o[i] = g[i] * w[i] * a + ((x[i] - m) * b + c);
+static void F(slope_each)(int32_t half, int64_t n, void *out, const void *cotangent, const void *in, T m, T a, T b, T c,
+                          const T *weight) {
+  _Alignas(64) T wide[CHUNK], wide_x[CHUNK];
+  STRETCHES {
+    const T *g = F(read)(half, cotangent, at, count, wide), *x = F(read)(half, in, at, count, wide_x);
+    const T *w = weight + at;
+    T *o = F(room)(half, out, at, wide);
+    LOOP(count) o[i] = g[i] * w[i] * a + ((x[i] - m) * b + c);
+    F(written)(half, out, at, count, wide);
+  }
 }
+#undef STRETCHES
 
 // What a set's elements are scaled by: m is its mean rounded, the rest of it is `shift`.
 typedef struct { T m; double shift, rate; } F(center);
@@ -113,30 +261,38 @@ static void F(sets)(void *context, int64_t begin, int64_t end) {
   const T *w = j->weight, *v = j->bias;
   const int64_t channels = j->groups ? j->c / j->groups : 1, size = channels * j->s;  // of a stretch
   const int64_t parts = j->groups ? 1 : j->n, step = j->c * j->s;
+  _Alignas(64) T row[ROW];
+  const bool at_once = j->half && j->groups && size <= ROW;  // widened once for all passes
+  const int32_t half = at_once ? 0 : j->half;
   for (int64_t set = begin; set < end; set++) {
-    const T *x = (const T *)j->x + set * size;
-    T *o = (T *)j->out + set * size;
+    const void *x = at_once ? F(read)(j->half, j->x, set * size, size, row) : F(at)(half, j->x, set * size);
+    void *o = at_once ? row : F(to)(half, j->out, set * size);
     const double count = (double)(parts * size);
     double first = 0, second;
-    if (j->centred) F(total)(parts, step, size, x, &first);
+    if (j->centred) F(total)(half, parts, step, size, x, &first);
     const T m = (T)(j->centred ? first / count : 0);
-    F(moments)(parts, step, size, x, m, &first, &second);
+    F(moments)(half, parts, step, size, x, m, &first, &second);
     const F(center) c = F(centered)(j, set, count, m, first, second);
     const int64_t channel = j->groups ? set % j->groups * channels : set;
     if (!w || (j->s == 1 && j->groups)) {
+      const T a = (T)c.rate, b = (T)(-c.shift * c.rate);
       for (int64_t p = 0; p < parts; p++) {
-        const T a = (T)c.rate, b = (T)(-c.shift * c.rate);
-        if (w) F(scale_each)(size, o + p * step, x + p * step, m, a, b, w + channel, v ? v + channel : NULL);
-        else F(scale)(size, o + p * step, x + p * step, m, a, b);
+        void *to = F(to)(half, o, p * step);
+        const void *from = F(at)(half, x, p * step);
+        if (w) F(scale_each)(half, size, to, from, m, a, b, w + channel, v ? v + channel : NULL);
+        else F(scale)(half, size, to, from, m, a, b);
       }
-      continue;
+    } else {
+      for (int64_t k = 0; k < channels; k++) {
+        const double a = c.rate * (double)w[channel + k];
+        const T b = (T)((v ? (double)v[channel + k] : 0) - c.shift * a);
+        for (int64_t p = 0; p < parts; p++) {
+          const int64_t at = p * step + k * j->s;
+          F(scale)(half, j->s, F(to)(half, o, at), F(at)(half, x, at), m, (T)a, b);
+        }
+      }
     }
-    for (int64_t k = 0; k < channels; k++) {
-      const double a = c.rate * (double)w[channel + k];
-      const T b = (T)((v ? (double)v[channel + k] : 0) - c.shift * a);
-      for (int64_t p = 0; p < parts; p++)
-        F(scale)(j->s, o + p * step + k * j->s, x + p * step + k * j->s, m, (T)a, b);
-    }
+    if (at_once) F(written)(j->half, j->out, set * size, size, row);
   }
 }
 
@@ -145,20 +301,24 @@ static void F(sets_back)(void *context, int64_t begin, int64_t end) {
   const T *w = j->weight;
   const int64_t channels = j->groups ? j->c / j->groups : 1, size = channels * j->s;
   const int64_t parts = j->groups ? 1 : j->n, step = j->c * j->s;
+  _Alignas(64) T row[ROW], row_x[ROW];
+  const bool at_once = j->half && j->groups && size <= ROW;
+  const int32_t half = at_once ? 0 : j->half;
   for (int64_t set = begin; set < end; set++) {
-    const T *x = (const T *)j->x + set * size, *g = (const T *)j->g + set * size;
-    T *o = (T *)j->out + set * size;
+    const void *g = at_once ? F(read)(j->half, j->g, set * size, size, row) : F(at)(half, j->g, set * size);
+    const void *x = at_once ? F(read)(j->half, j->x, set * size, size, row_x) : F(at)(half, j->x, set * size);
+    void *o = at_once ? row : F(to)(half, j->out, set * size);
     const T m = ((const T *)j->mean)[set];
     const double count = (double)(parts * size);
     const double rate = 1 / sqrt((double)((const T *)j->variance)[set] + j->epsilon);
-    const int64_t channel = j->groups ? set % j->groups * channels : set, row = j->groups ? set / j->groups * j->c : 0;
+    const int64_t channel = j->groups ? set % j->groups * channels : set, start = j->groups ? set / j->groups * j->c : 0;
     double sum = 0, product = 0;  // of the cotangent of the normalised elements, and of that times these
     for (int64_t k = 0; k < channels; k++) {
       double first, second;
-      F(products)(parts, step, j->s, x + k * j->s, g + k * j->s, m, &first, &second);
+      F(products)(half, parts, step, j->s, F(at)(half, x, k * j->s), F(at)(half, g, k * j->s), m, &first, &second);
       if (j->weight_sums) {
-        j->weight_sums[row + channel + k] = second * rate;
-        j->bias_sums[row + channel + k] = first;
+        j->weight_sums[start + channel + k] = second * rate;
+        j->bias_sums[start + channel + k] = first;
       }
       const double each = w ? (double)w[channel + k] : 1;
       sum += each * first;
@@ -169,9 +329,10 @@ static void F(sets_back)(void *context, int64_t begin, int64_t end) {
       const T a = (T)(w ? rate * (double)w[channel + k] : rate);
       for (int64_t p = 0; p < parts; p++) {
         const int64_t at = p * step + k * j->s;
-        F(slope)(j->s, o + at, g + at, x + at, m, a, b, c);
+        F(slope)(half, j->s, F(to)(half, o, at), F(at)(half, g, at), F(at)(half, x, at), m, a, b, c);
       }
     }
+    if (at_once) F(written)(j->half, j->out, set * size, size, row);
   }
 }
 
@@ -180,89 +341,36 @@ static void F(rows_back)(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   const T *w = j->weight;
   const int64_t size = j->c / j->groups, rows = j->n * j->groups;
+  _Alignas(64) T row[ROW], row_x[ROW];
+  const bool at_once = j->half && size <= ROW;
+  const int32_t half = at_once ? 0 : j->half;
   for (int64_t piece = begin; piece < end; piece++)
     for (int64_t set = piece * PIECE; set < ck_min64(rows, (piece + 1) * PIECE); set++) {
-      const T *x = (const T *)j->x + set * size, *g = (const T *)j->g + set * size;
+      const void *g = at_once ? F(read)(j->half, j->g, set * size, size, row) : F(at)(half, j->g, set * size);
+      const void *x = at_once ? F(read)(j->half, j->x, set * size, size, row_x) : F(at)(half, j->x, set * size);
+      void *o = at_once ? row : F(to)(half, j->out, set * size);
       const T m = ((const T *)j->mean)[set];
       const int64_t channel = set % j->groups * size;
       const double rate = 1 / sqrt((double)((const T *)j->variance)[set] + j->epsilon);
       double sum, product;
-      if (w) F(weighted)(size, x, g, w + channel, m, &sum, &product);
-      else F(products)(1, 0, size, x, g, m, &sum, &product);
+      if (w) F(weighted)(half, size, x, g, w + channel, m, &sum, &product);
+      else F(products)(half, 1, 0, size, x, g, m, &sum, &product);
       const T a = (T)rate, b = (T)(-rate * rate * rate * product / (double)size);
       const T c = (T)(j->centred ? -rate * sum / (double)size : 0);
-      if (j->weight_sums) {
-        double *ws = j->weight_sums + piece * j->c + channel, *bs = j->bias_sums + piece * j->c + channel;
-        LOOP(size) {
-          ws[i] += (double)(g[i] * ((x[i] - m) * a));
-          bs[i] += (double)g[i];
+      for (int64_t at = 0, count; j->weight_sums && at < size; at += count) {
+        _Alignas(64) T wide_g[CHUNK], wide_x[CHUNK];
+        count = half ? ck_min64(CHUNK, size - at) : size;
+        const T *gs = F(read)(half, g, at, count, wide_g), *xs = F(read)(half, x, at, count, wide_x);
+        double *ws = j->weight_sums + piece * j->c + channel + at, *bs = j->bias_sums + piece * j->c + channel + at;
+        LOOP(count) {
+          ws[i] += (double)(gs[i] * ((xs[i] - m) * a));
+          bs[i] += (double)gs[i];
         }
       }
-      T *o = (T *)j->out + set * size;
-      if (w) F(slope_each)(size, o, g, x, m, a, b, c, w + channel);
-      else F(slope)(size, o, g, x, m, a, b, c);
+      if (w) F(slope_each)(half, size, o, g, x, m, a, b, c, w + channel);
+      else F(slope)(half, size, o, g, x, m, a, b, c);
+      if (at_once) F(written)(j->half, j->out, set * size, size, row);
     }
-}
-
-// Channels that lie side by side, over all rows: tiles of columns.
-static void F(columns)(void *context, int64_t begin, int64_t end) {
-  const job *j = context;
-  const T *w = j->weight, *v = j->bias;
-  for (int64_t tile = begin; tile < end; tile++) {
-    const int64_t at = tile * TILE, n = ck_min64(TILE, j->c - at);
-    const T *x = (const T *)j->x + at;
-    T *o = (T *)j->out + at;
-    double first[TILE] = {0}, second[TILE] = {0};
-    T m[TILE] = {0}, a[TILE], b[TILE];
-    const double count = (double)j->n;
-    if (j->centred) {
-      for (int64_t r = 0; r < j->n; r++) LOOP(n) first[i] += (double)x[r * j->c + i];
-      for (int64_t i = 0; i < n; i++) m[i] = (T)(first[i] / count), first[i] = 0;
-    }
-    for (int64_t r = 0; r < j->n; r++)
-      LOOP(n) {
-        const T d = x[r * j->c + i] - m[i];
-        first[i] += (double)d;
-        second[i] += (double)(d * d);
-      }
-    for (int64_t i = 0; i < n; i++) {
-      const F(center) c = F(centered)(j, at + i, count, m[i], first[i], second[i]);
-      const double by = w ? c.rate * (double)w[at + i] : c.rate;
-      a[i] = (T)by;
-      b[i] = (T)((v ? (double)v[at + i] : 0) - c.shift * by);
-    }
-    for (int64_t r = 0; r < j->n; r++) LOOP(n) o[r * j->c + i] = (x[r * j->c + i] - m[i]) * a[i] + b[i];
-  }
-}
-
-static void F(columns_back)(void *context, int64_t begin, int64_t end) {
-  const job *j = context;
-  const T *w = j->weight;
-  for (int64_t tile = begin; tile < end; tile++) {
-    const int64_t at = tile * TILE, n = ck_min64(TILE, j->c - at);
-    const T *x = (const T *)j->x + at, *g = (const T *)j->g + at, *m = (const T *)j->mean + at;
-    T *o = (T *)j->out + at;
-    double first[TILE] = {0}, second[TILE] = {0};
-    T a[TILE], b[TILE], c[TILE];
-    const double count = (double)j->n;
-    for (int64_t r = 0; r < j->n; r++)
-      LOOP(n) {
-        first[i] += (double)g[r * j->c + i];
-        second[i] += (double)(g[r * j->c + i] * (x[r * j->c + i] - m[i]));
-      }
-    for (int64_t i = 0; i < n; i++) {
-      const double rate = 1 / sqrt((double)((const T *)j->variance)[at + i] + j->epsilon);
-      const double each = w ? (double)w[at + i] : 1;
-      if (j->weight_sums) {
-        j->weight_sums[at + i] = second[i] * rate;
-        j->bias_sums[at + i] = first[i];
-      }
-      a[i] = (T)(rate * each);
-      b[i] = (T)(-rate * rate * rate * each * second[i] / count);
-      c[i] = (T)(j->centred ? -rate * each * first[i] / count : 0);
-    }
-    for (int64_t r = 0; r < j->n; r++)
-      LOOP(n) o[r * j->c + i] = g[r * j->c + i] * a[i] + ((x[r * j->c + i] - m[i]) * b[i] + c[i]);
-  }
 }
 #undef LOOP
+#undef F_DIRECT

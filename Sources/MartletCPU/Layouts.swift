@@ -52,15 +52,38 @@ struct Dense {
 
   init?(_ arguments: borrowing KernelArguments, _ position: Int) {
     if arguments.isContiguous(position) {
+      self.init(arguments, position, as: ())
+    } else {
+      self.init(arguments, position, like: arguments.shape(position).contiguousStrides)
+    }
+  }
+
+  /// The operand in an order without gaps: itself, or a copy.
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, like strides: Shape) {
+    let spec = arguments.spec(position)
+    let given = arguments.strides(position)
+    if (0..<spec.rank).allSatisfy({ given[$0] == strides[$0] || spec.shape[$0] == 1 }) {
       pointer = arguments.pointer(position)
       storage = nil
       return
     }
-    let spec = arguments.spec(position)
     guard let storage = Storage(bytes: spec.byteCount) else { return nil }
-    copy(spec, arguments.strides(position), arguments.pointer(position), to: storage.pointer)
+    copy(spec, given, arguments.pointer(position), to: storage.pointer, like: strides)
     pointer = storage.pointer
     self.storage = storage
+  }
+}
+
+/// An input that may be missing; nil without memory.
+struct MaybeDense {
+  let dense: Dense?
+  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+    guard position < arguments.inputCount else {
+      dense = nil
+      return
+    }
+    guard let dense = Dense(arguments, position) else { return nil }
+    self.dense = dense
   }
 }
 
@@ -104,10 +127,13 @@ func store(_ source: UnsafeRawPointer, _ dtype: DType, _ arguments: borrowing Ke
     ? ck_copy(dtype.code, &nd, target, source) : ck_cast(dtype.code, spec.dtype.code, &nd, target, source)
 }
 
-/// Copies a strided operand to row-major order.
-func copy(_ spec: TensorSpec, _ strides: Shape, _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
+/// Copies a strided operand to row-major order, or to that of other strides.
+func copy(
+  _ spec: TensorSpec, _ strides: Shape, _ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer,
+  like order: Shape? = nil
+) {
   var nd = ck_nd(spec.shape)
-  nd.set(0, spec.shape, spec.shape.contiguousStrides, to: spec.shape)
+  nd.set(0, spec.shape, order ?? spec.shape.contiguousStrides, to: spec.shape)
   nd.set(1, spec.shape, strides, to: spec.shape)
   _ = ck_copy(spec.dtype.code, &nd, target, source)
 }

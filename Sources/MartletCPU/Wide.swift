@@ -24,19 +24,6 @@ struct Wide {
   }
 }
 
-/// An input that may be missing; nil without memory.
-struct OptionalInput {
-  let wide: Wide?
-  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
-    guard position < arguments.inputCount else {
-      wide = nil
-      return
-    }
-    guard let wide = Wide(arguments, position) else { return nil }
-    self.wide = wide
-  }
-}
-
 /// Where a result is written: itself, or float32 for one of 16 bits.
 struct WideResult {
   let pointer: UnsafeMutableRawPointer
@@ -59,18 +46,5 @@ struct WideResult {
     _ = ck_cast_flat(
       DType.float32.code, arguments.outputSpec(position).dtype.code, Int64(arguments.outputElementCount(position)),
       arguments.outputPointer(position), storage.pointer)
-  }
-}
-
-/// A result that may be missing; nil without memory.
-struct OptionalResult {
-  let wide: WideResult?
-  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
-    guard position < arguments.outputCount else {
-      wide = nil
-      return
-    }
-    guard let wide = WideResult(arguments, position) else { return nil }
-    self.wide = wide
   }
 }

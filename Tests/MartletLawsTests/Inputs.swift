@@ -58,7 +58,7 @@ enum Values: Sendable {
 
 /// How the elements lie in memory.
 enum Layout: String, Sendable, CaseIterable {
-  case dense, transposed, strided, reversed, expanded, offset
+  case dense, transposed, strided, reversed, expanded, offset, channelsLast
 }
 
 /// One input of a case.
@@ -72,7 +72,8 @@ struct Input: Sendable {
     self.shape = shape
     self.dtype = dtype
     self.values = values
-    self.layout = shape.rank == 0 || layout == .transposed && shape.rank < 2 ? .dense : layout
+    let least = layout == .transposed ? 2 : layout == .channelsLast ? 3 : 1
+    self.layout = shape.rank < least ? .dense : layout
   }
 
   /// The tensor; equal seeds give equal elements on all devices.
@@ -107,6 +108,15 @@ struct Input: Sendable {
         moved[(matrix * columns + column) * rows + row] = elements[place]
       }
       return dense(moved, swapped, dtype, device, exactly).transposed()
+    case .channelsLast:
+      let (channels, inner) = (shape[1], shape[2...].reduce(1, *))
+      var moved = elements
+      for (place, element) in elements.enumerated() {
+        let (example, channel, pixel) = (place / (channels * inner), place / inner % channels, place % inner)
+        moved[(example * inner + pixel) * channels + channel] = element
+      }
+      let last = Shape([shape[0]] + Array(shape[2...]) + [channels])
+      return dense(moved, last, dtype, device, exactly).permuted([0, n] + Array(1..<n))
     case .strided, .reversed:
       let step = layout == .strided ? 2 : -1
       var wide = shape

@@ -56,11 +56,14 @@ package enum Order {
   @inline(never)
   private static func kept<O: Op>(_: O.Type, _ spec: TensorSpec, _ a: TensorNode, _ b: TensorNode?) -> Shape? {
     guard O.keepsOrder, spec.device != .reference, spec.count > 1 else { return nil }
-    // The larger operand decides; of two equal ones the first that is in another order than row-major.
+    // The larger operand decides; of two equal ones the first that is in an order of its own other than row-major.
     if let b, b.spec.count > a.spec.count || b.spec.count == a.spec.count && a.strides == nil {
       return strides(of: spec.shape, like: b)
     }
-    return strides(of: spec.shape, like: a)
+    if let strides = strides(of: spec.shape, like: a) { return strides }
+    // An operand that repeats its elements, as the gradient of a sum does, has no order of its own.
+    guard let b, b.spec.count == a.spec.count else { return nil }
+    return strides(of: spec.shape, like: b)
   }
 
   /// The strides of the result of an operation of any number of tensors: of two as above, of more those of the first that

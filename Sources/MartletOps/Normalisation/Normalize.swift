@@ -15,6 +15,9 @@ public struct Normalize: NormalizingOp {
   public init(_ sets: NormalizedSets) { self.sets = sets }
 
   public var outputCount: Int { 3 }
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    sets.strides(of: result, like: inputs[0])
+  }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard (1...3).contains(inputs.count) else { throw OpError(.numberOfInputs(inputs.count, expected: "1, 2 or 3")) }
@@ -113,6 +116,9 @@ public struct NormalizeGradient: NormalizingOp {
   }
 
   public var outputCount: Int { 1 + affine }
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    sets.strides(of: result, like: inputs[1])
+  }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     let count = affine > 0 ? 5 : 4

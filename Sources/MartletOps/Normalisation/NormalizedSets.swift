@@ -36,6 +36,11 @@ public struct NormalizedSets: Hashable, Sendable, CustomStringConvertible {
     return x.with(shape: [x.shape[0], groups]).with(wide)
   }
 
+  /// Batches of channels-last images stay so; all else is in row-major order.
+  func strides(of result: TensorSpec, like x: Tensor) -> Shape? {
+    groups == nil ? Order.channelsLast(result, like: x) : nil
+  }
+
   static func wide(_ dtype: DType) -> DType { dtype == .float64 ? .float64 : .float32 }
 
   var axes: [Int] { groups == nil ? [0, 3] : [2, 3] }

@@ -10,6 +10,8 @@ private let examples: [(Shape, [NormalizedSets])] = [
   ([2, 4, 3], [rows(1), rows(2), rows(4), rows(2, isCentred: false)]), ([2, 2, 70], [rows(1), rows(2)]),
   // Channels over the batch: side by side, and planes.
   ([5, 3, 1], [batch]), ([3, 67, 1], [batch]), ([4, 3, 6], [batch]), ([3, 2, 77], [batch]), ([2, 1, 4200], [batch]),
+  // More rows than one piece of them has, when channels are side by side.
+  ([4, 300, 50], [batch]), ([1, 5, 7], [batch]),
   ([0, 2, 3], [batch, rows(2)]), ([2, 0, 3], [batch, rows(1)]), ([2, 4, 0], [batch, rows(2)]),
 ]
 private let batch = NormalizedSets(groups: nil, epsilon: 0.01)
@@ -41,7 +43,8 @@ extension OpTable {
                 cases.append(
                   OpCase(
                     NormalizeGradient(sets, affine: affine),
-                    [Input(shape, dtype, .between(-1, 1)), x] + statistics + (affine > 0 ? [channels] : []),
+                    [Input(shape, dtype, .between(-1, 1), affine == 1 ? .dense : layout), x] + statistics
+                      + (affine > 0 ? [channels] : []),
                     smoothness, loose: loose))
               }
             }

@@ -1,0 +1,44 @@
+import Martlet
+import MartletCore
+import Testing
+
+/// What keeps channels-last images as they lie, with the values of row-major ones.
+@Suite struct ChannelsLastTests {
+  private func isLast(_ x: Tensor) -> Bool {
+    Device.current == .reference || x.node.strides.map { Order.isChannelsLast(x.shape, $0) } ?? false
+  }
+  private func images(_ shape: Shape, _ dtype: DType) -> Tensor {
+    let numbers = Tensor.range(to: Double(shape.elementCount)).cast(to: .float32)
+    return (sin(numbers * 0.7) * 2 + 0.5).reshaped(shape).cast(to: dtype)
+  }
+  private func near(_ a: Tensor, _ b: Tensor) -> Bool {
+    let tolerance = a.dtype == .bfloat16 ? 0.02 : 1e-4
+    return allClose(a, b, relative: tolerance, absolute: tolerance)
+  }
+
+  @Test(arguments: [DType.float32, .bfloat16]) func batchNorm(_ dtype: DType) {
+    let x = images([3, 20, 5, 4], dtype)
+    let g = images([3, 20, 5, 4], dtype) * 0.3
+    let (plain, last) = (BatchNorm2d(20, dtype: dtype), BatchNorm2d(20, dtype: dtype))
+    for layer in [plain, last] { layer.weight!.value = images([20], dtype) }
+    for isTraining in [true, false] {
+      if !isTraining {
+        plain.eval()
+        last.eval()
+      }
+      let p = x.requiringGradient()
+      let q = x.channelsLast().requiringGradient()
+      let (a, b) = (plain(p), last(q))
+      #expect(isLast(b.detached()) && near(a.detached(), b.detached()))
+      (a * g).sum().backward()
+      (b * g.channelsLast()).sum().backward()
+      let dx = q.grad!
+      #expect(isLast(dx) && near(p.grad!, dx))
+      if isTraining {
+        #expect(near(plain.weight!.value.grad!, last.weight!.value.grad!))
+        #expect(near(plain.bias!.value.grad!, last.bias!.value.grad!))
+        #expect(near(plain.runningVar!.value, last.runningVar!.value))
+      }
+    }
+  }
+}
