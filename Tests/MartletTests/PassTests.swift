@@ -4,7 +4,7 @@ import MartletOps
 import Testing
 
 /// Each pass alone: the program before and after, as text.
-@Suite struct PassTests {
+@Suite(.enabled(if: Device.current == .cpu)) struct PassTests {
   private func pass(_ name: String) -> [Pass] { [Pass.all.first { $0.name == name }!] }
 
   /// The lines of operations and results, of the program as captured and after passes.

@@ -2,8 +2,8 @@ import Martlet
 import MartletCore
 import Testing
 
-/// Plans: what is replayed, where it lies, and who may look at it.
-@Suite struct PlanTests {
+/// Plans, which only the CPU has: what is replayed, where it lies, and who may look at it.
+@Suite(.enabled(if: Device.current == .cpu)) struct PlanTests {
   private final class Net: Module {
     let first: Linear
     let second: Linear
