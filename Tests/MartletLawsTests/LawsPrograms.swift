@@ -3,8 +3,8 @@ import MartletCore
 import MartletOps
 import Testing
 
-/// Programs drawn at random: what the passes and plans make of them computes what the operations compute one by one.
-@Suite struct LawsPrograms {
+/// Programs of the CPU drawn at random: what the passes and plans make of them computes what the operations compute one by one.
+@Suite(.enabled(if: Device.current == .cpu)) struct LawsPrograms {
   /// Draws programs over a few small shapes, so that operations meet in many ways; equal seeds give equal programs.
   private struct Drawn {
     var program = Program()
