@@ -117,7 +117,7 @@ struct Wrong: CustomTestStringConvertible, Sendable {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       _ = crossEntropy(Tensor.ones([2, 3]), Tensor([0, 3])).item()
     }
-    expectText(result, "Martlet: " + labelError(3, classes: 3))
+    expectText(result, "Martlet: ", labelError(3, classes: 3))
   }
 
   @Test func captures() async {
