@@ -25,7 +25,7 @@ typedef struct {
 #define PICK(name) (f64 ? CK_PICK(name##_f64) : CK_PICK(name##_f32))
 
 // Channels side by side: sums of pieces of rows, then what they make of each channel, then the elements.
-static int32_t columns(job *j, bool f64, ck_body sums, ck_body factors, ck_body elements) {
+static int32_t columns(job *j, ck_body sums, ck_body factors, ck_body elements) {
   j->block_rows = ck_min64(128, BLOCK_ROOM / ck_max64(64, ck_min64(WIDTH, j->c)));
   j->piece_rows = j->block_rows * ck_max64(128 / j->block_rows, 65536 / (j->block_rows * ck_max64(j->c, 1)));
   const int64_t pieces = (j->n + j->piece_rows - 1) / j->piece_rows;
@@ -47,7 +47,7 @@ static int32_t columns(job *j, bool f64, ck_body sums, ck_body factors, ck_body 
 
 static int32_t forward(job *j, bool f64) {
   if (j->groups == 0 && j->s == 1)
-    return columns(j, f64, PICK(columns_moments), PICK(columns_factors), PICK(columns_scale));
+    return columns(j, PICK(columns_moments), PICK(columns_factors), PICK(columns_scale));
   const int64_t sets = j->groups ? j->n * j->groups : j->c, size = j->n * j->c * j->s / ck_max64(sets, 1);
   ck_parallel(sets, ck_grain_for(4 * size), j, PICK(sets));
   return CK_OK;
@@ -55,7 +55,7 @@ static int32_t forward(job *j, bool f64) {
 
 static int32_t backward(job *j, bool f64) {
   if (j->groups == 0 && j->s == 1)
-    return columns(j, f64, PICK(columns_products), PICK(columns_back_factors), PICK(columns_slope));
+    return columns(j, PICK(columns_products), PICK(columns_back_factors), PICK(columns_slope));
   const int64_t sets = j->groups ? j->n * j->groups : j->c, size = j->n * j->c * j->s / ck_max64(sets, 1);
   if (j->groups && j->s == 1)
     ck_parallel((sets + PIECE - 1) / PIECE, ck_grain_for(4 * size * PIECE), j, PICK(rows_back));
