@@ -1,3 +1,5 @@
+import MartletCore
+
 extension Safetensors {
   /// What the header says of one tensor to be written.
   public struct Entry: Hashable, Sendable {

@@ -200,8 +200,8 @@ int32_t ck_recur_grad(const ck_recurrent *r, float *dx, float *_Nullable dhidden
                       const float *_Nullable c, const float *_Nullable gates, const float *h0, const float *_Nullable c0,
                       const float *weight);
 
-// MARK: normalisation of [n, c, s], F32 or F64, by the mean and the variance of sets: the groups of channels of an example,
-// or with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c].
+// MARK: normalisation of [n, c, s], of floats, by the mean and the variance of sets: the groups of channels of an example, or
+// with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c]; F32 for F16 and BF16.
 
 // y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with [c] weights and biases or none. Not centred: mean is 0,
 // and the variance is the mean of the squares.

@@ -82,7 +82,7 @@ final class Execution: @unchecked Sendable {
     var given: [Tensor] = []
     swap(&given, &state)  // so that the last use of a value holds it alone
     return try interpreter.run(
-      inputs, state: given, releaseState: { for cell in self.capture.stateOutputs { _ = cell.take() } })
+      inputs, state: consume given, releaseState: { for cell in self.capture.stateOutputs { _ = cell.take() } })
   }
 
   /// Whether kernels may be called without a look at traces and scopes.
@@ -124,9 +124,7 @@ final class Execution: @unchecked Sendable {
     } else {
       _ = try run(inputs, state: state, times: times)
     }
-    let made = lock.holding { self.made }
-    return Explanation(
-      made?.interpreter.program ?? capture.program, captured: capture.program,
-      blueprint: made?.plans.last?.blueprint, times: made == nil ? nil : times)
+    let program = lock.holding { made?.interpreter.program }
+    return Explanation(program ?? capture.program, captured: capture.program, times: times)
   }
 }

@@ -228,7 +228,7 @@ private struct Fusion {
       return whole[own]!.inputs
     }
     func lead(_ line: Int) -> Int { single[line].map { members[$0].last! } ?? line }
-    let limit = program.instructions.reduce(1) { $0 + $1.inputs.count + 1 }
+    let limit = program.instructions.indices.reduce(1) { $0 + operands($1).count + 1 }
     for start in program.instructions.indices
     where lead(start) == start && single[start].map({ unread.contains($0) }) != true {
       var stack = [start]
@@ -245,7 +245,7 @@ private struct Fusion {
         } else {
           stack += open
         }
-        precondition(stack.count <= limit, "Martlet: fusion made a circle")
+        if stack.count > limit { fatalError("Martlet: fusion made a circle") }
       }
     }
     return result

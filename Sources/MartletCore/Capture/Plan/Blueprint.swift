@@ -44,8 +44,9 @@ package struct Blueprint {
   /// What plans do not run: operations without a kernel on the CPU, those of the user, and effects.
   static func covers(_ program: Program) -> Bool {
     func hasKernel<O: Op>(_ op: O) -> Bool { O.id != .custom && Kernels.hasKernel(O.self, .cpu) }
-    return program.values.allSatisfy { $0.device == .cpu && $0.checkedByteCount != nil }
-      && program.constants.allSatisfy { $0.tensor.isPlain }
+    guard program.values.allSatisfy({ $0.device == .cpu && $0.checkedByteCount != nil }) else { return false }
+    Rooms.require(.cpu)
+    return program.constants.allSatisfy { $0.tensor.isPlain }
       && program.instructions.allSatisfy { $0.op.effect == .none && ($0.op is any ViewOp || hasKernel($0.op)) }
   }
 

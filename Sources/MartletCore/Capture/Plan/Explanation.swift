@@ -6,18 +6,11 @@
   import Darwin
 #endif
 
-/// When each operation of one run of a plan began and ended.
+/// When each operation of one run of a plan began and ended; empty when the run had no plan.
 final class StepTimes {
-  private(set) var entries: [(line: Int, start: UInt64, end: UInt64)] = []
-
-  /// Nanoseconds of a clock that only goes forward.
-  static var now: UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
-
-  func add(line: Int, _ start: UInt64, _ end: UInt64) { entries.append((line, start, end)) }
+  /// The plan's, from when it begins to run.
+  var blueprint: Blueprint?
+  var entries: [(line: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant)] = []
 }
 
 /// What was made of a captured function: its program after the passes, its memory and the time of each operation.
@@ -44,20 +37,20 @@ public struct Explanation: Sendable, CustomStringConvertible {
   /// What these values would take if no memory were used twice.
   public let temporaryBytes: Int
 
-  init(_ program: Program, captured: Program, blueprint: Blueprint?, times: StepTimes?) {
+  init(_ program: Program, captured: Program, times: StepTimes) {
     self.program = program
     capturedCount = captured.instructions.count
-    let first = times?.entries.first?.start ?? 0
-    steps = (times?.entries ?? []).map { entry in
+    let first = times.entries.first?.start ?? .now
+    steps = times.entries.map { entry in
       let instruction = program.instructions[entry.line]
       let attributes = instruction.op.attributes
       return Step(
         operation: type(of: instruction.op).name + (attributes.isEmpty ? "" : " {\(attributes)}"),
-        results: instruction.outputs.map { program.values[$0] }, start: Double(entry.start - first) / 1000,
-        duration: Double(entry.end - entry.start) / 1000)
+        results: instruction.outputs.map { program.values[$0] }, start: (entry.start - first) / .microseconds(1),
+        duration: (entry.end - entry.start) / .microseconds(1))
     }
-    arenaBytes = blueprint?.arenaBytes ?? 0
-    temporaryBytes = blueprint?.temporaryBytes ?? 0
+    arenaBytes = times.blueprint?.arenaBytes ?? 0
+    temporaryBytes = times.blueprint?.temporaryBytes ?? 0
   }
 
   /// Microseconds of the operations together.
@@ -91,26 +84,13 @@ public struct Explanation: Sendable, CustomStringConvertible {
     let events = steps.map { step in
       let results = step.results.map { "\($0)" }.joined(separator: ", ")
       return """
-        {"name": "\(escaped(step.operation.split(separator: " ").first.map { String($0) } ?? ""))", "ph": "X", "pid": 1, \
-        "tid": 1, "ts": \(step.start), "dur": \(step.duration), "args": {"operation": "\(escaped(step.operation))", \
-        "results": "\(escaped(results))"}}
+        {"name": \(quotedJSON(step.operation.split(separator: " ").first.map { String($0) } ?? "")), "ph": "X", "pid": 1, \
+        "tid": 1, "ts": \(step.start), "dur": \(step.duration), "args": {"operation": \(quotedJSON(step.operation)), \
+        "results": \(quotedJSON(results))}}
         """
     }
     return "{\"traceEvents\": [\n\(events.joined(separator: ",\n"))\n], \"displayTimeUnit\": \"ns\"}\n"
   }
-}
-
-private func escaped(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case _ where scalar.value < 0x20: result += " "
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result
 }
 
 private func padded(_ text: String, _ width: Int) -> String {

@@ -167,6 +167,7 @@ final class PlanRun {
   func run(
     _ inputs: [Tensor], state: [Tensor], owned: [Bool], profile: StepTimes? = nil
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
+    profile?.blueprint = blueprint
     var storages = [Storage?](repeating: nil, count: given.count)
     defer { for node in givenNodes { node.storage = nil } }
     for (position, part) in given.enumerated() {
@@ -184,7 +185,7 @@ final class PlanRun {
     }
     if PlanRun.poisons, let arena { memset(arena.pointer, 0xff, arena.bytes) }
     for step in steps {
-      let start = profile == nil ? 0 : StepTimes.now
+      let start = profile == nil ? nil : ContinuousClock.now
       let status = Unmanaged<AnyKernel>.fromOpaque(step.kernel)._withUnsafeGuaranteedRef {
         $0.run(
           step.op,
@@ -193,7 +194,7 @@ final class PlanRun {
             Int(step.outputCount)))
       }
       if status.code != 0 { try recover(step, status) }
-      profile?.add(line: Int(step.line), start, StepTimes.now)
+      if let start { profile?.entries.append((Int(step.line), start, .now)) }
     }
     func result(_ id: Program.ValueID) -> Tensor {
       let place = blueprint.places[id]!
