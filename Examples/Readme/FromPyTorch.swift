@@ -310,6 +310,7 @@ enum FromPyTorch {
     use(Linear(3, 5))
     use(Conv2d(3, 6, kernelSize: 3, padding: 1))
     use(Conv1d(3, 6, kernelSize: 3, padding: 1, paddingMode: .reflect))
+    use(Conv2d(3, 6, kernelSize: 3, stride: Extent(2 + 1)))
     use(ConvTranspose2d(3, 6, kernelSize: 2, stride: 2))
     use(MaxPool2d(kernelSize: 2))
     use(AdaptiveAveragePool2d(1))
