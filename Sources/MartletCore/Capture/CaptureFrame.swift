@@ -212,6 +212,20 @@ final class Capture {
     }
   }
 
+  /// A program that was put together otherwise, with the cells that it reads and writes.
+  init(_ program: Program, stateInputs: [Cell], stateOutputs: [Cell]) {
+    self.program = program
+    self.stateInputs = stateInputs
+    self.stateOutputs = stateOutputs
+    cleared = []
+    guards = []
+    structure = []
+    specs = program.inputs.map { program.values[$0] }
+    isPlain = stateInputs.map { _ in true }
+    let replaced = Set(stateOutputs.map { ObjectIdentifier($0) })
+    overwritten = stateInputs.map { replaced.contains(ObjectIdentifier($0)) }
+  }
+
   /// The values of the cells that the program reads. Parameters are leaves for a `backward()` outside of it, unless it has
   /// one of its own or reads them in `withoutGradient`.
   var state: [Tensor] {

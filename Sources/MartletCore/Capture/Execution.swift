@@ -59,7 +59,7 @@ final class Execution: @unchecked Sendable {
       guard let plan else { return try interpret(interpreter, inputs, &state) }
       var owned = [Bool](repeating: false, count: state.count)
       for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
-        state[position] = cell.take()!
+        state[position] = cell.take(restores: true)!
         owned[position] = state[position].isSoleOwner
       }
       do throws(OpError) {

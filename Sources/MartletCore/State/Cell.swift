@@ -67,12 +67,13 @@ open class Cell {
 
   /// The value, given away so that it can be changed in place; followed by `write`.
   ///
-  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed.
-  package final func take() -> Tensor? {
+  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed. A caller that `restores` it then
+  /// can have it alone.
+  package final func take(restores: Bool = false) -> Tensor? {
     if let frame = StateFrame.current { return frame.read(self) }
     let value = wholeContent
     contentWillChange()
-    content = ErrorScope.slot == nil ? nil : value
+    content = restores || ErrorScope.slot == nil ? nil : value
     return value
   }
 
@@ -102,6 +103,9 @@ open class Cell {
       case is Pending:
         // What it yields may be recorded: taken off when it runs, as for a value that is there.
         return tensor.detached()
+      case let symbolic as Symbolic where symbolic.builder.isGraph && StateFrame.current == nil:
+        fail(OpError(.graphIntoCell(name, graph: symbolic.builder.name), op: "write", arguments: [tensor.spec]))
+        return nil
       default: return tensor
       }
     }
