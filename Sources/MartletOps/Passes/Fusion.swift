@@ -229,7 +229,7 @@ private struct Fusion {
     var isDone = [Bool](repeating: false, count: program.instructions.count)
     // Depth first, without recursion: an instruction is put down when all its operands have been.
     func needed(_ line: Int) -> [Int] {
-      let operands = single[line].map { whole[$0]!.inputs } ?? program.instructions[line].inputs
+      let operands = single[line].flatMap { whole[$0]?.inputs } ?? program.instructions[line].inputs
       return operands.compactMap { makers[$0] } + [effectBefore[line]].compactMap { $0 }
     }
     func lead(_ line: Int) -> Int { single[line].map { members[$0].last! } ?? line }
