@@ -61,8 +61,11 @@ public final class Session: @unchecked Sendable {
       var (inputs, state, outputs): ([Tensor], [Tensor], [Tensor]?) = ([], [], nil)
       let entry = try lock.holding { () throws(OpError) -> Entry in
         let entry = try self.entry(fetches, updating, feeding, &inputs)
-        state = entry.capture.state
-        if entry.capture.writes { outputs = try entry.execution.commit(inputs, state: &state) }
+        if entry.capture.writes {
+          outputs = try entry.execution.commit(inputs)
+        } else {
+          state = entry.capture.state
+        }
         return entry
       }
       return try outputs ?? entry.execution.run(inputs, state: state)

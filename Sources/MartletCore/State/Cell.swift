@@ -44,6 +44,12 @@ open class Cell {
     return frame.read(self)
   }
 
+  /// Whether the value in the current frame has this spec.
+  package final func holds(_ spec: TensorSpec) -> Bool {
+    if StateFrame.current == nil, let content { return content.node.spec == spec }
+    return read()?.spec == spec
+  }
+
   /// The value outside of any frame, also where it is kept in another form.
   package var wholeContent: Tensor? { content }
 
