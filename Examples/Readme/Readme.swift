@@ -53,6 +53,14 @@ struct Readme {
     model.eval()                                // no dropout; train() switches it on again
     let predicted = withoutGradient { model(images).argMax(axis: 1) }
     print((predicted .== labels).sum())
+    let graph = Graph()
+    let points = graph.placeholder([64, 3], name: "points")
+    let weights = graph.variable(Tensor.normal([3, 1]), name: "weights")
+    let error = pow(matmul(points, weights) - 1, 2).mean()
+    let update = graph.assign(weights, weights - 0.1 * graph.gradients(of: error, weights))
+    let shown = printed(error, "error")          // a line in the runs that need it; `asserted` checks a condition
+    let session = Session(graph)
+    for _ in 0..<3 { print(try session.run(shown, updating: update, feeding: [points: .ones([64, 3])]).item()) }
     let served = MLP()
     try served.load(State(safetensors: "/tmp/mlp.safetensors"))
     served.eval()

@@ -126,7 +126,7 @@ static void F(columns_factors)(void *context, int64_t begin, int64_t end) {
     m[i] = j->centred ? (T)mean : 0;
     ((T *)j->mean)[i] = m[i];
     ((T *)j->variance)[i] = (T)variance;
-    const double rate = 1 / sqrt(variance + j->epsilon), by = w ? rate * (double)w[i] : rate;
+    const double rate = 1 / __builtin_elementwise_sqrt(variance + j->epsilon), by = w ? rate * (double)w[i] : rate;
     a[i] = (T)by;
     b[i] = (T)((v ? (double)v[i] : 0) - (j->centred ? (mean - (double)m[i]) * by : 0));
   }
@@ -213,7 +213,7 @@ static void F(columns_back_factors)(void *context, int64_t begin, int64_t end) {
       q[i] += q[piece * 2 * j->c + i];
     }
   for (int64_t i = begin; i < end; i++) {
-    const double rate = 1 / sqrt((double)((const T *)j->variance)[i] + j->epsilon), each = w ? (double)w[i] : 1;
+    const double rate = 1 / __builtin_elementwise_sqrt((double)((const T *)j->variance)[i] + j->epsilon), each = w ? (double)w[i] : 1;
     if (j->weight_sums) {
       j->weight_sums[i] = q[i] * rate;
       j->bias_sums[i] = s[i];

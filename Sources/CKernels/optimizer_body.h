@@ -40,7 +40,7 @@
       po[i] = x - rate * (j->flag ? look * new + d : new);                                      \
     }                                                                                           \
   }
-STEP(f32, float, __builtin_sqrtf)
-STEP(f64, double, __builtin_sqrt)
+STEP(f32, float, __builtin_elementwise_sqrt)  // sqrtf may set errno, which keeps a loop from being vectorised
+STEP(f64, double, __builtin_elementwise_sqrt)
 #undef STEP
 #undef LOOP

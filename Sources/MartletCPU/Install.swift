@@ -24,6 +24,7 @@ import MartletOps
   registerCTC()
   registerLinearAlgebra()
   registerSparse()
+  registerEffects()
 }
 
 extension KernelStatus {

@@ -28,6 +28,7 @@ package enum OpTable: Int, CaseIterable {
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
   case fused
+  case print, assert
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -153,6 +154,8 @@ package enum OpTable: Int, CaseIterable {
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
     case .fused: Fused.self
+    case .print: Print.self
+    case .assert: Assert.self
     }
   }
 

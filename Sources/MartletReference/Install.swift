@@ -15,5 +15,6 @@ import MartletCore
   installConvolution()
   installRows()
   installRandom()
+  installEffects()
   DelayedExecutor.install()
 }

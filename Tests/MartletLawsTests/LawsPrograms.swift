@@ -132,7 +132,8 @@ import Testing
       let drawn = Drawn(seed)
       #expect(drawn.program.verify().isEmpty)
       let expected: [Tensor]
-      do throws(OpError) { expected = try drawn.program.run(drawn.inputs, planned: false) } catch { continue }
+      // What it draws may be a singular matrix, or a condition that is false.
+      do { expected = try withErrors { try drawn.program.run(drawn.inputs, planned: false) } } catch { continue }
       var ways: [(String, Program)] = [("no pass", drawn.program), ("all passes", drawn.program.optimized(passes))]
       if seed % 4 == 0 { ways += passes.map { ($0.name, drawn.program.optimized([$0])) } }
       for (name, program) in ways {

@@ -36,16 +36,30 @@ private func small(_ arguments: borrowing KernelArguments) -> KernelStatus? {
   let (a, b) = (arguments.shape(0), arguments.shape(1))
   guard a.rank == 2, b.rank == 2, arguments.dtype(0) == .float32 else { return nil }
   let (m, k, n) = (a[0], a[1], b[1])
-  guard m > 1, n > 1, k > 1, m * n * k <= 1 << 18 else { return nil }
-  let (x, y) = (arguments.strides(0), arguments.strides(1))
-  guard x[1] == 1 && x[0] >= k || x[0] == 1 && x[1] >= m, y[1] == 1 && y[0] >= n || y[0] == 1 && y[1] >= k else {
-    return nil
-  }
+  guard m > 0, n > 0, k > 0, m * n * k <= 1 << 18, let left = leading(a, arguments.strides(0)),
+    let right = leading(b, arguments.strides(1))
+  else { return nil }
   ck_matmul_small_f32(
-    Int64(m), Int64(n), Int64(k), arguments.pointer(0).assumingMemoryBound(to: Float.self),
-    Int64(x[1] == 1 ? x[0] : x[1]), x[1] != 1, arguments.pointer(1).assumingMemoryBound(to: Float.self),
-    Int64(y[1] == 1 ? y[0] : y[1]), y[1] != 1, arguments.outputPointer().assumingMemoryBound(to: Float.self), Int64(n))
+    Int64(m), Int64(n), Int64(k), arguments.pointer(0).assumingMemoryBound(to: Float.self), Int64(left.elements),
+    left.isTransposed, arguments.pointer(1).assumingMemoryBound(to: Float.self), Int64(right.elements),
+    right.isTransposed, arguments.outputPointer().assumingMemoryBound(to: Float.self), Int64(n))
   return .ok
+}
+
+/// Elements from one stored row of a matrix to the next; nil when neither rows nor columns are stored whole. The stride of an
+/// axis of size 1 means nothing.
+@inline(__always)
+private func leading(_ shape: Shape, _ strides: Shape) -> (elements: Int, isTransposed: Bool)? {
+  let (rows, columns) = (shape[0], shape[1])
+  if columns == 1 || strides[1] == 1 {
+    let elements = rows == 1 ? columns : strides[0]
+    if elements >= columns { return (elements, false) }
+  }
+  if rows == 1 || strides[0] == 1 {
+    let elements = columns == 1 ? rows : strides[1]
+    if elements >= rows { return (elements, true) }
+  }
+  return nil
 }
 
 /// An operand of a matrix product, with a unit stride along one of its last axes where oneDNN and the small kernel need it.

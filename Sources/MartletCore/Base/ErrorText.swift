@@ -264,6 +264,16 @@ package enum ErrorText {
         "a mapped tensor cannot be written into \(cell): it holds one value, not one for each example", nil,
         "return the tensor from vmap and reduce it before writing"
       )
+    case .valueOfGraph(let graph):
+      return (
+        "a tensor of a graph has no value before it is run (\(graph))", nil,
+        "try Session(graph).run(tensor, feeding: [placeholder: value])"
+      )
+    case .graphIntoCell(let cell, let graph):
+      return (
+        "a tensor of a graph cannot be written into \(cell) (\(graph))", nil,
+        "graph.define { … } around what reads and writes layers and optimizers, and run graph.updates"
+      )
     case .cellOfSymbolic(let cell):
       return (
         "\(cell) cannot be made of a symbolic tensor: the function is being captured by compile",

@@ -44,6 +44,8 @@ public indirect enum Fact: Sendable, Equatable {
   case mappedIntoCell(String)
   case errorIntoCell(String)
   case cellOfSymbolic(String)
+  case valueOfGraph(graph: String)
+  case graphIntoCell(String, graph: String)
   case cellSpec(String, expected: TensorSpec)
   case stateNames(missing: [String], unexpected: [String], misshapen: [String], near: [String])
   case escapedFrame(String)

@@ -19,6 +19,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, RandomAccess
   public init(arrayLiteral elements: Int...) { self.init(elements) }
 
   /// Takes the sizes of a sequence of at most 8 numbers.
+  @inlinable
   public init(_ elements: some Sequence<Int>) {
     self.init()
     for size in elements { append(size) }

@@ -43,7 +43,7 @@ package final class CaptureFrame: StateFrame {
       case .requiresGradient(let parameter, let value): parameter.requiresGradient == value
       case .hooks(let parameter, let hooks): parameter.hooks == hooks
       case .absent(let cell): cell.read() == nil
-      case .present(let cell, let spec): cell.read()?.spec == spec
+      case .present(let cell, let spec): cell.holds(spec)
       }
     }
   }
@@ -52,6 +52,20 @@ package final class CaptureFrame: StateFrame {
     self.builder = builder
     self.recordLevel = recordLevel
     super.init()
+  }
+
+  /// Guards of cells that hold a value, and the others.
+  func sorted() -> (present: [(cell: Unmanaged<Cell>, spec: TensorSpec)], others: [Guard]) {
+    var present: [(cell: Unmanaged<Cell>, spec: TensorSpec)] = []
+    var others: [Guard] = []
+    for guardian in guards {
+      if case .present(let cell, let spec) = guardian {
+        present.append((.passUnretained(cell), spec))
+      } else {
+        others.append(guardian)
+      }
+    }
+    return (present, others)
   }
 
   package override func read(_ cell: Cell) -> Tensor? {
@@ -121,7 +135,10 @@ final class Capture {
   let stateOutputs: [Cell]
   /// Cells that the function leaves empty (gradients set to nil).
   let cleared: [Cell]
-  let guards: [CaptureFrame.Guard]
+  private let guards: [CaptureFrame.Guard]
+  /// The most of `guards`, which keep the cells alive: a call looks at them without holding them again.
+  private let present: [(cell: Unmanaged<Cell>, spec: TensorSpec)]
+  private let others: [CaptureFrame.Guard]
   let structure: [TreeStructure]
   private let arithmetic = Capture.arithmeticHere
   let specs: [TensorSpec]
@@ -190,6 +207,7 @@ final class Capture {
     self.stateOutputs = stateOutputs
     self.cleared = cleared
     guards = frame.guards
+    (present, others) = frame.sorted()
     let changed = Set((stateOutputs + cleared).map { ObjectIdentifier($0) })
     let replaced = Set(stateOutputs.map { ObjectIdentifier($0) })
     overwritten = frame.stateInputs.map { replaced.contains(ObjectIdentifier($0)) }
@@ -212,6 +230,20 @@ final class Capture {
     }
   }
 
+  /// A program that was put together otherwise, with the cells that it reads and writes.
+  init(_ program: Program, stateInputs: [Cell], stateOutputs: [Cell]) {
+    self.program = program
+    self.stateInputs = stateInputs
+    self.stateOutputs = stateOutputs
+    cleared = []
+    (guards, present, others) = ([], [], [])
+    structure = []
+    specs = program.inputs.map { program.values[$0] }
+    isPlain = stateInputs.map { _ in true }
+    let replaced = Set(stateOutputs.map { ObjectIdentifier($0) })
+    overwritten = stateInputs.map { replaced.contains(ObjectIdentifier($0)) }
+  }
+
   /// The values of the cells that the program reads. Parameters are leaves for a `backward()` outside of it, unless it has
   /// one of its own or reads them in `withoutGradient`.
   var state: [Tensor] {
@@ -219,6 +251,30 @@ final class Capture {
       if !isPlain, let parameter = cell as? Parameter { return parameter.value }
       return cell.read()!
     }
+  }
+
+  /// The same, where the cells that the program writes give theirs away; followed by `giveBack` or by writing them.
+  func takeState() -> [Tensor] {
+    // What a frame holds is held by others too.
+    guard StateFrame.current == nil else { return self.state }
+    var state: [Tensor] = []
+    state.reserveCapacity(stateInputs.count)
+    for position in stateInputs.indices {
+      if overwritten[position] {
+        state.append(stateInputs[position].take(restores: true)!)
+      } else if !isPlain[position], let parameter = stateInputs[position] as? Parameter {
+        state.append(parameter.value)
+      } else {
+        state.append(stateInputs[position].read()!)
+      }
+    }
+    return state
+  }
+
+  /// Undoes `takeState`.
+  func giveBack(_ state: [Tensor]) {
+    guard StateFrame.current == nil else { return }
+    for position in state.indices where overwritten[position] { stateInputs[position].write(state[position]) }
   }
 
   /// Whether a call of `vmap` wants other keys for each example than the program draws.
@@ -238,7 +294,13 @@ final class Capture {
     if !inMaps, drawsSharedKeys { return false }
     guard structure == self.structure, inputs.count == specs.count else { return false }
     for (input, spec) in zip(inputs, specs) where input.spec != spec { return false }
-    return arithmetic == Capture.arithmeticHere && guards.allSatisfy { $0.holds }
+    guard arithmetic == Capture.arithmeticHere else { return false }
+    for position in present.indices {
+      let holds = present[position].cell._withUnsafeGuaranteedRef { $0.holds(present[position].spec) }
+      if !holds { return false }
+    }
+    for guardian in others where !guardian.holds { return false }
+    return true
   }
 
   /// Why a call with these arguments needs another program.

@@ -8,13 +8,10 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   private let result: ResultTree<Output>
   private let title: ProgramTitle
   private let limit: Int
-  private struct Entry {
-    let capture: Capture
-    let execution: Execution
-    let template: Output
-  }
   private let lock = Lock()
-  private var entries: [Entry] = []
+  private var entries: [CompiledEntry] = []
+  /// For each of `entries` the structure of its result.
+  private var templates: [Output] = []
   /// So many programs keep the memory in which they run when another is captured.
   private static var arenas: Int { 4 }
 
@@ -32,7 +29,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   public func program(for input: repeat each Input) throws -> Program {
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Program in
-      try entry(inputs, structure, repeat each input).capture.program
+      entries[try entry(inputs, structure, repeat each input)].capture.program
     }
   }
 
@@ -41,7 +38,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   public func explain(_ input: repeat each Input) throws -> Explanation {
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Explanation in
-      try entry(inputs, structure, repeat each input).execution.explained(inputs)
+      try entries[entry(inputs, structure, repeat each input)].execution.explained(inputs)
     }
   }
 
@@ -55,13 +52,12 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     return (inputs, structure)
   }
 
-  /// The program for these arguments. Called while the lock is held.
+  /// The position of the program for these arguments. Called while the lock is held.
   private func entry(_ inputs: [Tensor], _ structure: [TreeStructure], _ input: repeat each Input) throws(OpError)
-    -> Entry
+    -> Int
   {
-    if let known = entries.first(where: { $0.capture.fits(inputs, structure: structure, inMaps: false) }) {
-      return known
-    }
+    for position in entries.indices
+    where entries[position].capture.fits(inputs, structure: structure, inMaps: false) { return position }
     if let last = entries.last { try grow(last.capture.difference(inputs, structure: structure)) }
     var template: Output?
     let capture = try Capture(inputs, structure: structure, inMaps: false, name: title.name) { symbolic in
@@ -72,11 +68,11 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       return self.result.tensors(output)
     }
     let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
-    let entry = Entry(capture: capture, execution: Execution(capture, title), template: empty)
     // Programs for many shapes would each keep an arena: the older ones give theirs back.
     for older in entries.dropLast(Self.arenas - 1) { older.execution.releaseMemory() }
-    entries.append(entry)
-    return entry
+    entries.append(CompiledEntry(capture: capture, execution: Execution(capture, title)))
+    templates.append(empty)
+    return entries.count - 1
   }
 
   /// Another program is needed: said with `MARTLET_LOG=compile`, and an error beyond the limit.
@@ -97,29 +93,40 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   /// whole program has succeeded.
   public func callAsFunction(_ input: repeat each Input) -> Output {
     let (inputs, structure) = flatten(repeat each input)
-    var template: Output?
+    var position: Int?
     do throws(OpError) {
       // State is read, and written, by one call at a time; a program that only reads it runs outside of the lock.
       var state: [Tensor] = []
-      var outputs: [Tensor]?
-      let entry = try lock.holding { () throws(OpError) -> Entry in
-        let entry = try self.entry(inputs, structure, repeat each input)
-        template = entry.template
-        state = entry.capture.state
-        if entry.capture.writes { outputs = try entry.execution.commit(inputs, state: &state) }
-        return entry
+      var outputs: [Tensor] = []
+      var waiting: Execution?
+      try lock.holding { () throws(OpError) in
+        let found = try entry(inputs, structure, repeat each input)
+        position = found
+        let entry = entries[found]
+        if entry.capture.writes {
+          outputs = try entry.execution.commit(inputs)
+        } else {
+          state = entry.capture.state
+          waiting = entry.execution
+        }
       }
-      if let outputs { return result.replacing(entry.template, outputs) }
-      return result.replacing(entry.template, try entry.execution.run(inputs, state: state))
+      if let waiting { outputs = try waiting.run(inputs, state: state) }
+      return result.replacing(lock.holding { templates[position!] }, outputs)
     } catch {
       let failed = fail(error, inputs)[0]
-      let shape = template ?? withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }
-      return result.mapping(shape) { _ in failed }
+      if let position { return result.mapping(lock.holding { templates[position] }) { _ in failed } }
+      return result.mapping(withoutWrites { self.f(repeat (each input).mapTensors { _ in failed }) }) { _ in failed }
     }
   }
 
   /// The compiled function as a function, for callers that want one: `batches.map(step.function)`, `grad(loss.function)`.
   public var function: (repeat each Input) -> Output { { (input: repeat each Input) in self(repeat each input) } }
+}
+
+/// A captured function and how it runs; outside of `Compiled`, so that a call needs no metadata of its types.
+private struct CompiledEntry {
+  let capture: Capture
+  let execution: Execution
 }
 
 /// What error texts call a compiled function: `compile at main.swift:3`.

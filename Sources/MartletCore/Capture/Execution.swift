@@ -10,11 +10,16 @@ final class Execution: @unchecked Sendable {
   private let lock = Lock()
   private var made: Made?
   /// What is made at the first run that no trace or scope looks at.
-  private struct Made {
+  private final class Made {
     let interpreter: Interpreter
     /// For different orders in memory of inputs and state; none where plans do not run the program.
-    var plans: [Plan]
+    var plans: [Plan] = []
     let takesPlans: Bool
+
+    init(_ program: Program) {
+      interpreter = Interpreter(program)
+      takesPlans = Execution.plansAreOn && Blueprint.covers(program)
+    }
   }
   /// So many orders in memory get plans; beyond, the interpreter runs them.
   private static let most = 8
@@ -28,59 +33,44 @@ final class Execution: @unchecked Sendable {
 
   /// The results of a program that writes no state.
   func run(_ inputs: [Tensor], state: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
-    try title.during { () throws(OpError) in try compute(inputs, state, times) }
-  }
-
-  private func compute(_ inputs: [Tensor], _ state: [Tensor], _ times: StepTimes?) throws(OpError) -> [Tensor] {
-    guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
-    let (plan, interpreter) = prepared(inputs, state)
-    guard let plan else { return try interpreter.run(inputs, state: state).outputs }
-    let owned = [Bool](repeating: false, count: state.count)
-    return try plan.run { (run) throws(OpError) in
-      try run.run(inputs, state: state, owned: owned, profile: times).outputs
+    try title.during { () throws(OpError) in
+      guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
+      let (plan, interpreter) = prepared(inputs, state)
+      guard let plan else { return try interpreter.run(inputs, state: state).outputs }
+      var state = state
+      return try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state, profile: times).outputs }
     }
   }
 
   /// The results of a program that writes state, which is written when all of it has succeeded.
-  func commit(
-    _ inputs: [Tensor], state: inout [Tensor], times: StepTimes? = nil
-  ) throws(OpError) -> [Tensor] {
-    let (outputs, written) = try title.during { () throws(OpError) in try compute(inputs, taking: &state, times) }
-    for (cell, value) in zip(capture.stateOutputs, written) { cell.write(value) }
+  func commit(_ inputs: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
+    let (outputs, written) = try title.during { () throws(OpError) in try compute(inputs, times) }
+    for position in written.indices { capture.stateOutputs[position].write(written[position]) }
     for cell in capture.cleared { cell.write(nil) }
     return outputs
   }
 
-  private func compute(
-    _ inputs: [Tensor], taking state: inout [Tensor], _ times: StepTimes?
-  ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
-    if isPlain(inputs, state) {
+  private func compute(_ inputs: [Tensor], _ times: StepTimes?) throws(OpError) -> (outputs: [Tensor], state: [Tensor])
+  {
+    var state = capture.takeState()
+    do throws(OpError) {
+      guard isPlain(inputs, state) else { return try interpret(captured, inputs, &state) }
       let (plan, interpreter) = prepared(inputs, state)
       guard let plan else { return try interpret(interpreter, inputs, &state) }
-      var owned = [Bool](repeating: false, count: state.count)
-      for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
-        state[position] = cell.take()!
-        owned[position] = state[position].isSoleOwner
-      }
-      do throws(OpError) {
-        return try plan.run { [state] (run) throws(OpError) in
-          try run.run(inputs, state: state, owned: owned, profile: times)
-        }
-      } catch {
-        for (position, cell) in capture.stateInputs.enumerated() where capture.overwritten[position] {
-          cell.write(state[position])
-        }
-        throw error
-      }
+      return try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state, profile: times) }
+    } catch {
+      capture.giveBack(state)
+      throw error
     }
-    return try interpret(captured, inputs, &state)
   }
 
   private func interpret(
     _ interpreter: Interpreter, _ inputs: [Tensor], _ state: inout [Tensor]
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
+    // The cells keep their values until no fault is possible any more; then the last use of a value holds it alone.
+    capture.giveBack(state)
     var given: [Tensor] = []
-    swap(&given, &state)  // so that the last use of a value holds it alone
+    swap(&given, &state)
     return try interpreter.run(
       inputs, state: consume given, releaseState: { for cell in self.capture.stateOutputs { _ = cell.take() } })
   }
@@ -92,20 +82,15 @@ final class Execution: @unchecked Sendable {
 
   private func prepared(_ inputs: [Tensor], _ state: [Tensor]) -> (Plan?, Interpreter) {
     lock.holding {
-      if made == nil {
-        let interpreter = Interpreter(capture.program.optimized())
-        made = Made(
-          interpreter: interpreter, plans: [],
-          takesPlans: Execution.plansAreOn && Blueprint.covers(interpreter.program))
-      }
-      let known = made!
+      let known = made ?? Made(capture.program.optimized())
+      made = known
       guard known.takesPlans else { return (nil, known.interpreter) }
       if let plan = known.plans.first(where: { $0.fits(inputs, state: state) }) { return (plan, known.interpreter) }
       guard known.plans.count < Execution.most else { return (nil, known.interpreter) }
       let plan = Plan(
         known.interpreter.program, inputs: inputs, state: state, overwritten: capture.overwritten,
         firstSafe: known.interpreter.firstSafe)
-      made!.plans.append(plan)
+      known.plans.append(plan)
       return (plan, known.interpreter)
     }
   }
@@ -117,12 +102,11 @@ final class Execution: @unchecked Sendable {
 
   /// Runs the program once, writing state as any run does, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
-    var state = capture.state
     let times = StepTimes()
     if capture.writes {
-      _ = try commit(inputs, state: &state, times: times)
+      _ = try commit(inputs, times: times)
     } else {
-      _ = try run(inputs, state: state, times: times)
+      _ = try run(inputs, state: capture.state, times: times)
     }
     let program = lock.holding { made?.interpreter.program }
     return Explanation(program ?? capture.program, captured: capture.program, times: times)

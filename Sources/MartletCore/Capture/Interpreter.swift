@@ -1,5 +1,5 @@
 /// Runs programs one operation after the other; the reference for plans.
-package struct Interpreter: Sendable {
+package final class Interpreter: Sendable {
   let program: Program
   /// For each instruction, the values that are not needed after it.
   private let dead: [[Program.ValueID]]

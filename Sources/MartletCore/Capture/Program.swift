@@ -140,12 +140,15 @@ package final class ProgramBuilder {
   let level: Int32
   /// What captures, and where it was asked for: `compile at main.swift:3`.
   let name: String
+  /// A graph, which is defined outside of any scope.
+  let isGraph: Bool
   var isOver = false
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
 
-  init(level: Int32, name: String) {
+  init(level: Int32, name: String, isGraph: Bool = false) {
     self.level = level
     self.name = name
+    self.isGraph = isGraph
   }
 
   func value(_ spec: TensorSpec) -> Program.ValueID {
@@ -189,7 +192,10 @@ package final class Symbolic: Trace {
   }
   package override var isOver: Bool { builder.isOver }
   package override var escape: Fact { .escapedCapture(capture: builder.name) }
-  var valueFact: Fact { isOver ? .escapedCapture(capture: builder.name) : .valueOfSymbolic(capture: builder.name) }
+  var valueFact: Fact {
+    if builder.isGraph { return .valueOfGraph(graph: builder.name) }
+    return isOver ? .escapedCapture(capture: builder.name) : .valueOfSymbolic(capture: builder.name)
+  }
 
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     do throws(OpError) {

@@ -44,6 +44,12 @@ open class Cell {
     return frame.read(self)
   }
 
+  /// Whether the value in the current frame has this spec.
+  package final func holds(_ spec: TensorSpec) -> Bool {
+    if StateFrame.current == nil, let content { return content.node.spec == spec }
+    return read()?.spec == spec
+  }
+
   /// The value outside of any frame, also where it is kept in another form.
   package var wholeContent: Tensor? { content }
 
@@ -67,12 +73,13 @@ open class Cell {
 
   /// The value, given away so that it can be changed in place; followed by `write`.
   ///
-  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed.
-  package final func take() -> Tensor? {
+  /// Inside `withErrors` the cell keeps it: if what follows fails, nothing may have changed. A caller that `restores` it then
+  /// can have it alone.
+  package final func take(restores: Bool = false) -> Tensor? {
     if let frame = StateFrame.current { return frame.read(self) }
     let value = wholeContent
     contentWillChange()
-    content = ErrorScope.slot == nil ? nil : value
+    content = restores || ErrorScope.slot == nil ? nil : value
     return value
   }
 
@@ -102,6 +109,9 @@ open class Cell {
       case is Pending:
         // What it yields may be recorded: taken off when it runs, as for a value that is there.
         return tensor.detached()
+      case let symbolic as Symbolic where symbolic.builder.isGraph && StateFrame.current == nil:
+        fail(OpError(.graphIntoCell(name, graph: symbolic.builder.name), op: "write", arguments: [tensor.spec]))
+        return nil
       default: return tensor
       }
     }

@@ -3,7 +3,7 @@ internal import CKernels
 /// A block of memory that tensors share; freed with its last user.
 public final class Storage: @unchecked Sendable {
   /// The first byte; 64-byte aligned when the block came from the pool.
-  @usableFromInline package let pointer: UnsafeMutableRawPointer
+  @exclusivity(unchecked) @usableFromInline package private(set) final var pointer: UnsafeMutableRawPointer
   package let bytes: Int
   /// Keeps foreign memory alive; nil for a block of the pool.
   @usableFromInline let owner: AnyObject?
@@ -30,6 +30,10 @@ public final class Storage: @unchecked Sendable {
     self.bytes = bytes
     self.owner = owner
   }
+
+  /// Stands for other memory from now on, which the caller keeps alive; for one that was made by `borrowing`.
+  @inline(__always)
+  func stand(for pointer: UnsafeMutableRawPointer) { self.pointer = pointer }
 
   /// True when the memory is the pool's, so that it may be written once nobody else holds it.
   package var isPooled: Bool { owner == nil }

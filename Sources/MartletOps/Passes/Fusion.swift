@@ -20,6 +20,8 @@ private struct Fusion {
 
   private let program: Program
   private let makers: [Int?]
+  /// For an instruction with an effect, the one with an effect before it.
+  private var effectBefore: [Int: Int] = [:]
   /// The instructions that read a value; `instructions.count` for the caller.
   private var readers: [[Int]]
   /// The chain of an instruction.
@@ -40,6 +42,8 @@ private struct Fusion {
     for (line, instruction) in program.instructions.enumerated() {
       for id in instruction.inputs { readers[id].append(line) }
     }
+    let effects = program.instructions.indices.filter { program.instructions[$0].op.effect == .ordered }
+    for (earlier, later) in zip(effects, effects.dropFirst()) { effectBefore[later] = earlier }
     for id in program.results { readers[id].append(program.instructions.count) }
   }
 
@@ -65,10 +69,11 @@ private struct Fusion {
     set[bit >> 6] |= 1 << UInt64(bit & 63)
   }
 
-  /// Chains upon which the values depend that instructions read from outside of `inside`.
+  /// Chains upon which the values depend that instructions read from outside of `inside`; effects depend on earlier ones.
   private func dependencies(_ lines: [Int], outside inside: Set<Int>) -> [UInt64] {
     var set: [UInt64] = []
     for line in lines {
+      if let earlier = effectBefore[line] { merge(&set, reach(earlier)) }
       for id in program.instructions[line].inputs {
         guard let maker = makers[id] else { continue }
         if let its = chain[maker], inside.contains(its) { continue }
@@ -223,11 +228,12 @@ private struct Fusion {
     result.instructions = []
     var isDone = [Bool](repeating: false, count: program.instructions.count)
     // Depth first, without recursion: an instruction is put down when all its operands have been.
-    func operands(_ line: Int) -> [Program.ValueID] {
-      single[line].flatMap { whole[$0]?.inputs } ?? program.instructions[line].inputs
+    func needed(_ line: Int) -> [Int] {
+      let operands = single[line].flatMap { whole[$0]?.inputs } ?? program.instructions[line].inputs
+      return operands.compactMap { makers[$0] } + [effectBefore[line]].compactMap { $0 }
     }
     func lead(_ line: Int) -> Int { single[line].map { members[$0].last! } ?? line }
-    let limit = program.instructions.indices.reduce(1) { $0 + operands($1).count + 1 }
+    let limit = program.instructions.indices.reduce(1) { $0 + needed($1).count + 1 }
     for start in program.instructions.indices
     where lead(start) == start && single[start].map({ unread.contains($0) }) != true {
       var stack = [start]
@@ -236,7 +242,7 @@ private struct Fusion {
           stack.removeLast()
           continue
         }
-        let open = operands(line).compactMap { makers[$0] }.map(lead).filter { !isDone[$0] }
+        let open = needed(line).map(lead).filter { !isDone[$0] }
         if open.isEmpty {
           isDone[line] = true
           result.instructions.append(single[line].map { whole[$0]! } ?? program.instructions[line])

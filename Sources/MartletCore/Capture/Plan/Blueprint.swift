@@ -41,13 +41,13 @@ package struct Blueprint {
   /// The sum of the buffers that lie in it, as if none were reused.
   var temporaryBytes: Int { buffers.reduce(0) { $0 + ($1.kind == .temporary ? $1.bytes : 0) } }
 
-  /// What plans do not run: operations without a kernel on the CPU, those of the user, and effects.
+  /// What plans do not run: operations without a kernel on the CPU, and those of the user.
   static func covers(_ program: Program) -> Bool {
     func hasKernel<O: Op>(_ op: O) -> Bool { O.id != .custom && Kernels.hasKernel(O.self, .cpu) }
     guard program.values.allSatisfy({ $0.device == .cpu && $0.checkedByteCount != nil }) else { return false }
     Rooms.require(.cpu)
     return program.constants.allSatisfy { $0.tensor.isPlain }
-      && program.instructions.allSatisfy { $0.op.effect == .none && ($0.op is any ViewOp || hasKernel($0.op)) }
+      && program.instructions.allSatisfy { $0.op is any ViewOp || hasKernel($0.op) }
   }
 
   /// Lays out a program that `covers` takes.

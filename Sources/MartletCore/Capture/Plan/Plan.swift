@@ -62,11 +62,21 @@ final class PlanRun {
     let outputCount: Int32
     let line: Int32
   }
-  /// Nodes whose memory is given anew at each run.
+  /// A buffer whose memory is given anew at each run. Its nodes lie in `stand`, which then points to that memory.
   private struct Given {
     let kind: Blueprint.Buffer.Kind
     let bytes: Int
-    let nodes: Range<Int>
+    let stand: Unmanaged<Storage>
+  }
+  /// Where a result comes from.
+  private struct Source {
+    enum Kind { case input, state, constant, memory }
+    let kind: Kind
+    /// The number of the input, of the state, of the constant or of an entry of `given`.
+    let index: Int
+    let spec: TensorSpec
+    let strides: Shape?
+    let offset: Int
   }
 
   let blueprint: Blueprint
@@ -75,11 +85,15 @@ final class PlanRun {
   private var steps: [Step] = []
   private let arguments: UnsafeMutableBufferPointer<Unmanaged<TensorNode>>
   private var boxes: [OpBox] = []
-  private var given: [Given] = []
-  /// The nodes of `given`, one buffer after the other.
-  private var givenNodes: [TensorNode] = []
-  /// For each buffer its entry in `given`; -1 for those that have none.
-  private var entry: [Int]
+  @exclusivity(unchecked) private var given: [Given] = []
+  /// For each of `given` what its nodes lie in.
+  private var stands: [Storage] = []
+  /// For each of `given` its memory, where that is fresh in this run.
+  @exclusivity(unchecked) private var fresh: [Storage?] = []
+  @exclusivity(unchecked) private var outputs: [Source] = []
+  @exclusivity(unchecked) private var stateOutputs: [Source] = []
+  /// Results that are constants, or views of them.
+  @exclusivity(unchecked) private var constants: [Tensor] = []
 
   init(_ blueprint: Blueprint) throws(OpError) {
     self.blueprint = blueprint
@@ -96,7 +110,6 @@ final class PlanRun {
     arguments = .allocate(
       capacity: calls.reduce(0) { $0 + program.instructions[$1].inputs.count + program.instructions[$1].outputs.count })
     nodes = [TensorNode?](repeating: nil, count: program.values.count)
-    entry = [Int](repeating: -1, count: blueprint.buffers.count)
     makeNodes(calls)
     var next = arguments.baseAddress!
     for line in calls {
@@ -121,36 +134,57 @@ final class PlanRun {
     let program = blueprint.program
     var used = Set<Program.ValueID>()
     for line in calls { used.formUnion(program.instructions[line].inputs + program.instructions[line].outputs) }
-    var lying: [[TensorNode]] = blueprint.buffers.map { _ in [] }
-    for id in used.sorted() {
-      let place = blueprint.places[id]!
-      let buffer = blueprint.buffers[place.buffer]
-      let spec = program.values[id]
-      switch buffer.kind {
-      case .temporary:
-        nodes[id] = TensorNode(
-          spec: spec, strides: place.strides, offset: buffer.offset / spec.dtype.size + place.offset, storage: arena!)
-      case .constant(let index):
-        nodes[id] = TensorNode(
-          spec: spec, strides: place.strides, offset: place.offset,
-          storage: program.constants[index].tensor.node.storage!)
-      default:
-        let node = TensorNode(spec: spec, strides: place.strides, offset: place.offset, storage: PlanRun.nowhere)
-        node.storage = nil
-        nodes[id] = node
-        lying[place.buffer].append(node)
-      }
-    }
+    // For each buffer its entry in `given`.
+    var entry: [Int: Int] = [:]
     for (index, buffer) in blueprint.buffers.enumerated() {
       switch buffer.kind {
       case .temporary, .constant: continue
       default: break
       }
+      let stand = Storage(borrowing: PlanRun.nowhere.pointer, bytes: buffer.bytes, owner: PlanRun.nowhere)
       entry[index] = given.count
-      given.append(
-        Given(kind: buffer.kind, bytes: buffer.bytes, nodes: givenNodes.count..<givenNodes.count + lying[index].count))
-      givenNodes += lying[index]
+      stands.append(stand)
+      fresh.append(nil)
+      given.append(Given(kind: buffer.kind, bytes: buffer.bytes, stand: .passUnretained(stand)))
     }
+    func storage(_ buffer: Int) -> (Storage, offset: Int) {
+      switch blueprint.buffers[buffer].kind {
+      case .temporary: (arena!, blueprint.buffers[buffer].offset)
+      case .constant(let index): (program.constants[index].tensor.node.storage!, 0)
+      default: (stands[entry[buffer]!], 0)
+      }
+    }
+    for id in used.sorted() {
+      let place = blueprint.places[id]!
+      let spec = program.values[id]
+      let (storage, start) = storage(place.buffer)
+      nodes[id] = TensorNode(
+        spec: spec, strides: place.strides, offset: start / spec.dtype.size + place.offset, storage: storage)
+    }
+    func source(_ id: Program.ValueID) -> Source {
+      let place = blueprint.places[id]!
+      let spec = program.values[id]
+      func made(_ kind: Source.Kind, _ index: Int) -> Source {
+        Source(kind: kind, index: index, spec: spec, strides: place.strides, offset: place.offset)
+      }
+      switch blueprint.buffers[place.buffer].kind {
+      case .input(let index) where program.inputs[index] == id: return made(.input, index)
+      case .state(let index) where program.stateInputs[index].value == id: return made(.state, index)
+      case .constant(let index):
+        let tensor = program.constants[index].tensor
+        let isWhole = program.constants[index].value == id
+        constants.append(
+          isWhole
+            ? tensor
+            : Tensor(
+              node: TensorNode(spec: spec, strides: place.strides, offset: place.offset, storage: tensor.node.storage!))
+        )
+        return made(.constant, constants.count - 1)
+      default: return made(.memory, entry[place.buffer]!)
+      }
+    }
+    outputs = program.outputs.map(source)
+    stateOutputs = program.stateOutputs.map { source($0.value) }
   }
 
   private static let nowhere = Storage(bytes: 64)!
@@ -159,32 +193,17 @@ final class PlanRun {
 
   /// Runs the program once.
   ///
-  /// - Parameters:
-  ///   - state: The tensors of the cells that are read.
-  ///   - owned: For each state input its tensor, when nobody else holds its memory, so that it may be written over.
-  /// - Returns: The results and what is to be written to cells. A result that lies in the memory of an owned state is to be
-  ///   that state's tensor.
+  /// - Parameter state: The tensors of the cells that are read. Those of cells that the program writes, when nobody else holds
+  ///   their memory, are written over; a result that lies there is that tensor.
   func run(
-    _ inputs: [Tensor], state: [Tensor], owned: [Bool], profile: StepTimes? = nil
+    _ inputs: [Tensor], state: inout [Tensor], profile: StepTimes? = nil
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
     profile?.blueprint = blueprint
-    var storages = [Storage?](repeating: nil, count: given.count)
-    defer { for node in givenNodes { node.storage = nil } }
-    for (position, part) in given.enumerated() {
-      let storage: Storage
-      switch part.kind {
-      case .input(let index): storage = based(inputs[index])
-      case .state(let index): storage = based(state[index])
-      case .stateResult(let index) where owned[index]: storage = state[index].node.storage!
-      default:
-        guard let fresh = Storage(bytes: part.bytes) else { throw OpError(.outOfMemory(bytes: part.bytes)) }
-        storage = fresh
-      }
-      storages[position] = storage
-      for node in part.nodes { givenNodes[node].storage = storage }
-    }
+    defer { for position in fresh.indices where fresh[position] != nil { fresh[position] = nil } }
+    try bind(inputs, &state)
     if PlanRun.poisons, let arena { memset(arena.pointer, 0xff, arena.bytes) }
-    for step in steps {
+    for index in steps.indices {
+      let step = steps[index]
       let start = profile == nil ? nil : ContinuousClock.now
       let status = Unmanaged<AnyKernel>.fromOpaque(step.kernel)._withUnsafeGuaranteedRef {
         $0.run(
@@ -196,27 +215,47 @@ final class PlanRun {
       if status.code != 0 { try recover(step, status) }
       if let start { profile?.entries.append((Int(step.line), start, .now)) }
     }
-    func result(_ id: Program.ValueID) -> Tensor {
-      let place = blueprint.places[id]!
-      let spec = blueprint.program.values[id]
-      switch blueprint.buffers[place.buffer].kind {
-      case .input(let index) where blueprint.program.inputs[index] == id: return inputs[index]
-      case .state(let index) where blueprint.program.stateInputs[index].value == id: return state[index]
-      case .stateResult(let index)
-      where owned[index] && place.offset == 0 && state[index].node.strides == place.strides:
-        return state[index]
-      case .constant(let index):
-        let tensor = blueprint.program.constants[index].tensor
-        if blueprint.program.constants[index].value == id { return tensor }
-        return Tensor(
-          node: TensorNode(spec: spec, strides: place.strides, offset: place.offset, storage: tensor.node.storage!))
+    return (
+      outputs.map { result($0, inputs, state) }, stateOutputs.map { result($0, inputs, state) }
+    )
+  }
+
+  /// Points the nodes to the memory of this run.
+  private func bind(_ inputs: [Tensor], _ state: inout [Tensor]) throws(OpError) {
+    for position in given.indices {
+      let pointer: UnsafeMutableRawPointer
+      switch given[position].kind {
+      case .input(let index): pointer = inputs[index].node.pointer
+      case .state(let index): pointer = state[index].node.pointer
+      case .stateResult(let index) where state[index].isSoleOwner: pointer = state[index].node.pointer
       default:
-        return Tensor(
-          node: TensorNode(
-            spec: spec, strides: place.strides, offset: place.offset, storage: storages[entry[place.buffer]]!))
+        let bytes = given[position].bytes
+        guard let storage = Storage(bytes: bytes) else { throw OpError(.outOfMemory(bytes: bytes)) }
+        fresh[position] = storage
+        pointer = storage.pointer
       }
+      given[position].stand._withUnsafeGuaranteedRef { $0.stand(for: pointer) }
     }
-    return (blueprint.program.outputs.map(result), blueprint.program.stateOutputs.map { result($0.value) })
+  }
+
+  private func result(_ source: Source, _ inputs: [Tensor], _ state: [Tensor]) -> Tensor {
+    switch source.kind {
+    case .input: return inputs[source.index]
+    case .state: return state[source.index]
+    case .constant: return constants[source.index]
+    case .memory:
+      let storage: Storage
+      switch given[source.index].kind {
+      case .input(let index): storage = based(inputs[index])
+      case .state(let index): storage = based(state[index])
+      case .stateResult(let index) where fresh[source.index] == nil:
+        if source.offset == 0, state[index].node.strides == source.strides { return state[index] }
+        storage = based(state[index])
+      default: storage = fresh[source.index]!
+      }
+      return Tensor(
+        node: TensorNode(spec: source.spec, strides: source.strides, offset: source.offset, storage: storage))
+    }
   }
 
   /// The memory of a tensor, beginning at its first element: the nodes over it were made without knowing its offset.
@@ -298,7 +337,8 @@ extension Program {
     let plan = Plan(self, inputs: inputs, state: [], overwritten: [], firstSafe: interpreter.firstSafe)
     var results: [Tensor] = []
     for _ in 0..<times {
-      results = try plan.run { (run) throws(OpError) in try run.run(inputs, state: [], owned: []).outputs }
+      var state: [Tensor] = []
+      results = try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state).outputs }
     }
     return results
   }
