@@ -224,8 +224,7 @@ private struct Fusion {
     var isDone = [Bool](repeating: false, count: program.instructions.count)
     // Depth first, without recursion: an instruction is put down when all its operands have been.
     func operands(_ line: Int) -> [Program.ValueID] {
-      guard let own = single[line] else { return program.instructions[line].inputs }
-      return whole[own]!.inputs
+      single[line].flatMap { whole[$0]?.inputs } ?? program.instructions[line].inputs
     }
     func lead(_ line: Int) -> Int { single[line].map { members[$0].last! } ?? line }
     let limit = program.instructions.indices.reduce(1) { $0 + operands($1).count + 1 }
