@@ -2,9 +2,11 @@ internal import CKernels
 
 /// How a captured program runs: by a plan where its values are plain tensors of the CPU, else operation by operation, so that
 /// traces, scopes and other devices see what they would see of the function itself.
-final class Execution: @unchecked Sendable {
+package final class Execution: @unchecked Sendable {
   // Sendable: `made` is guarded by its lock.
-  private let capture: Capture
+  private let program: Program
+  /// Where the state comes from; nil for a program without any.
+  private let capture: Capture?
   private let title: ProgramTitle
   private let captured: Interpreter
   private let lock = Lock()
@@ -23,7 +25,25 @@ final class Execution: @unchecked Sendable {
   init(_ capture: Capture, _ title: ProgramTitle) {
     self.capture = capture
     self.title = title
-    captured = Interpreter(capture.program)
+    program = capture.program
+    captured = Interpreter(program)
+  }
+
+  /// Runs a program of inputs and constants alone.
+  ///
+  /// - Parameter name: What errors call it.
+  package init(_ program: Program, name: String) {
+    self.program = program
+    capture = nil
+    title = ProgramTitle(name)
+    captured = Interpreter(program)
+  }
+
+  /// The results of a program without state. The scopes that say which operations functions are made of have had their effect
+  /// on the program.
+  package func results(_ inputs: [Tensor]) throws(OpError) -> [Tensor] {
+    try Context.with({ $0.pointee.flags &= ~UInt32(CK_ARITHMETIC) }) { () throws(OpError) in try run(inputs, state: [])
+    }
   }
 
   /// The results of a program that writes no state.
@@ -46,15 +66,15 @@ final class Execution: @unchecked Sendable {
     _ inputs: [Tensor], state: inout [Tensor], times: StepTimes? = nil
   ) throws(OpError) -> [Tensor] {
     let (outputs, written) = try title.during { () throws(OpError) in try compute(inputs, taking: &state, times) }
-    for (cell, value) in zip(capture.stateOutputs, written) { cell.write(value) }
-    for cell in capture.cleared { cell.write(nil) }
+    for (cell, value) in zip(capture?.stateOutputs ?? [], written) { cell.write(value) }
+    for cell in capture?.cleared ?? [] { cell.write(nil) }
     return outputs
   }
 
   private func compute(
     _ inputs: [Tensor], taking state: inout [Tensor], _ times: StepTimes?
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor]) {
-    if isPlain(inputs, state) {
+    if let capture, isPlain(inputs, state) {
       let (plan, interpreter) = prepared(inputs, state)
       guard let plan else { return try interpret(interpreter, inputs, &state) }
       var owned = [Bool](repeating: false, count: state.count)
@@ -82,7 +102,7 @@ final class Execution: @unchecked Sendable {
     var given: [Tensor] = []
     swap(&given, &state)  // so that the last use of a value holds it alone
     return try interpreter.run(
-      inputs, state: consume given, releaseState: { for cell in self.capture.stateOutputs { _ = cell.take() } })
+      inputs, state: consume given, releaseState: { for cell in self.capture?.stateOutputs ?? [] { _ = cell.take() } })
   }
 
   /// Whether kernels may be called without a look at traces and scopes.
@@ -93,7 +113,7 @@ final class Execution: @unchecked Sendable {
   private func prepared(_ inputs: [Tensor], _ state: [Tensor]) -> (Plan?, Interpreter) {
     lock.holding {
       if made == nil {
-        let interpreter = Interpreter(capture.program.optimized())
+        let interpreter = Interpreter(program.optimized())
         made = Made(
           interpreter: interpreter, plans: [],
           takesPlans: Execution.plansAreOn && Blueprint.covers(interpreter.program))
@@ -103,7 +123,7 @@ final class Execution: @unchecked Sendable {
       if let plan = known.plans.first(where: { $0.fits(inputs, state: state) }) { return (plan, known.interpreter) }
       guard known.plans.count < Execution.most else { return (nil, known.interpreter) }
       let plan = Plan(
-        known.interpreter.program, inputs: inputs, state: state, overwritten: capture.overwritten,
+        known.interpreter.program, inputs: inputs, state: state, overwritten: capture?.overwritten ?? [],
         firstSafe: known.interpreter.firstSafe)
       made!.plans.append(plan)
       return (plan, known.interpreter)
@@ -115,16 +135,21 @@ final class Execution: @unchecked Sendable {
     for plan in lock.holding({ made?.plans ?? [] }) { plan.releaseMemory() }
   }
 
+  /// `explained` of a program without state.
+  package func explanation(_ inputs: [Tensor]) throws(OpError) -> Explanation {
+    try Context.with({ $0.pointee.flags &= ~UInt32(CK_ARITHMETIC) }) { () throws(OpError) in try explained(inputs) }
+  }
+
   /// Runs the program once, writing state as any run does, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
-    var state = capture.state
+    var state = capture?.state ?? []
     let times = StepTimes()
-    if capture.writes {
+    if capture?.writes == true {
       _ = try commit(inputs, state: &state, times: times)
     } else {
       _ = try run(inputs, state: state, times: times)
     }
-    let program = lock.holding { made?.interpreter.program }
-    return Explanation(program ?? capture.program, captured: capture.program, times: times)
+    let running = lock.holding { made?.interpreter.program }
+    return Explanation(running ?? program, captured: program, times: times)
   }
 }
