@@ -108,6 +108,9 @@ extension ProgramFile {
         throw FileError(
           path, "tensor \(weight.name) is \(raw.dtype) \(raw.shape), and the program takes \(dtype) \(sizes)")
       }
+      if port.dtype == .bool, raw.withUnsafeBytes({ bytes in bytes.contains { $0 > 1 } }) {
+        throw FileError(path, "tensor \(weight.name) is bool, and has elements that are neither 0 nor 1")
+      }
       tensors.append(
         raw.withUnsafeBytes { bytes in
           Tensor.make(TensorSpec(shape, port.dtype, device: device)) { $0.copyMemory(from: bytes) }

@@ -132,8 +132,8 @@ final class BatchComparison {
     }
     throw different(
       here.spec == there.spec
-        ? "it reads a tensor \(here.spec) that has other elements for a batch of \(other)"
-        : "it reads a tensor \(here.spec), which is \(there.spec) for a batch of \(other)",
+        ? "there is a tensor \(here.spec) that has other elements for a batch of \(other)"
+        : "there is a tensor \(here.spec), which is \(there.spec) for a batch of \(other)",
       rule: "a tensor of the program is the same for all sizes of the batch, or all its elements are equal")
   }
 
@@ -170,6 +170,16 @@ final class BatchComparison {
       zip(capture.cells, first.cells).allSatisfy({ $0 === $1 }), capture.cells.count == first.cells.count
     else {
       return BatchComparison(capture, current, sizes: [sizes[captures.count], sizes[0]], size: sizes[0])
+    }
+    // A result that no operation made.
+    for (known, size) in zip(captures, sizes) {
+      for id in capture.program.outputs {
+        do throws(OpError) { try compare(id, capture.program, known.program, size) } catch {
+          var error = error
+          error.op = "save"
+          throw error
+        }
+      }
     }
     return nil
   }

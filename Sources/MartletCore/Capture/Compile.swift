@@ -190,7 +190,7 @@ package final class Placeholder: Trace, @unchecked Sendable {
 /// changed. `MARTLET_LOG=compile` prints a line with the reason for each. What runs is the program after some passes
 /// (`MARTLET_PASSES=off` leaves them out), laid out over one arena of memory (`MARTLET_PLANS=off` runs it operation by
 /// operation): values are the same but for rounding, where products are transposed, and where chains of 16-bit operations are
-/// rounded once. `explain` shows it with the time of each operation.
+/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file.
 public func compile<each Input: TensorTree, Output: TensorTree>(
   _ f: @escaping (repeat each Input) -> Output, limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {
