@@ -30,7 +30,9 @@ let package = Package(
       name: "MartletReference", dependencies: ["MartletCore", "MartletOps", "CKernels"], swiftSettings: swift),
     .testTarget(
       name: "MartletLawsTests",
-      dependencies: ["Martlet", "MartletCore", "MartletOps", "MartletCPU", "MartletReference", "CKernels"],
+      dependencies: [
+        "Martlet", "MartletCore", "MartletFormats", "MartletOps", "MartletCPU", "MartletReference", "CKernels",
+      ],
       swiftSettings: swift),
     .target(name: "MartletFormats", dependencies: ["CZlib", "MartletCore"], swiftSettings: swift),
     .target(

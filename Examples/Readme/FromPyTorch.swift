@@ -362,6 +362,8 @@ enum FromPyTorch {
     try use(model.load(model.state))
     try use(model.state.write(safetensors: "/tmp/m.safetensors"))
     try use(model.load(State(safetensors: "/tmp/m.safetensors")))
+    try use(compile { (x: Tensor) in x * 2 }.save(to: "/tmp/p.martlet", for: x))
+    try use(SavedProgram(contentsOf: "/tmp/p.martlet")(x))
     use(model.train())
     use(model.eval())
     try use(model.copy { Sequential { Linear(3, 5); ReLU() } })

@@ -80,6 +80,14 @@ struct Readme {
       }
       for await text in group { print(text) }
     }
+    let recognise = compile { (images: Tensor) in
+      softmax(served((images.cast(to: .float32) / 255).flattened(from: 1)), axis: 1)
+    }
+    try recognise.save(to: "/tmp/digits.martlet", for: .zeros([1, 28, 28], dtype: .uint8), openBatch: true)
+
+    let program = try SavedProgram(contentsOf: "/tmp/digits.martlet")   // elsewhere: no model, no Swift of yours
+    print(program)                                                      // inputs, results, operations, bytes
+    print(try program(.zeros([5, 28, 28], dtype: .uint8))[0].shape)     // [Tensor] in, [Tensor] out
     let digits = DrawnDigits(seed: 1).split(train: 1000, test: 100)
     let pixels = digits.train.images.tensor()   // uint8[1000, 28, 28], borrowed without a copy
     let classes = digits.train.labelTensor()    // int64[1000]

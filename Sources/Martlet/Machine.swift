@@ -1,6 +1,7 @@
 import CKernels
 import COneDNN
 import MartletCPU
+import MartletCore
 
 #if canImport(Glibc)
   import Glibc
@@ -33,7 +34,7 @@ public enum Machine {
   /// The versions on which results depend in their last bits.
   public static var versions: [String: String] {
     [
-      "martlet": "0.1", "onednn": oneDNN ?? "none", "instructions": instructions,
+      "martlet": martletVersion, "onednn": oneDNN ?? "none", "instructions": instructions,
       "processor": SystemFile.field("model name", in: "/proc/cpuinfo") ?? "unknown",
     ]
   }

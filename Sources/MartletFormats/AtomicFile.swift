@@ -80,6 +80,16 @@ package struct AtomicFile: ~Copyable {
     try bytes.withBytes { raw throws(FileError) in try write(raw) }
   }
 
+  /// The checksum of what was written so far.
+  package var written: UInt32 { mark.crc32 }
+
+  /// Replaces bytes that were written; the checksum stays that of the first ones.
+  package mutating func overwrite(_ bytes: [UInt8], at offset: Int) throws(FileError) {
+    guard pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count else {
+      throw FileError(path, "cannot be written: \(systemReason(errno))")
+    }
+  }
+
   /// Brings the bytes to the disk and the file to its name. Says what was to be written, whatever the disk made of it.
   @discardableResult
   package consuming func commit() throws(FileError) -> FileMark {

@@ -13,6 +13,11 @@ package enum HeaderJSON: Hashable, Sendable {
   package struct Member: Hashable, Sendable {
     package let key: String
     package let value: HeaderJSON
+
+    package init(key: String, value: HeaderJSON) {
+      self.key = key
+      self.value = value
+    }
   }
 
   package struct Failure: Error {

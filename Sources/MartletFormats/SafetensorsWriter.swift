@@ -43,8 +43,10 @@ extension Safetensors {
   }
 
   /// The same, and says what was to be written.
+  ///
+  /// - Parameter seal: The offset of eight digits of the file that become its checksum, computed over the file as it is before.
   package static func save(
-    _ entries: [Entry], metadata: [String: String], to path: String,
+    _ entries: [Entry], metadata: [String: String], to path: String, seal: Int? = nil,
     bytes: (Int, (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
   ) throws(FileError) -> FileMark {
     let counts = try check(entries, path: path)
@@ -85,6 +87,10 @@ extension Safetensors {
       guard written == counts[index] else {
         throw mismatch(entries[index].name, has: written, needs: counts[index], path: path)
       }
+    }
+    if let seal {
+      let digits = String(file.written, radix: 16)
+      try file.overwrite(Array((String(repeating: "0", count: 8 - digits.count) + digits).utf8), at: seal)
     }
     return try file.commit()
   }

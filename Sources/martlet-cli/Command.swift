@@ -20,9 +20,13 @@ struct Command: ParsableCommand {
       martlet train mnist --data DIR --model lenet --epochs 3 --output runs/lenet
       martlet evaluate runs/lenet --data DIR
       martlet predict runs/lenet digit.png
+      martlet save runs/lenet digits.martlet
+      martlet program digits.martlet digit.png
       """,
-    version: "martlet 0.1",
-    subcommands: [Train.self, Evaluate.self, Predict.self, Demo.self, Doctor.self])
+    version: "martlet \(martletVersion)",
+    subcommands: [
+      Train.self, Evaluate.self, Predict.self, Save.self, ShowProgram.self, Demo.self, Doctor.self,
+    ])
 
   static func main() {
     let arguments = withNegativeNumbers(Array(CommandLine.arguments.dropFirst()))

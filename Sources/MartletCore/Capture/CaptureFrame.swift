@@ -151,17 +151,19 @@ final class Capture {
   ///
   /// Unless the caller handles calls `inMaps`, a program that would draw the same random numbers for all examples of a
   /// `vmap` around it is an error.
+  ///
+  /// - Parameter watch: Sees each operation; then those of the user are captured as what they are made of.
   init(
-    _ inputs: [Tensor], structure: [TreeStructure], inMaps: Bool = true, name: String,
+    _ specs: [TensorSpec], structure: [TreeStructure], inMaps: Bool = true, name: String, watch: CaptureWatch? = nil,
     _ f: ([Tensor]) -> [Tensor]
   ) throws(OpError) {
     let depth = Context.here.pointee.depth
-    let builder = ProgramBuilder(level: depth + 1, name: name)
+    let builder = ProgramBuilder(level: depth + 1, name: name, watch: watch)
     let frame = CaptureFrame(builder: builder, recordLevel: depth + 2)
     self.structure = structure
-    specs = inputs.map { $0.spec }
-    let symbolic = inputs.map { input in builder.symbolic(builder.value(input.spec)) }
-    builder.program.inputs = Array(0..<inputs.count)
+    self.specs = specs
+    let symbolic = specs.map { builder.symbolic(builder.value($0)) }
+    builder.program.inputs = Array(0..<specs.count)
     defer { builder.isOver = true }
     let slot = ErrorSlot()
     let outputs = ErrorScope.$slot.withValue(slot) {

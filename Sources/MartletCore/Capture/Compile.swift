@@ -52,6 +52,35 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     return (inputs, structure)
   }
 
+  /// Runs the function once, on symbolic tensors of these specs in the structure of `input`.
+  private func captured(
+    _ specs: [TensorSpec], _ structure: [TreeStructure], watch: CaptureWatch? = nil, _ input: repeat each Input
+  ) throws(OpError) -> (Capture, Output) {
+    var output: Output?
+    let capture = try Capture(specs, structure: structure, inMaps: false, name: title.name, watch: watch) { symbolic in
+      var slice = symbolic[...]
+      func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
+      let result = self.f(repeat rebuilt(each input))
+      output = result
+      return self.result.tensors(result)
+    }
+    return (capture, output!)
+  }
+
+  /// The function captured for a file, for the specs that `specs` makes of those of the arguments.
+  package func portable(
+    _ input: repeat each Input, specs: ([TensorSpec]) throws(OpError) -> [TensorSpec], watch: @escaping CaptureWatch
+  ) throws(OpError) -> PortableCapture {
+    let (inputs, structure) = flatten(repeat each input)
+    let specs = try specs(inputs.map { $0.spec })
+    return try lock.holding { () throws(OpError) -> PortableCapture in
+      let (capture, output) = try captured(specs, structure, watch: watch, repeat each input)
+      return try PortableCapture(
+        capture, name: title.name, inputNames: TreeStructure.names(structure, "input"),
+        outputNames: TreeStructure.names(result.structure(output), "output"))
+    }
+  }
+
   /// The position of the program for these arguments. Called while the lock is held.
   private func entry(_ inputs: [Tensor], _ structure: [TreeStructure], _ input: repeat each Input) throws(OpError)
     -> Int
@@ -59,15 +88,8 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     for position in entries.indices
     where entries[position].capture.fits(inputs, structure: structure, inMaps: false) { return position }
     if let last = entries.last { try grow(last.capture.difference(inputs, structure: structure)) }
-    var template: Output?
-    let capture = try Capture(inputs, structure: structure, inMaps: false, name: title.name) { symbolic in
-      var slice = symbolic[...]
-      func rebuilt<A: TensorTree>(_ argument: A) -> A { argument.rebuilt(from: &slice) }
-      let output = self.f(repeat rebuilt(each input))
-      template = output
-      return self.result.tensors(output)
-    }
-    let empty = result.mapping(template!) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
+    let (capture, output) = try captured(inputs.map { $0.spec }, structure, repeat each input)
+    let empty = result.mapping(output) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
     // Programs for many shapes would each keep an arena: the older ones give theirs back.
     for older in entries.dropLast(Self.arenas - 1) { older.execution.releaseMemory() }
     entries.append(CompiledEntry(capture: capture, execution: Execution(capture, title)))
@@ -152,6 +174,7 @@ final class ProgramTitle: Sendable {
 /// How the tensors in a compiled function's result are read and exchanged; a tuple of trees is no tree itself.
 struct ResultTree<Output> {
   let tensors: (Output) -> [Tensor]
+  let structure: (Output) -> [TreeStructure]
   let replacing: (Output, [Tensor]) -> Output
 
   func mapping(_ output: Output, _ change: (Tensor) -> Tensor) -> Output {
@@ -174,11 +197,12 @@ package final class Placeholder: Trace, @unchecked Sendable {
 /// changed. `MARTLET_LOG=compile` prints a line with the reason for each. What runs is the program after some passes
 /// (`MARTLET_PASSES=off` leaves them out), laid out over one arena of memory (`MARTLET_PLANS=off` runs it operation by
 /// operation): values are the same but for rounding, where products are transposed, and where chains of 16-bit operations are
-/// rounded once. `explain` shows it with the time of each operation.
+/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file.
 public func compile<each Input: TensorTree, Output: TensorTree>(
   _ f: @escaping (repeat each Input) -> Output, limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {
-  let result = ResultTree<Output>(tensors: { $0.flattened }, replacing: { $0.replacing($1) })
+  let result = ResultTree<Output>(
+    tensors: { $0.flattened }, structure: { [$0.structure] }, replacing: { $0.replacing($1) })
   return Compiled(f, result, limit: limit, name: "compile at \(file):\(line)")
 }
 
@@ -186,7 +210,9 @@ public func compile<each Input: TensorTree, Output: TensorTree>(
 public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree>(
   _ f: @escaping (repeat each Input) -> (A, B), limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, (A, B)> {
-  let result = ResultTree<(A, B)>(tensors: { $0.0.flattened + $0.1.flattened }) {
+  let result = ResultTree<(A, B)>(
+    tensors: { $0.0.flattened + $0.1.flattened }, structure: { [$0.0.structure, $0.1.structure] }
+  ) {
     var slice = $1[...]
     return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice))
   }
@@ -197,7 +223,10 @@ public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree>(
 public func compile<each Input: TensorTree, A: TensorTree, B: TensorTree, C: TensorTree>(
   _ f: @escaping (repeat each Input) -> (A, B, C), limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, (A, B, C)> {
-  let result = ResultTree<(A, B, C)>(tensors: { $0.0.flattened + $0.1.flattened + $0.2.flattened }) {
+  let result = ResultTree<(A, B, C)>(
+    tensors: { $0.0.flattened + $0.1.flattened + $0.2.flattened },
+    structure: { [$0.0.structure, $0.1.structure, $0.2.structure] }
+  ) {
     var slice = $1[...]
     return ($0.0.rebuilt(from: &slice), $0.1.rebuilt(from: &slice), $0.2.rebuilt(from: &slice))
   }

@@ -2,7 +2,7 @@ internal import CKernels
 
 /// How a captured program runs: by a plan where its values are plain tensors of the CPU, else operation by operation, so that
 /// traces, scopes and other devices see what they would see of the function itself.
-final class Execution: @unchecked Sendable {
+package final class Execution: @unchecked Sendable {
   // Sendable: `made` is guarded by its lock.
   private let capture: Capture
   private let title: ProgramTitle
@@ -29,6 +29,20 @@ final class Execution: @unchecked Sendable {
     self.capture = capture
     self.title = title
     captured = Interpreter(capture.program)
+  }
+
+  /// Runs a program of inputs and constants alone.
+  ///
+  /// - Parameter name: What errors call it.
+  package convenience init(_ program: Program, name: String) {
+    self.init(Capture(program, stateInputs: [], stateOutputs: []), ProgramTitle(name))
+  }
+
+  /// The results of a program without state. The scopes that say which operations functions are made of have had their effect
+  /// on the program.
+  package func results(_ inputs: [Tensor]) throws(OpError) -> [Tensor] {
+    try Context.with({ $0.pointee.flags &= ~UInt32(CK_ARITHMETIC) }) { () throws(OpError) in try run(inputs, state: [])
+    }
   }
 
   /// The results of a program that writes no state.
@@ -98,6 +112,11 @@ final class Execution: @unchecked Sendable {
   /// Gives back the memory of plans; the next run takes it again.
   func releaseMemory() {
     for plan in lock.holding({ made?.plans ?? [] }) { plan.releaseMemory() }
+  }
+
+  /// `explained` of a program without state.
+  package func explanation(_ inputs: [Tensor]) throws(OpError) -> Explanation {
+    try Context.with({ $0.pointee.flags &= ~UInt32(CK_ARITHMETIC) }) { () throws(OpError) in try explained(inputs) }
   }
 
   /// Runs the program once, writing state as any run does, with a clock around each operation.

@@ -134,6 +134,9 @@ extension Program {
   }
 }
 
+/// Sees an operation of a capture, with the program before it; what it throws gets the line that called the operation.
+package typealias CaptureWatch = (Program, Program.Instruction) throws(OpError) -> Void
+
 /// Makes a program from operations on symbolic tensors.
 package final class ProgramBuilder {
   var program = Program()
@@ -144,11 +147,14 @@ package final class ProgramBuilder {
   let isGraph: Bool
   var isOver = false
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
+  /// Sees each operation before it becomes part of the program, of a capture for a file.
+  let watch: CaptureWatch?
 
-  init(level: Int32, name: String, isGraph: Bool = false) {
+  init(level: Int32, name: String, isGraph: Bool = false, watch: CaptureWatch? = nil) {
     self.level = level
     self.name = name
     self.isGraph = isGraph
+    self.watch = watch
   }
 
   func value(_ spec: TensorSpec) -> Program.ValueID {
@@ -171,11 +177,22 @@ package final class ProgramBuilder {
     return id
   }
 
+  /// An operation of the user's as what it is made of: only that has a form outside of this process.
+  func inlined<O: Op>(_ op: O, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
+    if let results = op.decomposed(inputs) { return results }
+    throw OpError(
+      .misuse(
+        "the operation exists in this program alone", rule: "a saved program consists of Martlet's own operations",
+        remedy: "state its meaning in them: func decomposed(_ inputs: [Tensor])"))
+  }
+
   func append<O: Op>(_ op: O, _ inputs: [Tensor]) throws(OpError) -> [Tensor] {
     let specs = try op.outputs(for: inputs.map { $0.spec })
     let ids = inputs.map(id(of:))
     let outputs = specs.map(value)
-    program.instructions.append(Program.Instruction(op: op, inputs: ids, outputs: outputs))
+    let instruction = Program.Instruction(op: op, inputs: ids, outputs: outputs)
+    try watch?(program, instruction)
+    program.instructions.append(instruction)
     return outputs.map(symbolic)
   }
 }
@@ -200,6 +217,7 @@ package final class Symbolic: Trace {
   package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     do throws(OpError) {
       for input in inputs where input.device != inputs[0].device { throw OpError(.devicesDiffer) }
+      if builder.watch != nil, O.id == .custom { return try builder.inlined(op, inputs) }
       return try builder.append(op, inputs)
     } catch { return failed(op, error, inputs) }
   }

@@ -55,7 +55,7 @@ public struct Saved {
 }
 
 /// A part of a tensor: along each axis `sizes` elements from `starts` in steps of `steps` (which may be negative).
-public struct Region: Sendable, Hashable {
+public struct Region: Sendable, Hashable, Codable {
   public var starts: Shape
   public var sizes: Shape
   public var steps: Shape
@@ -80,7 +80,10 @@ public enum Cotangent {
 }
 
 /// An operation: its attributes, its meaning and all its rules.
-public protocol Op: Hashable, Sendable {
+///
+/// The attributes are what a saved program says of it: `Codable`, without loss. What is read from a file may have any values,
+/// so `outputs(for:)` checks them all.
+public protocol Op: Hashable, Sendable, Codable {
   /// Its row in `OpTable`; the index of its kernels.
   static var id: OpID { get }
   static var name: String { get }

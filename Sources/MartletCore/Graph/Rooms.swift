@@ -50,6 +50,8 @@ package final class TransformOps: Sendable {
   package let firstRows: @Sendable (_ x: Tensor, _ count: Int) -> Tensor
   /// Rewritings of programs that know particular operations, in their order.
   package let passes: [Pass]
+  /// All operations by their names, as programs in files call them.
+  package let operations: [String: any Op.Type]
 
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
@@ -64,7 +66,7 @@ package final class TransformOps: Sendable {
     copy: @escaping @Sendable (Tensor, Device) -> Tensor,
     reshape: @escaping @Sendable (Tensor, Shape) -> Tensor,
     firstRows: @escaping @Sendable (Tensor, Int) -> Tensor,
-    passes: [Pass]
+    passes: [Pass], operations: [any Op.Type]
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
@@ -79,6 +81,7 @@ package final class TransformOps: Sendable {
     self.reshape = reshape
     self.firstRows = firstRows
     self.passes = passes
+    self.operations = Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0) })
   }
 
   // Written once, inside of the initialisation of `Rooms.ops`, and read after it.

@@ -76,7 +76,7 @@ extension Module where Input: TensorTree, Output: TensorTree {
 
   private func capture(_ input: Input) throws(OpError) -> Capture {
     _ = ModuleTree(self)  // names the layers for error texts
-    return try Capture(input.flattened, structure: [], name: "check") { symbolic in
+    return try Capture(input.flattened.map { $0.spec }, structure: [], name: "check") { symbolic in
       self.callAsFunction(input.replacing(symbolic)).flattened
     }
   }

@@ -16,7 +16,8 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
     if entry == nil {
       do throws(OpError) {
         var template: R?
-        let capture = try Capture(inputs, structure: structure, name: "checkpointed at \(file):\(line)") { symbolic in
+        let capture = try Capture(inputs.map { $0.spec }, structure: structure, name: "checkpointed at \(file):\(line)")
+        { symbolic in
           let output = f(x.replacing(symbolic))
           template = output
           return output.flattened
@@ -136,8 +137,16 @@ public func customGradient<T: TensorTree, R: TensorTree>(
   }
 }
 
+/// An operation that holds what only this process has: programs are saved with its decomposition in its place.
+private protocol LocalOp: Op {}
+
+extension LocalOp {
+  init(from decoder: any Decoder) throws { throw ProgramFault("\(Self.name) is not saved") }
+  func encode(to encoder: any Encoder) throws { throw ProgramFault("\(Self.name) is not saved") }
+}
+
 /// A call of a captured program as one operation: its derivatives run the program again under the transform.
-private struct ProgramCall: Op {
+private struct ProgramCall: LocalOp {
   static var id: OpID { .custom }
   static var name: String { "program" }
   static var rules: Rules { [.vjp, .jvp, .batched] }
@@ -173,6 +182,7 @@ private struct ProgramCall: Op {
     return (program.outputs + program.stateOutputs.map { $0.value }).map { program.values[$0] }
   }
   func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { try run(inputs) }
+  func decomposed(_ inputs: [Tensor]) -> [Tensor]? { runOrFail(inputs) }
   var canFault: Bool { true }
   func saves(needs: Positions) -> Saves { Saves(inputs: Positions(bits: .max)) }
   func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
@@ -199,7 +209,7 @@ private func forward(_ inputs: [Tensor], _ tangents: [Tensor?], _ f: ([Tensor]) 
 }
 
 /// A call of a Swift function with a gradient of its own as one operation.
-private struct CustomCall: Op, @unchecked Sendable {
+private struct CustomCall: LocalOp, @unchecked Sendable {
   // Sendable: the functions stay with the task that made the call.
   static var id: OpID { .custom }
   static var name: String { "customGradient" }
@@ -229,10 +239,10 @@ private struct CustomCall: Op, @unchecked Sendable {
 
   /// By running the shape rules of the function.
   func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
-    let stand = inputs.map { Tensor(node: TensorNode(spec: $0, trace: Placeholder.shared)) }
-    let program = try Capture(stand, structure: [], name: "customGradient", functions.f).program
+    let program = try Capture(inputs, structure: [], name: "customGradient", functions.f).program
     return program.outputs.map { program.values[$0] }
   }
+  func decomposed(_ inputs: [Tensor]) -> [Tensor]? { functions.f(inputs) }
   func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] {
     let outputs = functions.f(inputs)
     // The inputs carry no trace here, so those of the outputs are of other tensors that f used.
@@ -285,7 +295,7 @@ private struct CustomCall: Op, @unchecked Sendable {
 
 /// A call of a function with a gradient of its own on tensors that have not run: without rules, it becomes the call itself
 /// when they have.
-private struct PendingCall: Op {
+private struct PendingCall: LocalOp {
   static var id: OpID { .custom }
   static var name: String { CustomCall.name }
   let call: CustomCall

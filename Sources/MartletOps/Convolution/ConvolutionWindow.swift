@@ -3,7 +3,7 @@ public import MartletCore
 /// How a kernel moves over the spatial axes of its input: what the three operations of a convolution share.
 ///
 /// Along each axis `out = (size + low + high - dilation · (kernel - 1) - 1) / stride + 1`, rounded down.
-public struct ConvolutionWindow: Hashable, Sendable, CustomStringConvertible {
+public struct ConvolutionWindow: Hashable, Sendable, Codable, CustomStringConvertible {
   public let stride: Shape
   public let dilation: Shape
   /// Zeros before the first and behind the last element of each axis.

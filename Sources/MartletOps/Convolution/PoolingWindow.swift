@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// The windows over which a pooling operation runs: of one size, moving by a stride, or adaptive.
-public struct PoolingWindow: Hashable, Sendable, CustomStringConvertible {
+public struct PoolingWindow: Hashable, Sendable, Codable, CustomStringConvertible {
   /// The sizes of a sliding window; for adaptive windows the sizes of the result.
   public let kernel: Shape
   public let stride: Shape

@@ -2,7 +2,7 @@ public import MartletCore
 
 /// Elementwise comparison; the result is bool.
 public struct Compare: BinaryOp, Elementwise {
-  public enum Kind: Int, Sendable, CaseIterable, CustomStringConvertible {
+  public enum Kind: Int, Sendable, CaseIterable, Codable, CustomStringConvertible {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
     public var description: String { ["==", "!=", "<", "<=", ">", ">="][rawValue] }
   }

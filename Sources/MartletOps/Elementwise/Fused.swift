@@ -79,6 +79,14 @@ public struct Fused: Op {
     hasher.combine(body.steps.count)
   }
 
+  /// A chain is made for one process: programs are saved as they were before the passes.
+  public init(from decoder: any Decoder) throws {
+    throw ProgramFault("\(Fused.name) is made by a pass, and is not saved")
+  }
+  public func encode(to encoder: any Encoder) throws {
+    throw ProgramFault("\(Fused.name) is made by a pass, and is not saved")
+  }
+
   public var outputCount: Int { body.results.count }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
     guard inputs.count == body.inputs.count else {

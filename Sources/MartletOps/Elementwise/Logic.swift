@@ -2,7 +2,7 @@ public import MartletCore
 
 /// Elementwise and, or, exclusive or of bool tensors.
 public struct Logic: BinaryOp, Elementwise {
-  public enum Kind: Int, Sendable, CaseIterable { case and, or, xor }
+  public enum Kind: Int, Sendable, CaseIterable, Codable { case and, or, xor }
   public static var id: OpID { OpTable.logic.id }
   public static var name: String { "logic" }
   public static var keepsOrder: Bool { true }

@@ -2,7 +2,7 @@ public import MartletCore
 
 /// The next integer in one direction, or the nearest; the derivative is 0. Integers stay as they are.
 public struct Round: ElementwiseUnary {
-  public enum Kind: Int, Sendable, CaseIterable, CustomStringConvertible {
+  public enum Kind: Int, Sendable, CaseIterable, Codable, CustomStringConvertible {
     /// Downward, upward, to the nearest with halves to even, toward zero.
     case down, up, nearest, towardZero
     public var description: String { ["down", "up", "nearest", "toward zero"][rawValue] }

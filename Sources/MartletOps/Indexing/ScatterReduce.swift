@@ -9,7 +9,7 @@ public struct ScatterReduce: IndexingOp {
   public static var id: OpID { OpTable.scatterReduce.id }
   public static var name: String { "scatterReduce" }
   public static var argumentNames: [String] { ["x", "indices", "values"] }
-  public enum Kind: String, Sendable, Hashable { case product, maximum, minimum }
+  public enum Kind: String, Sendable, Hashable, Codable { case product, maximum, minimum }
   public let axis: Int
   public let kind: Kind
   public init(axis: Int, _ kind: Kind) {

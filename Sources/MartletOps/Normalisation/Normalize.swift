@@ -121,6 +121,7 @@ public struct NormalizeGradient: NormalizingOp {
   }
   public func takeover(output: Int) -> Int? { output == 0 ? 0 : nil }
   public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard (0...2).contains(affine) else { throw OpError(.count(name: "affine", affine, allowed: "0 … 2")) }
     let count = affine > 0 ? 5 : 4
     guard inputs.count == count else { throw OpError(.numberOfInputs(inputs.count, expected: "\(count)")) }
     let statistics = try sets.checkedStatistics(inputs[1], argument: 1)

@@ -4,7 +4,7 @@ import MartletCore
 ///
 /// Composite rules see the tensor as `[N, G, K, S]`, with K channels in each of G groups, and statistics with size 1 along
 /// the axes over which they are.
-public struct NormalizedSets: Hashable, Sendable, CustomStringConvertible {
+public struct NormalizedSets: Hashable, Sendable, Codable, CustomStringConvertible {
   /// The groups of channels of each example; nil: each channel over all examples.
   public let groups: Int?
   /// Whether the mean is subtracted.

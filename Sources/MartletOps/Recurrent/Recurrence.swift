@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// The cells of recurrent layers, with the order of their gates.
-public enum RecurrentCell: Int32, Sendable, Hashable {
+public enum RecurrentCell: Int32, Sendable, Hashable, Codable {
   /// `h ← tanh(x + W h)`.
   case tanh
   /// `h ← relu(x + W h)`.

@@ -1,7 +1,7 @@
 public import MartletCore
 
 /// What a reduction runs over.
-public struct ReducedAxes: Sendable, Hashable {
+public struct ReducedAxes: Sendable, Hashable, Codable {
   /// The reduced axes.
   public let axes: Positions
   /// Whether reduced axes stay, with size 1.

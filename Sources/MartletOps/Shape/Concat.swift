@@ -27,9 +27,14 @@ public struct Concat: Op {
       for other in 0..<first.rank where other != axis && input.shape[other] != first.shape[other] {
         throw OpError(.concatSizes(input: position, axis: other, input.shape[other], first.shape[other]))
       }
+      guard position < sizes.count, sizes[position] == input.shape[axis] else { throw sizesDiffer }
       shape[axis] += input.shape[axis]
     }
+    guard sizes.count == inputs.count else { throw sizesDiffer }
     return [first.with(shape: shape)]
+  }
+  private var sizesDiffer: OpError {
+    OpError(.misuse("the sizes that are stated are \(sizes)", rule: "they are those of the inputs along the axis"))
   }
   private func part(_ position: Int, of ct: Tensor) -> Tensor {
     var region = Region(whole: ct.shape)

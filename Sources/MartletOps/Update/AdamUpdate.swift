@@ -16,7 +16,7 @@ public struct AdamUpdate: Op {
   public let decoupled: Bool
   public let amsgrad: Bool
   /// Floating attributes, compared by bits.
-  struct InlineBits: Hashable, Sendable { var beta1, beta2, epsilon, weightDecay: UInt64 }
+  struct InlineBits: Hashable, Sendable, Codable { var beta1, beta2, epsilon, weightDecay: UInt64 }
   public var beta1: Double { Double(bitPattern: bits.beta1) }
   public var beta2: Double { Double(bitPattern: bits.beta2) }
   public var epsilon: Double { Double(bitPattern: bits.epsilon) }

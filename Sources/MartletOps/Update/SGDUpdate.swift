@@ -13,7 +13,7 @@ public struct SGDUpdate: Op {
   private let bits: InlineBits
   public let nesterov: Bool
   /// Floating attributes, compared by bits.
-  struct InlineBits: Hashable, Sendable { var momentum, dampening, weightDecay: UInt64 }
+  struct InlineBits: Hashable, Sendable, Codable { var momentum, dampening, weightDecay: UInt64 }
   public var momentum: Double { Double(bitPattern: bits.momentum) }
   public var dampening: Double { Double(bitPattern: bits.dampening) }
   public var weightDecay: Double { Double(bitPattern: bits.weightDecay) }

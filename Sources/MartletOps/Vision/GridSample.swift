@@ -1,10 +1,10 @@
 public import MartletCore
 
 /// How `gridSample` reads between elements.
-public enum GridMode: Sendable, Hashable { case bilinear, nearest, bicubic }
+public enum GridMode: String, Sendable, Hashable, Codable { case bilinear, nearest, bicubic }
 
 /// What `gridSample` reads beyond the border.
-public enum GridPadding: Sendable, Hashable {
+public enum GridPadding: String, Sendable, Hashable, Codable {
   case zeros
   /// The nearest element of the border.
   case border
@@ -30,7 +30,7 @@ public func gridSample(
 }
 
 /// How `gridSample` reads: its options.
-public struct GridReading: Hashable, Sendable, CustomStringConvertible {
+public struct GridReading: Hashable, Sendable, Codable, CustomStringConvertible {
   public let mode: GridMode
   public let padding: GridPadding
   public let alignCorners: Bool

@@ -22,6 +22,9 @@ public struct Resample: UnaryOp {
     guard filter.size >= 1, filter.out >= 1 else {
       throw OpError(.count(name: "a size", min(filter.size, filter.out), allowed: "1 or more"))
     }
+    guard filter.isSound else {
+      throw OpError(.misuse("the filter is \(filter)", rule: "its scale is between 0 and \(Int32.max)"))
+    }
     let (from, to) = isAdjoint ? (filter.out, filter.size) : (filter.size, filter.out)
     guard x.shape[axis] == from else {
       throw OpError(.argumentShape(argument: 0, expected: "of size \(from) along axis \(axis)"))
@@ -68,8 +71,8 @@ public struct Resample: UnaryOp {
 }
 
 /// Which elements along an axis an element of a result is made of, and with which weights.
-public struct ResamplingFilter: Hashable, Sendable, CustomStringConvertible {
-  public enum Kind: Sendable, Hashable { case linear, cubic, smoothLinear, smoothCubic }
+public struct ResamplingFilter: Hashable, Sendable, Codable, CustomStringConvertible {
+  public enum Kind: String, Sendable, Hashable, Codable { case linear, cubic, smoothLinear, smoothCubic }
   public let kind: Kind
   /// The number of elements of the input.
   public let size: Int
@@ -89,6 +92,8 @@ public struct ResamplingFilter: Hashable, Sendable, CustomStringConvertible {
     bits = scale.bitPattern
   }
 
+  /// Whether places along the input are numbers.
+  var isSound: Bool { (0...Double(Int32.max)).contains(scale) }
   /// Whether each element is that of the input.
   var isIdentity: Bool { size == out && (scale == 1 || size == 1) }
 

@@ -22,7 +22,7 @@ public func roiAlign(
 }
 
 /// How `roiAlign` parts boxes and reads the parts.
-public struct RoiParts: Hashable, Sendable, CustomStringConvertible {
+public struct RoiParts: Hashable, Sendable, Codable, CustomStringConvertible {
   /// The parts along height and width.
   public let size: Shape
   private let scaleBits: UInt64

@@ -16,7 +16,11 @@ extension Pass {
         kept.append(instruction)
         continue
       }
-      let results = apply(any: instruction.op, inputs)
+      // So is a failure that only the kernel notices.
+      guard let results = try? catchingErrors({ apply(any: instruction.op, inputs) }) else {
+        kept.append(instruction)
+        continue
+      }
       for (id, result) in zip(instruction.outputs, results) {
         constants[id] = result
         program.constants.append((id, result))

@@ -1,0 +1,2 @@
+/// The version of Martlet.
+public let martletVersion = "0.1"
