@@ -13,7 +13,7 @@ let lessons: [any Lesson.Type] = [
   HandMadeLinear.self, LogisticRegression.self, TwoLayers.self, UNetLesson.self, GradientsBeforeTheSum.self,
   PlainSwift.self, ModularNetworkLesson.self, CharacterRNN.self, EinsteinNotation.self, StepByStep.self,
   ImagesAndCharacters.self, Words.self, Spectrogram.self, DrawnGraph.self, ConvolutionAsProduct.self,
-  StableSoftmax.self, LSTMByHand.self, SplitBatch.self, FunctionsOfFunctions.self,
+  StableSoftmax.self, LSTMByHand.self, SplitBatch.self, FunctionsOfFunctions.self, ControlFlow.self,
 ]
 
 @main

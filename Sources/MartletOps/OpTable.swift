@@ -28,6 +28,7 @@ package enum OpTable: Int, CaseIterable {
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
   case fused
+  case branch, loop, loopGradient, scan
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -153,6 +154,10 @@ package enum OpTable: Int, CaseIterable {
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
     case .fused: Fused.self
+    case .branch: Branch.self
+    case .loop: Loop.self
+    case .loopGradient: LoopGradient.self
+    case .scan: Scan.self
     }
   }
 

@@ -48,6 +48,7 @@ extension OpTable {
       .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu, .clamp:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
+    case .branch, .loop, .loopGradient, .scan: return controlWrongCases
     case .fused: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2, 3]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]
     case .max, .min: return [WrongCase(op, [f([0])]), WrongCase(op, [f([2], .complex64)])]
