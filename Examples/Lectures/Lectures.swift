@@ -14,7 +14,7 @@ let lessons: [any Lesson.Type] = [
   PlainSwift.self, ModularNetworkLesson.self, CharacterRNN.self, EinsteinNotation.self, StepByStep.self,
   ImagesAndCharacters.self, Words.self, Spectrogram.self, DrawnGraph.self, ConvolutionAsProduct.self,
   StableSoftmax.self, LSTMByHand.self, SplitBatch.self, FunctionsOfFunctions.self,
-  DefineThenRun.self,
+  DefineThenRun.self, ControlFlow.self,
 ]
 
 @main

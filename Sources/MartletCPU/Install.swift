@@ -5,6 +5,7 @@ import MartletOps
 /// Registers the CPU's kernels. Called once, at first use.
 @c(martlet_install_cpu) public func installCPU() {
   registerElementwise()
+  registerControl()
   registerComplex()
   registerFourier()
   registerReductions()

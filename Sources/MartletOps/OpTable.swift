@@ -29,6 +29,7 @@ package enum OpTable: Int, CaseIterable {
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
   case fused
   case print, assert
+  case branch, loop, loopGradient, scan
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -156,6 +157,10 @@ package enum OpTable: Int, CaseIterable {
     case .fused: Fused.self
     case .print: Print.self
     case .assert: Assert.self
+    case .branch: Branch.self
+    case .loop: Loop.self
+    case .loopGradient: LoopGradient.self
+    case .scan: Scan.self
     }
   }
 

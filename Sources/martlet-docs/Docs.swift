@@ -114,6 +114,7 @@ enum OpsPage {
       Rooms.require(device)
       if Kernels.hasKernel(O.self, device) { return O.self is any ViewOp.Type ? "view, •" : "•" }
       if O.self is any ViewOp.Type { return "view" }
+      if O.self is any ControlOp.Type { return "•" }  // runs its bodies on any device
       return composed ? "∘" : O.self == CopyTo.self ? "copy" : " "
     }
     return

@@ -118,6 +118,7 @@ extension OpTable {
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     case .fused: fusedCases
     case .print, .assert: effectCases
+    case .branch, .loop, .loopGradient, .scan: controlCases
     }
   }
 }

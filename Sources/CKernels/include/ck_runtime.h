@@ -22,11 +22,12 @@ enum {
 
 // Bits of ck_context.flags. Zero: an operation on plain tensors runs at once.
 // CK_PRECISE: convolutions are made that do not use Winograd's method. CK_ANOMALY: results are searched for NaN.
+// CK_BODY: a body of control flow is traced, and what it does with traced tensors from outside is part of it.
 // CK_AUTO_BF16, CK_AUTO_F16: products and convolutions of float32 are computed in that dtype. CK_FORCED: operations that
 // `lazy` had put off are being run, which error texts say.
 enum {
   CK_LAZY = 1, CK_NO_RECORD = 2, CK_ORIGINS = 4, CK_PRECISE = 8, CK_ANOMALY = 16, CK_AUTO_BF16 = 32, CK_AUTO_F16 = 64,
-  CK_FORCED = 128
+  CK_FORCED = 128, CK_BODY = 256
 };
 enum { CK_AUTOCAST = CK_AUTO_BF16 | CK_AUTO_F16 };
 enum { CK_ARITHMETIC = CK_PRECISE | CK_AUTOCAST };  // which operations are made; how one is handled does not depend on it

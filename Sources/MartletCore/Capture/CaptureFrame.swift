@@ -170,7 +170,7 @@ final class Capture {
       Context.with({ here in
         here.pointee.depth = depth + 2
         here.pointee.record_level = depth + 2
-        here.pointee.flags &= UInt32(CK_ARITHMETIC)
+        here.pointee.flags &= UInt32(CK_ARITHMETIC | CK_BODY)
         here.pointee.lazy = nil
         here.pointee.maps = nil
       }) {

@@ -161,11 +161,12 @@ final class ProgramTitle: Sendable {
     Context.here.pointee.program.map { Unmanaged<ProgramTitle>.fromOpaque($0).takeUnretainedValue().name }
   }
 
-  /// Runs the program.
-  func during<R>(_ body: () throws(OpError) -> R) throws(OpError) -> R {
+  /// Runs a program, under its own title if it has one.
+  static func during<R>(_ title: ProgramTitle?, _ body: () throws(OpError) -> R) throws(OpError) -> R {
+    guard let title else { return try body() }
     let here = Context.here
     let outer = here.pointee.program
-    here.pointee.program = Unmanaged.passUnretained(self).toOpaque()
+    here.pointee.program = Unmanaged.passUnretained(title).toOpaque()
     defer { here.pointee.program = outer }
     return try body()
   }

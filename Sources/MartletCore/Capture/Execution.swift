@@ -5,7 +5,8 @@ internal import CKernels
 package final class Execution: @unchecked Sendable {
   // Sendable: `made` is guarded by its lock.
   private let capture: Capture
-  private let title: ProgramTitle
+  /// What error texts call it; nil for a part of a program.
+  private let title: ProgramTitle?
   private let captured: Interpreter
   private let lock = Lock()
   private var made: Made?
@@ -25,7 +26,7 @@ package final class Execution: @unchecked Sendable {
   private static let most = 8
   private static let plansAreOn = Environment["MARTLET_PLANS"] != "off"
 
-  init(_ capture: Capture, _ title: ProgramTitle) {
+  init(_ capture: Capture, _ title: ProgramTitle?) {
     self.capture = capture
     self.title = title
     captured = Interpreter(capture.program)
@@ -34,8 +35,8 @@ package final class Execution: @unchecked Sendable {
   /// Runs a program of inputs and constants alone.
   ///
   /// - Parameter name: What errors call it.
-  package convenience init(_ program: Program, name: String) {
-    self.init(Capture(program, stateInputs: [], stateOutputs: []), ProgramTitle(name))
+  package convenience init(_ program: Program, name: String? = nil) {
+    self.init(Capture(program, stateInputs: [], stateOutputs: []), name.map { ProgramTitle($0) })
   }
 
   /// The results of a program without state. The scopes that say which operations functions are made of have had their effect
@@ -47,7 +48,7 @@ package final class Execution: @unchecked Sendable {
 
   /// The results of a program that writes no state.
   func run(_ inputs: [Tensor], state: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
-    try title.during { () throws(OpError) in
+    try ProgramTitle.during(title) { () throws(OpError) in
       guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
       let (plan, interpreter) = prepared(inputs, state)
       guard let plan else { return try interpreter.run(inputs, state: state).outputs }
@@ -58,7 +59,7 @@ package final class Execution: @unchecked Sendable {
 
   /// The results of a program that writes state, which is written when all of it has succeeded.
   func commit(_ inputs: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
-    let (outputs, written) = try title.during { () throws(OpError) in try compute(inputs, times) }
+    let (outputs, written) = try ProgramTitle.during(title) { () throws(OpError) in try compute(inputs, times) }
     for position in written.indices { capture.stateOutputs[position].write(written[position]) }
     for cell in capture.cleared { cell.write(nil) }
     return outputs

@@ -89,7 +89,7 @@ public final class Graph {
       guard instruction.inputs.contains(where: { values[$0] != nil }) else { continue }
       let inputs = instruction.inputs.map { values[$0] ?? builder.symbolic($0) }
       // An effect happens once, where it was defined, and is no part of the gradient.
-      let results = instruction.op.effect == .ordered ? [inputs[0]] : apply(any: instruction.op, inputs)
+      let results = instruction.op is any PassThrough ? [inputs[0]] : apply(any: instruction.op, inputs)
       for (id, result) in zip(instruction.outputs, results) where given[id] == nil { values[id] = result }
     }
     return values[end] ?? builder.symbolic(end)

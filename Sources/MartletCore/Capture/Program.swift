@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// A captured function: operations in an order in which they can run, each value assigned once.
 public struct Program: Sendable {
   /// The number of a value.
@@ -51,6 +53,11 @@ extension Program: CustomStringConvertible {
       let name = type(of: instruction.op).name
       lines.append(
         "  \(results) = \(name)(\(arguments))\(attributes.isEmpty ? "" : " {\(attributes)}") -> \(specs)")
+      for (name, body) in (instruction.op as? any ControlOp)?.subprograms ?? [] {
+        let text = "\(body.program)".split(separator: "\n")
+        lines.append("    \(name) = \(text[0])")
+        lines += text.dropFirst().map { "    \($0)" }
+      }
     }
     for (id, name) in stateOutputs { lines.append("  state \"\(name)\" = %\(id)") }
     lines.append("  return \(outputs.map { "%\($0)" }.joined(separator: ", "))")
@@ -119,6 +126,9 @@ extension Program {
         faults.append("\(what): %\(id) is used before it is assigned")
       }
       for id in instruction.outputs { assign(id, what) }
+      for (name, body) in (instruction.op as? any ControlOp)?.subprograms ?? [] {
+        faults += body.program.verify().map { "\(what), \(name): \($0)" }
+      }
       guard (instruction.inputs + instruction.outputs).allSatisfy(values.indices.contains) else { continue }
       do throws(OpError) {
         let specs = try instruction.op.outputs(for: instruction.inputs.map { values[$0] })
@@ -146,6 +156,8 @@ package final class ProgramBuilder {
   /// A graph, which is defined outside of any scope.
   let isGraph: Bool
   var isOver = false
+  /// What `withoutGradient` mutes is to stay without a derivative when the program is differentiated later.
+  var detachesMuted = false
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
   /// Sees each operation before it becomes part of the program, of a capture for a file.
   let watch: CaptureWatch?
@@ -195,6 +207,20 @@ package final class ProgramBuilder {
     program.instructions.append(instruction)
     return outputs.map(symbolic)
   }
+
+  /// Appends an operation, or reports what is wrong with it.
+  func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
+    do throws(OpError) {
+      for input in inputs where input.device != inputs[0].device { throw OpError(.devicesDiffer) }
+      if watch != nil, O.id == .custom { return try inlined(op, inputs) }
+      let results = try append(op, inputs)
+      let here = ck_here()
+      guard detachesMuted, here.pointee.flags & UInt32(CK_NO_RECORD) != 0, level <= here.pointee.mute_level,
+        O.self != Detach.self
+      else { return results }
+      return results.map { $0.dtype.isInexact ? MartletCore.apply(Detach(), $0) : $0 }
+    } catch { return failed(op, error, inputs) }
+  }
 }
 
 /// A value of a program that is being captured.
@@ -214,11 +240,5 @@ package final class Symbolic: Trace {
     return isOver ? .escapedCapture(capture: builder.name) : .valueOfSymbolic(capture: builder.name)
   }
 
-  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
-    do throws(OpError) {
-      for input in inputs where input.device != inputs[0].device { throw OpError(.devicesDiffer) }
-      if builder.watch != nil, O.id == .custom { return try builder.inlined(op, inputs) }
-      return try builder.append(op, inputs)
-    } catch { return failed(op, error, inputs) }
-  }
+  package override func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] { builder.apply(op, inputs) }
 }

@@ -143,6 +143,10 @@ private func applyHighest<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
   guard let top else {
     do throws(OpError) { return try op.evaluate(inputs, reusable: []) } catch { return failed(op, error, inputs) }
   }
+  // What a body does with tensors from outside is part of it: it may run at another time, or not at all.
+  if here.pointee.flags & UInt32(CK_BODY) != 0, let builder = BodyFrame.innermost?.builder, top.level < builder.level {
+    return builder.apply(op, inputs)
+  }
   if top is Recorded, here.pointee.flags & UInt32(CK_NO_RECORD) != 0, top.level <= here.pointee.mute_level {
     return applyDown(op, inputs.map { $0.lowered(below: top.level) })
   }

@@ -18,6 +18,9 @@ public struct KernelStatus: Sendable {
 }
 
 extension KernelStatus {
+  /// The error that a kernel reported.
+  func error<O: Op>(_ op: O, _ inputs: [Tensor]) -> OpError { innerError ?? OpError(fact(op, inputs)) }
+
   func fact<O: Op>(_ op: O, _ inputs: [Tensor]) -> Fact {
     if code == KernelStatus.unsupported.code {
       return .message("no kernel takes \(inputs.map { "\($0.dtype)" }.joined(separator: ", "))")
@@ -214,6 +217,6 @@ package enum Kernels {
     }
     guard status.code != 0 else { return outputs }
     if status.code == KernelStatus.unsupported.code, let outputs = op.decomposed(inputs) { return outputs }
-    throw OpError(status.fact(op, inputs))
+    throw status.error(op, inputs)
   }
 }

@@ -20,6 +20,8 @@ public struct Rules: OptionSet, Sendable {
   /// The outputs do not depend on the inputs in a differentiable way (comparisons, argmax, random bits).
   public static let constant = Rules(rawValue: 8)
   public static let decomposed = Rules(rawValue: 16)
+  /// Another operation is recorded in its place: `recording`.
+  public static let recordsAnother = Rules(rawValue: 32)
 }
 
 /// Which inputs and outputs a vjp will read.
@@ -99,6 +101,9 @@ public protocol Op: Hashable, Sendable, Codable {
   func decomposed(_ inputs: [Tensor]) -> [Tensor]?
   /// Which inputs and outputs the vjp will read.
   func saves(needs: Positions) -> Saves
+  /// The operation that is recorded in place of this one, which yields more results behind its own for the vjp to read, and
+  /// inputs of it behind those of this one. `needs`: for each input whether a cotangent is wanted.
+  func recording(_ inputs: [TensorSpec], needs: [Bool]) throws(OpError) -> (op: Self, more: [Tensor])?
   /// Cotangents of the inputs from those of the outputs; nil: zero, or not needed.
   func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?]
   /// Tangents of the outputs from those of the inputs; nil: zero.
@@ -137,6 +142,9 @@ public protocol BinaryOp: Op {
   func output(for a: TensorSpec, _ b: TensorSpec) throws(OpError) -> TensorSpec
 }
 
+/// An operation with an effect, whose result is its first input.
+package protocol PassThrough: Op {}
+
 /// An operation whose result may share its input's memory.
 public protocol ViewOp: UnaryOp {
   /// Strides and offset of the result within the input's storage, or nil when the elements must be copied.
@@ -157,6 +165,7 @@ extension Op {
   public static var argumentNames: [String] { ["x", "y", "z"] }
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? { nil }
   public func saves(needs: Positions) -> Saves { .nothing }
+  public func recording(_ inputs: [TensorSpec], needs: [Bool]) throws(OpError) -> (op: Self, more: [Tensor])? { nil }
   public func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     [Cotangent?](repeating: nil, count: saved.inputs.count)
   }

@@ -48,7 +48,7 @@ package final class ScratchFrame: StateFrame {
 }
 
 /// Calls a function for the structure of its result alone, after an error: no cell changes.
-func withoutWrites<R>(_ body: () -> R) -> R { ScratchFrame().run { body() } }
+package func withoutWrites<R>(_ body: () -> R) -> R { ScratchFrame().run { body() } }
 
 /// Other values stand in for cells: functional calls.
 package final class SubstitutionFrame: StateFrame {

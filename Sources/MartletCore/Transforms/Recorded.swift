@@ -187,7 +187,25 @@ package final class Recorded: Trace {
       return applyDown(op, lowered)
     }
     let (edges, needs) = edges(inputs)
+    if O.rules.contains(.recordsAnother), !needs.isEmpty { return recordAnother(op, edges, needs, lowered) }
     return record(op, edges, needs, kept(op, lowered, needs), applyDown(op, lowered))
+  }
+
+  private func recordAnother<O: Op>(
+    _ op: O, _ edges: [Edge?], _ needs: Positions, _ lowered: [Tensor]
+  ) -> [Tensor] {
+    do throws(OpError) {
+      let specs = lowered.map { $0.spec }
+      _ = try op.outputs(for: specs)  // what is recorded in its place is made for inputs that fit
+      let found = try op.recording(specs, needs: edges.map { $0 != nil })
+      guard let (saving, more) = found else {
+        return record(op, edges, needs, kept(op, lowered, needs), applyDown(op, lowered))
+      }
+      let inputs = lowered + more
+      let outputs = record(
+        saving, edges + more.map { _ in nil }, needs, kept(saving, inputs, needs), applyDown(saving, inputs))
+      return Array(outputs.prefix(op.outputCount))
+    } catch { return failed(op, error, lowered) }
   }
 
   /// Writes over an input that nobody else holds, the tape included: what the vjp will read is kept, and so copied.

@@ -3,7 +3,7 @@ public import MartletCore
 /// `x` as it is, when all elements of a condition are true; else an error.
 ///
 /// Inputs: x, the condition.
-public struct Assert: Op {
+public struct Assert: PassThrough {
   public static var id: OpID { OpTable.assert.id }
   public static var name: String { "asserted" }
   public static var rules: Rules { [.vjp, .jvp, .batched] }

@@ -270,7 +270,7 @@ final class PlanRun {
   private func recover(_ step: Step, _ status: KernelStatus) throws(OpError) {
     let instruction = blueprint.program.instructions[Int(step.line)]
     let inputs = instruction.inputs.map { Tensor(node: nodes[$0]!) }
-    func report<O: Op>(_ op: O) -> [Tensor] { failed(op, OpError(status.fact(op, inputs)), inputs) }
+    func report<O: Op>(_ op: O) -> [Tensor] { failed(op, status.error(op, inputs), inputs) }
     let isUnsupported = status.code == KernelStatus.unsupported.code
     let results = (isUnsupported ? instruction.op.decomposed(inputs) : nil) ?? report(instruction.op)
     for (id, result) in zip(instruction.outputs, results) {
@@ -305,7 +305,7 @@ private final class OpBox {
 
 extension Tensor {
   /// Copies the elements to the memory of a node of the same spec.
-  fileprivate func write(to node: TensorNode) {
+  package func write(to node: TensorNode) {
     withUnsafeBytes { bytes in
       let size = dtype.size
       guard let strides = node.strides else {

@@ -1,0 +1,252 @@
+// What the rules of control flow make of a subprogram, by running its operations under the same traces as any function.
+
+private struct ActiveKey: Hashable, Sendable {
+  var active: [Bool]
+  var results: [Bool]
+  var size = 0
+  let device: Device
+}
+
+extension Subprogram {
+  /// From the inputs and the tangents of those in `active`: tangents of the outputs in `results`, after the outputs
+  /// themselves where `withValues`.
+  package func jvp(active: [Bool], results: [Bool], withValues: Bool) throws(OpError) -> Derived {
+    try derived(withValues ? "jvp" : "tangents", ActiveKey(active: active, results: results, device: device)) {
+      () throws(OpError) in
+      let moved = inputs.indices.filter { active[$0] }
+      return try Subprogram.traced(inputs + moved.map { inputs[$0] }) { given in
+        withTransform { scope in
+          var primals = Array(given.prefix(inputs.count))
+          for (position, tangent) in zip(moved, given.dropFirst(inputs.count)) {
+            primals[position] = Tensor(
+              node: TensorNode(
+                spec: tangent.spec, trace: Dual(scope: scope, tangent: tangent), inner: primals[position]))
+          }
+          let outputs = applied(primals)
+          let values = outputs.map { $0.lowered(below: scope.level) }
+          let tangents = outputs.indices.filter { results[$0] }.map { position -> Tensor in
+            if let dual = outputs[position].node.trace as? Dual, dual.level == scope.level { return dual.tangent }
+            return TransformOps.current.fill(0, outputs[position].spec)
+          }
+          return withValues ? values + tangents : tangents
+        }
+      }
+    }
+  }
+
+  /// From the inputs and cotangents of the outputs in `results`: cotangents of the inputs in `active`.
+  package func vjp(active: [Bool], results: [Bool]) throws(OpError) -> Derived {
+    try derived("vjp", ActiveKey(active: active, results: results, device: device)) { () throws(OpError) in
+      let seeded = outputs.indices.filter { results[$0] }
+      return try Subprogram.traced(inputs + seeded.map { outputs[$0] }) { given in
+        let recording = Leaves(Array(given.prefix(inputs.count)), active)
+        let values = withTransform { _ in applied(recording.inputs) }
+        return recording.pullback(
+          zip(seeded, given.dropFirst(inputs.count)).map { (values[$0], $1) }, specs: inputs)
+      }
+    }
+  }
+
+  /// Over one more axis 0 of `size` examples, which inputs in `mapped` have, and outputs in `results`. These are all that
+  /// depend on mapped inputs, and perhaps others.
+  package func batched(mapped: [Bool], results: [Bool], size: Int) throws(OpError) -> Derived {
+    let key = ActiveKey(active: mapped, results: results, size: size, device: device)
+    return try derived("batched", key) { () throws(OpError) in
+      let specs = zip(inputs, mapped).map { $1 ? $0.with(shape: $0.shape.inserting(size, at: 0)) : $0 }
+      return try Subprogram.traced(specs) { given in
+        withTransform { transform in
+          // Keys are drawn outside of subprograms; inside of them random numbers are functions of their inputs.
+          let scope = MapScope(transform: transform, size: size, randomness: .same, outer: nil)
+          return zip(applied(zip(given, mapped).map { $1 ? Mapped.wrap($0, scope) : $0 }), results).map {
+            output, isMapped in
+            if let trace = output.node.trace, trace.level == transform.level { return output.node.inner! }
+            return isMapped && !output.isError ? TransformOps.current.expand(output, size) : output
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Inputs of which some are leaves of a transform of its own.
+private struct Leaves {
+  let inputs: [Tensor]
+  let leaves: [Recorded?]
+  let level: Int32
+
+  init(_ given: [Tensor], _ active: [Bool]) {
+    let level = Context.here.pointee.depth + 1
+    let scope = TransformScope(level: level)
+    let leaves = zip(given, active).map { input, isActive in
+      isActive && input.dtype.isInexact ? Recorded(leaf: input.spec, level: level, scope: scope) : nil
+    }
+    inputs = zip(given, leaves).map { input, leaf in
+      leaf.map { Tensor(node: TensorNode(spec: input.spec, trace: $0, inner: input)) } ?? input
+    }
+    self.leaves = leaves
+    self.level = level
+  }
+
+  /// Cotangents of the leaves, in the order of the inputs.
+  func pullback(_ given: [(output: Tensor, cotangent: Tensor)], specs: [TensorSpec]) -> [Tensor] {
+    if let failed = given.first(where: { $0.output.isError })?.output {
+      return leaves.compactMap { $0 }.map { _ in failed }
+    }
+    var found: [ObjectIdentifier: Tensor] = [:]
+    let seeds = given.compactMap { output, cotangent in
+      output.record(level: level).map { (record: $0, output: Int(output.node.output), cotangent: cotangent) }
+    }
+    BackwardPass(retainsGraph: false) { leaf, gradient in found[ObjectIdentifier(leaf)] = gradient }.run(from: seeds)
+    return zip(leaves, specs).compactMap { leaf, spec in
+      leaf.map { found[ObjectIdentifier($0)] ?? TransformOps.current.fill(0, spec) }
+    }
+  }
+}
+
+/// A subprogram in two halves: forward, which also gives what its derivative keeps, and backward, which reads that.
+package final class Split: Sendable {
+  /// What a step back reads beside cotangents.
+  package enum Source: Sendable, Hashable {
+    /// An input of the subprogram.
+    case input(Int)
+    /// One of the outputs that the forward half has beside those of the subprogram.
+    case residual(Int)
+  }
+  /// Inputs: those of the subprogram. Outputs: the same, then the residuals.
+  package let forward: Derived
+  /// From cotangents of `results`, then what `sources` name, to cotangents of the `active` inputs.
+  package let backward: Derived
+  package let sources: [Source]
+  package let active: [Int]
+  package let results: [Int]
+
+  fileprivate init(_ forward: Derived, _ backward: Derived, _ sources: [Source], active: [Int], results: [Int]) {
+    self.forward = forward
+    self.backward = backward
+    self.sources = sources
+    self.active = active
+    self.results = results
+  }
+}
+
+extension Subprogram {
+  /// The two halves of the derivative of the `results` with respect to the inputs in `active`.
+  ///
+  /// The body runs on recorded leaves over one builder, and backward under a second builder above it: what the second
+  /// takes from the first is what has to be kept. Views of what is kept, and what follows from inputs that are `kept`
+  /// anyway, are made again.
+  package func split(active: [Bool], results: [Bool], kept: [Bool]) throws(OpError) -> Split {
+    let active = zip(active, inputs).map { $0 && $1.dtype.isInexact }
+    return try derived("split \(kept)", ActiveKey(active: active, results: results, device: device)) {
+      () throws(OpError) in
+      try Subprogram.clean { (depth) throws(OpError) in
+        let first = ProgramBuilder(level: depth + 1, name: "a rule of control flow")
+        let second = ProgramBuilder(level: depth + 3, name: "a rule of control flow")
+        defer {
+          first.isOver = true
+          second.isOver = true
+        }
+        let symbolic = inputs.map { first.symbolic(first.value($0)) }
+        first.program.inputs = Array(inputs.indices)
+        Context.here.pointee.depth = depth + 1
+        let recording = Leaves(symbolic, active)
+        let values = withTransform { _ in applied(recording.inputs) }
+        if let failed = values.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
+        first.program.outputs = values.map { first.id(of: $0.lowered(below: recording.level)) }
+
+        Context.here.pointee.depth = depth + 3
+        let seeded = outputs.indices.filter { results[$0] }
+        let cotangents = seeded.map { second.symbolic(second.value(outputs[$0])) }
+        second.program.inputs = Array(seeded.indices)
+        let gradients = recording.pullback(zip(seeded, cotangents).map { (values[$0], $1) }, specs: inputs)
+        if let failed = gradients.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
+        second.program.outputs = gradients.map { second.id(of: $0) }
+
+        var seam = Seam(first.program, second.program, kept: kept)
+        for (id, tensor) in second.program.constants {
+          guard let symbolic = tensor.node.trace as? Symbolic, symbolic.builder === first else { continue }
+          seam.join(id, symbolic.id)
+        }
+        return Split(
+          Derived(seam.forward()), Derived(seam.backward()), seam.sources, active: inputs.indices.filter { active[$0] },
+          results: seeded)
+      }
+    }
+  }
+}
+
+/// Cuts two programs, of which the second reads values of the first, apart.
+private struct Seam {
+  private let first: Program
+  private var second: Program
+  private let kept: [Bool]
+  private let makers: [Int?]
+  /// Whether a value of the first follows from kept inputs and constants alone.
+  private var isKept: [Bool]
+  private var prelude: [Program.Instruction] = []
+  private var places: [Program.ValueID: Program.ValueID] = [:]
+  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var residuals: [Program.ValueID] = []
+  private(set) var sources: [Split.Source] = []
+
+  init(_ first: Program, _ second: Program, kept: [Bool]) {
+    self.first = first
+    self.second = second
+    self.kept = kept
+    makers = first.makers
+    isKept = [Bool](repeating: false, count: first.values.count)
+    for (id, kept) in zip(first.inputs, kept) { isKept[id] = kept }
+    for (id, _) in first.constants { isKept[id] = true }
+    for instruction in first.instructions where instruction.inputs.allSatisfy({ isKept[$0] }) {
+      for id in instruction.outputs { isKept[id] = true }
+    }
+  }
+
+  /// Value `id` of the second is value `origin` of the first.
+  mutating func join(_ id: Program.ValueID, _ origin: Program.ValueID) {
+    second.constants.removeAll { $0.value == id }
+    other[id] = place(origin)
+  }
+
+  /// The value of the first as one of the second.
+  private mutating func place(_ origin: Program.ValueID) -> Program.ValueID {
+    if let known = places[origin] { return known }
+    if let constant = first.constants.first(where: { $0.value == origin }) {
+      let id = second.value(constant.tensor.spec)
+      second.constants.append((id, constant.tensor))
+      places[origin] = id
+      return id
+    }
+    if let maker = makers[origin], isKept[origin] || first.instructions[maker].op is any ViewOp {
+      let instruction = first.instructions[maker]
+      let inputs = instruction.inputs.map { place($0) }
+      let outputs = instruction.outputs.map { second.value(first.values[$0]) }
+      prelude.append(Program.Instruction(op: instruction.op, inputs: inputs, outputs: outputs))
+      for (from, to) in zip(instruction.outputs, outputs) { places[from] = to }
+      return places[origin]!
+    }
+    let id = second.value(first.values[origin])
+    second.inputs.append(id)
+    if let position = first.inputs.firstIndex(of: origin), kept[position] {
+      sources.append(.input(position))
+    } else {
+      sources.append(.residual(residuals.count))
+      residuals.append(origin)
+    }
+    places[origin] = id
+    return id
+  }
+
+  func forward() -> Program {
+    var program = first
+    program.outputs += residuals
+    return program
+  }
+
+  func backward() -> Program {
+    var program = second
+    program.instructions = prelude + program.instructions
+    program.rename(other)
+    return program
+  }
+}
