@@ -48,6 +48,34 @@ import Testing
     #expect(PrintedLines.during { _ = f(x) } == lines)
   }
 
+  /// Control flow prints and checks where and as often as it runs, and its derivatives do not print again.
+  @Test func insideControlFlow() throws {
+    func steps(_ x: Tensor) -> Tensor {
+      let y = whileLoop(x, while: { $0.sum() .< 20 }) { printed($0 * 2, "step", data: []) }
+      let z = cond(y.sum() .> 0) { printed(y + 1, "then", data: []) } else: { printed(y, "else", data: []) }
+      return scan(z, from: Tensor(repeating: 0, [], dtype: .float32)) { sum, row in
+        let sum = asserted(printed(sum + row * row, "row", data: []), row .< 1000)
+        return (sum, sum)
+      }.0
+    }
+    let x: Tensor = [1, 2]
+    let expected = ["step", "step", "step", "then", "row", "row"]
+    #expect(PrintedLines.during { _ = steps(x) } == expected)
+    let compiled = compile(steps)
+    let slope = compile(grad(steps))
+    let tangent = compile { (x: Tensor) in jvp(steps, x, Tensor.ones([2])).1 }
+    for (name, run) in [
+      ("compiled", { _ = compiled(x) }), ("grad", { _ = slope(x) }), ("jvp", { _ = tangent(x) }),
+    ] as [(String, () -> Void)] {
+      run()
+      #expect(PrintedLines.during(run) == expected, "\(name)")
+    }
+    // The sum of (8 x + 1)² has the derivative 16 (8 x + 1).
+    expectValues(slope(x), [2], [144, 272])
+    expectValues(tangent(x), [], [416])
+    #expect(errorText { _ = compiled([2000, 1]).item() }.contains("the condition is false"))
+  }
+
   @Test func allExamplesInOneLine() {
     let x: Tensor = [[1, 2], [3, 4]]
     let lines = PrintedLines.during { _ = vmap { (row: Tensor) in printed(row, "row") }(x) }
