@@ -54,15 +54,15 @@ extension OpTable {
         for (then, otherwise) in [
           (Bodies.then, Bodies.otherwise), (Bodies.otherwise, Bodies.then), (Bodies.then, Bodies.passing),
         ] {
+          let op = Branch(then: then, otherwise: otherwise)
+          // What is detached in a branch has a slope, and no derivative.
+          let smoothness: Smoothness = otherwise == Bodies.passing ? .kinked : .smooth
           for predicate in [0.0, 1] {
             cases.append(
-              OpCase(
-                Branch(then: then, otherwise: otherwise),
-                [Input([], .bool, .list([predicate])), input([3], layout), input([3])]))
+              OpCase(op, [Input([], .bool, .list([predicate])), input([3], layout), input([3])], smoothness))
           }
           cases.append(
-            OpCase(
-              Branch(then: then, otherwise: otherwise), [Input([], .bool, .below(2)), input([3]), input([3], layout)]))
+            OpCase(op, [Input([], .bool, .below(2)), input([3]), input([3], layout)], smoothness))
         }
       case .scan:
         for length in [0, 1, 4] {
