@@ -52,7 +52,11 @@ import Testing
   @Test func insideControlFlow() throws {
     func steps(_ x: Tensor) -> Tensor {
       let y = whileLoop(x, while: { $0.sum() .< 20 }) { printed($0 * 2, "step", data: []) }
-      let z = cond(y.sum() .> 0) { printed(y + 1, "then", data: []) } else: { printed(y, "else", data: []) }
+      let z = cond(y.sum() .> 0) {
+        printed(y + 1, "then", data: [])
+      } else: {
+        printed(y, "else", data: [])
+      }
       return scan(z, from: Tensor(repeating: 0, [], dtype: .float32)) { sum, row in
         let sum = asserted(printed(sum + row * row, "row", data: []), row .< 1000)
         return (sum, sum)

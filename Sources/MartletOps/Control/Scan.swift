@@ -44,8 +44,10 @@ package struct Scan: ControlOp {
   package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
-      body: try container.decode(Subprogram.self, forKey: .body), states: try container.decode(Int.self, forKey: .states),
-      scanned: try container.decode(Int.self, forKey: .scanned), length: try container.decode(Int.self, forKey: .length),
+      body: try container.decode(Subprogram.self, forKey: .body),
+      states: try container.decode(Int.self, forKey: .states),
+      scanned: try container.decode(Int.self, forKey: .scanned),
+      length: try container.decode(Int.self, forKey: .length),
       isReversed: try container.decode(Bool.self, forKey: .isReversed))
   }
   package func encode(to encoder: any Encoder) throws {
@@ -65,7 +67,9 @@ package struct Scan: ControlOp {
     guard states >= 0, scanned >= 0, length >= 0, states <= body.outputs.count,
       states <= body.inputs.count, scanned <= body.inputs.count - states,
       body.inputs.prefix(states) == body.outputs.prefix(states),
-      (body.inputs.dropFirst(states).prefix(scanned) + body.outputs.dropFirst(states)).allSatisfy({ $0.rank < Shape.maxRank })
+      (body.inputs.dropFirst(states).prefix(scanned) + body.outputs.dropFirst(states)).allSatisfy({
+        $0.rank < Shape.maxRank
+      })
     else {
       throw OpError(.misuse("the body gives other states than it takes", rule: "a body of states and rows"))
     }
