@@ -18,6 +18,37 @@ enum ControlFlow: Lesson {
     foldl(x, from: y0) { previous, current in (previous + current) * w }
   }
 
+  /// The same with placeholders and a session.
+  static func definedThenRun() throws {
+    let (n, d, h) = (3, 4, 5)
+    var graph = Graph()
+    let x = graph.placeholder([n, d])
+    let z = graph.placeholder([])
+    let w1 = graph.placeholder([d, h])
+    let w2 = graph.placeholder([d, h])
+
+    func f1() -> Tensor { matmul(x, w1) }
+    func f2() -> Tensor { matmul(x, w2) }
+    let y = cond(z .< 0, then: f1, else: f2)
+
+    let values: [Tensor] = [.normal([n, d]), .normal([d, h]), .normal([d, h])]
+    let chosen = try Session(graph).run(y, feeding: [x: values[0], z: Tensor(10.0), w1: values[1], w2: values[2]])
+    try check(chosen, is: matmul(values[0], values[2]), "y for z = 10")
+
+    graph = Graph()
+    let rows = graph.placeholder([n, d])
+    let y0 = graph.placeholder([d])
+    let w = graph.placeholder([d])
+    func f(_ previous: Tensor, _ current: Tensor) -> Tensor { (previous + current) * w }
+    let last = foldl(rows, from: y0, f)
+
+    let given: [Tensor] = [.normal([n, d]), .normal([d]), .normal([d])]
+    let found = try Session(graph).run(last, feeding: [rows: given[0], y0: given[1], w: given[2]])
+    var expected = given[1]
+    for t in 0..<n { expected = (expected + given[0][t]) * given[2] }
+    try check(found, is: expected, "the fold")
+  }
+
   static func run() throws -> String {
     let (x, a, b) = (Tensor.normal([2, 3]), Tensor.normal([3, 2]), Tensor.normal([3, 2]))
     let graph = compile { (x: Tensor, z: Tensor) in chosen(x, z, a, b) }
@@ -36,6 +67,7 @@ enum ControlFlow: Lesson {
     try check(fold(rows, y0, w).item(), is: 1.5 * 8 + 2 * 4 + 3 * 2, "the fold")
     let slope = compile(grad { (w: Tensor, x: Tensor, y0: Tensor) in folded(x, y0, w) })
     try check(slope(w, rows, y0).item(), is: 3 * 1.5 * 4 + 2 * 2 * 2 + 3, "its derivative")
+    try definedThenRun()
     return "a branch and a fold in one graph each, and their derivatives"
   }
 }

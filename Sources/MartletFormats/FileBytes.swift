@@ -1,3 +1,5 @@
+import MartletCore
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -40,7 +42,7 @@ package final class FileBytes: Sendable {
   }
 
   deinit {
-    if let base { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+    if let base { MappedFiles.letGo { munmap(UnsafeMutableRawPointer(mutating: base), count) } }
   }
 
   /// The bytes; valid only while this object lives.

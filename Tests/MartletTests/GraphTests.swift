@@ -65,6 +65,28 @@ import Testing
     expectValues(found[2], [3], [7, 10, 15])
   }
 
+  @Test func controlFlowIsPartOfAGraph() throws {
+    let graph = Graph()
+    let (x, w) = (graph.placeholder([3]), graph.placeholder([]))
+    let sum = foldl(x, from: Tensor(0.0)) { ($0 + $1) * w }  // ((x₀ w + x₁) w + x₂) w
+    let grown = whileLoop(w, while: { $0 .< 20 }) { $0 * w }
+    let chosen = cond(w .> 2) {
+      grown * 2
+    } else: {
+      grown
+    }
+    #expect("\(graph.program)".contains("scan(") && "\(graph.program)".contains("loop("))
+    let wanted = [sum, chosen] + graph.gradients(of: sum + chosen, [x, w])
+    let session = Session(graph)
+    for (value, results) in [
+      (2, [[22], [32], [8, 4, 2], [12 + 8 + 3 + 80]]),  // the loop gives 2⁵
+      (3, [[54], [54], [27, 9, 3], [27 + 12 + 3 + 54]]),  // 2 · 3³
+    ] as [(Float, [[Double]])] {
+      let found = try session.run(wanted, feeding: [x: [1, 2, 3], w: Tensor(value)])
+      for (tensor, numbers) in zip(found, results) { expectValues(tensor, tensor.shape, numbers, within: 1e-4) }
+    }
+  }
+
   @Test func variablesLastInTheirSession() throws {
     let graph = Graph()
     let a = graph.variable([1, 2], name: "a")

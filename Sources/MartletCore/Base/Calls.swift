@@ -24,8 +24,12 @@
     /// Their names and lines; empty where these are not known.
     var frames: [SymbolicatedBacktrace.Frame] {
       guard !addresses.isEmpty, let backtrace = try? Backtrace(from: Stored(addresses)) else { return [] }
-      return backtrace.symbolicated(with: ImageMap.capture())?.frames ?? []
+      return backtrace.symbolicated(with: Calls.images)?.frames ?? []
     }
+
+    /// The program and its libraries. Taken once: `capture` reads the beginning of every file that is mapped, and must not
+    /// meet one that another thread is letting go.
+    private static let images = MappedFiles.whileAllStay { ImageMap.capture() }
   }
 
   /// Addresses as `Backtrace` stores them: a byte for words of 64 bits, then for each return address its code and the

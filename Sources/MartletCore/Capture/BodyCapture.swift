@@ -82,8 +82,9 @@ extension BodyFrame {
 }
 
 extension StateFrame {
-  /// Whether what runs here is being captured.
-  package static var isCapturing: Bool {
+  /// Whether what is done here with these tensors is being captured: in a scope that captures, or as a part of a `Graph`.
+  package static func isCapturing(_ tensors: [Tensor]) -> Bool {
+    if tensors.contains(where: { $0.isSymbolic }) { return true }
     var frame = current
     while let here = frame {
       if here is CaptureFrame || here is BodyFrame { return true }
@@ -94,6 +95,16 @@ extension StateFrame {
 }
 
 extension Tensor {
+  /// Whether it stands for a value of a program, be it below other traces.
+  fileprivate var isSymbolic: Bool {
+    var tensor: Tensor? = self
+    while let here = tensor, let trace = here.node.trace {
+      if trace is Symbolic { return true }
+      tensor = here.node.inner
+    }
+    return false
+  }
+
   /// Whether its elements can be read: it is neither mapped nor symbolic. What is pending runs.
   package var canBeRead: Bool {
     var tensor = resolved()

@@ -90,7 +90,7 @@ public func whileLoop<S: TensorTree>(
   }
   var state = initial
   var count = 0
-  while !StateFrame.isCapturing {
+  while !StateFrame.isCapturing(state.flattened) {
     if let error = state.flattened.first(where: { $0.isError }) { return initial.mapTensors { _ in error } }
     let goesOn = condition(state)
     if let error = predicateError(goesOn, "whileLoop", "the condition") { return initial.mapTensors { _ in error } }
@@ -186,7 +186,9 @@ public func scan<X: TensorTree, S: TensorTree, Y: TensorTree>(
     let result = withoutWrites { body(initial, xs) }
     return (initial.mapTensors { _ in error }, result.1.mapTensors { _ in error })
   }
-  if StateFrame.isCapturing || length == 0 { return captured(xs, length, from: initial, reverse: reverse, body) }
+  if StateFrame.isCapturing(columns + initial.flattened) || length == 0 {
+    return captured(xs, length, from: initial, reverse: reverse, body)
+  }
   var state = initial
   var rows: [[Tensor]] = []
   var template: Y?
