@@ -43,6 +43,7 @@ extension AlignmentOp {
   func losses(_ inputs: [Tensor]) -> Tensor {
     let (x, times, lengths) = (inputs[0], inputs[2], inputs[3])
     let (steps, batch, width) = (x.shape[0], x.shape[1], inputs[1].shape[1])
+    guard batch > 0 else { return x.sum(axes: [0, 2]) }
     let states = 2 * width + 1
     let places = Tensor(Array(0..<width), device: x.device)
     let none = Tensor(scalar: -.infinity, x.dtype, device: x.device)
