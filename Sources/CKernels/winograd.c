@@ -44,7 +44,8 @@ typedef struct {
   int64_t panel, panels;
   int64_t area_u, area_x, area_y, area_w;  // floats from place to place
   int64_t rows, groups;   // of the gradient of weights: input channels at once
-  const float *from, *gradient, *bias, *w;
+  const float *from, *gradient, *w;
+  ck_epilogue end;
   float *to, *dw;
   bool turned;
   int64_t first, now;     // tiles of this turn
@@ -102,7 +103,7 @@ static size_t lay(job *j, const ck_winograd *c, float *work) {
   const bool once = weights && j->block >= j->count;
   const int64_t units = once ? j->threads : j->groups * j->panels;
   const struct { float **part; int64_t count; } parts[] = {
-    {&j->u, weights ? 0 : PLACES * j->area_u},
+    {&j->u, weights || c->packed ? 0 : PLACES * j->area_u},
     {&j->vx, blocks * PLACES * j->area_x},
     {&j->vy, blocks * PLACES * j->area_y},
     {&j->sums, weights ? units * PLACES * j->area_w : 0},
@@ -163,7 +164,7 @@ static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
                               j->u + p * j->area_u + q * j->panel * j->inputs, width, vy + p * j->area_y + q * j->panel,
                               j->ldy, false);
       }
-    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, j->bias, j->to);
+    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, &j->end, j->to);
     first += count;
   }
 }
@@ -184,7 +185,7 @@ static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
 }
 static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
-  CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, j->bias,
+  CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, &j->end,
                      j->to);
 }
 
@@ -228,7 +229,21 @@ size_t ck_winograd_bytes(const ck_winograd *c) {
   return lay(&j, c, NULL);
 }
 
-void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias, float *y, void *work) {
+size_t ck_winograd_packed_bytes(const ck_winograd *c) {
+  job j;
+  plan(&j, c);
+  return (size_t)(PLACES * j.area_u) * sizeof(float);
+}
+
+void ck_winograd_pack(const ck_winograd *c, float *w, void *packed) {
+  job j;
+  plan(&j, c);
+  j.w = w;
+  j.u = packed;
+  share(&j, j.panels * j.inputs, transform_kernels);
+}
+
+void ck_winograd_run(const ck_winograd *c, float *x, float *w, const ck_epilogue *end, float *y, void *work) {
   job j;
   plan(&j, c);
   lay(&j, c, work);
@@ -246,9 +261,13 @@ void ck_winograd_run(const ck_winograd *c, float *x, float *w, const float *bias
   }
   j.from = j.turned ? y : x;
   j.to = j.turned ? x : y;
-  j.bias = bias;
-  j.w = w;
-  share(&j, j.panels * j.inputs, transform_kernels);
+  j.end = *end;
+  if (c->packed) {
+    j.u = w;
+  } else {
+    j.w = w;
+    share(&j, j.panels * j.inputs, transform_kernels);
+  }
   if (!j.in_turns) {
     share(&j, (j.count + 1) / 2, whole_blocks);
     return;

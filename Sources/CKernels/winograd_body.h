@@ -156,14 +156,24 @@ static void L(tiles_in)(const tiles *g, int sides, int64_t first, int64_t count,
   }
 }
 
-// The images that tiles of products stand for, with the bias.
+// v, or the bound that it is beyond; NaN stays.
+static inline L(vec) L(bounded)(L(vec) v, float low, float high) {
+  typedef int32_t mask __attribute__((vector_size(CK_VECTOR)));
+  const L(vec) least = (L(vec)){0} + low, most = (L(vec)){0} + high;
+  const mask below = v < least, above = v > most;
+  return (L(vec))(((mask)v & ~(below | above)) | ((mask)least & below) | ((mask)most & above));
+}
+
+// The images that tiles of products stand for, with what follows.
 static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const float *m, int64_t ld, int64_t area,
-                         const float *bias, float *y) {
+                         const ck_epilogue *end, float *y) {
   const int64_t n = g->channels;
   for (int64_t t = 0; t < count; t++) {
     const place at = place_of(g, first + t);
     const int64_t rows = ck_min64(4, g->size[0] - 4 * at.row), columns = ck_min64(4, g->size[1] - 4 * at.column);
-    float *to = y + ((at.image * g->size[0] + 4 * at.row) * g->size[1] + 4 * at.column) * n;
+    const int64_t corner = ((at.image * g->size[0] + 4 * at.row) * g->size[1] + 4 * at.column) * n;
+    float *to = y + corner;
+    const float *added = end->added ? end->added + corner : NULL;
     for (int64_t c = 0; c < n; c += L(LANES)) {
       L(vec) d[6], half[24], o[4];
       const float *from = m + t * ld + c;
@@ -171,12 +181,16 @@ static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const flo
         for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
         L(result)(half + j, d, 6, 1);
       }
-      const L(vec) b = bias ? LOAD(bias + c) : (L(vec)){0};
+      const L(vec) b = end->bias ? LOAD(end->bias + c) : (L(vec)){0};
       for (int i = 0; i < rows; i++) {
         L(result)(o, half + i * 6, 1, 1);
         for (int j = 0; j < columns; j++) {
           __builtin_prefetch(to + (i * g->size[1] + j + 4) * n + c, 1);
-          STORE(to + (i * g->size[1] + j) * n + c, o[j] + b);
+          const int64_t place = (i * g->size[1] + j) * n + c;
+          L(vec) v = o[j] + b;
+          if (added) v += LOAD(added + place);
+          if (end->bounded) v = L(bounded)(v, end->low, end->high);
+          STORE(to + place, v);
         }
       }
     }

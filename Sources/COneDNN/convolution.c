@@ -11,7 +11,8 @@ typedef struct {
 } operand;
 
 struct dn_convolution {
-  int32_t direction;
+  int32_t direction, threads;
+  bool packed;
   dnnl_primitive_t primitive;
   operand x, w, y;
   dnnl_memory_t bias, scratch;
@@ -111,6 +112,26 @@ static dnnl_status_t prepare(operand *o, memory_desc user, const_desc wanted, bo
   return s;
 }
 
+// What follows the sums: y is added, then bounded.
+static dnnl_status_t follow(dnnl_primitive_attr_t attr, const dn_convolution_spec *c) {
+  if (!c->adds && !c->bounded) return dnnl_success;
+  dnnl_post_ops_t ops = NULL;
+  dnnl_status_t s = dnnl_post_ops_create(&ops);
+  const bool rectifies = c->low_bound == 0 && c->high_bound > 3e38f;
+  const dnnl_alg_kind_t kind = rectifies ? dnnl_eltwise_relu : dnnl_eltwise_clip;
+  const float a = rectifies ? 0 : c->low_bound, b = rectifies ? 0 : c->high_bound;
+#if DNNL_VERSION_MAJOR >= 3
+  if (!s && c->adds) s = dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+  if (!s && c->bounded) s = dnnl_post_ops_append_eltwise(ops, kind, a, b);
+#else
+  if (!s && c->adds) s = dnnl_post_ops_append_sum(ops, 1);
+  if (!s && c->bounded) s = dnnl_post_ops_append_eltwise(ops, 1, kind, a, b);
+#endif
+  if (!s) s = dnnl_primitive_attr_set_post_ops(attr, ops);
+  if (ops) dnnl_post_ops_destroy(ops);
+  return s;
+}
+
 static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
   const geometry g = measure(c);
   const dnnl_alg_kind_t algorithm = c->algorithm == DN_WINOGRAD ? dnnl_convolution_auto : dnnl_convolution_direct;
@@ -131,6 +152,7 @@ static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
   if (!s && c->algorithm != DN_PLAIN) s = dn_any(&inner_y, g.ndims, g.y, g.type);
   if (!s) s = dnnl_primitive_attr_create(&attr);
   if (!s) s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+  if (!s) s = follow(attr, c);
   if (!s) {
     const bool plain = c->algorithm == DN_PLAIN;
     s = describe(c, &g, algorithm, plain ? x : inner_x, inner_w, b, plain ? y : inner_y, attr, &pd);
@@ -147,12 +169,16 @@ static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
     size_t offset = 0;
     s = prepare(&h->x, x, dnnl_primitive_desc_query_md(pd, dx ? dnnl_query_diff_src_md : dnnl_query_src_md, 0), dx,
                 &offset);
+    const size_t before_w = offset;
     if (!s)
       s = prepare(&h->w, w, dnnl_primitive_desc_query_md(pd, dw ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0),
                   dw, &offset);
+    if (c->packed) offset = before_w;
     if (!s)
       s = prepare(&h->y, y, dnnl_primitive_desc_query_md(pd, out ? dnnl_query_dst_md : dnnl_query_diff_dst_md, 0), out,
                   &offset);
+    // What is added lies where the caller wants the result.
+    if (!s && c->adds && h->y.inner) s = dnnl_unimplemented;
     if (!s && c->bias) s = dnnl_memory_create(&h->bias, DESC(b), dn_engine(), DNNL_MEMORY_NONE);
     if (!s) {
       const_desc d = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -181,6 +207,8 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
   dn_convolution *h = calloc(1, sizeof *h);
   if (!h) return dnnl_out_of_memory;
   h->direction = spec->direction;
+  h->threads = spec->threads;
+  h->packed = spec->packed;
   const int before = dn_set_threads(spec->threads);
   const dnnl_status_t s = build(h, spec);
   dn_restore_threads(spec->threads, before);
@@ -208,18 +236,38 @@ static dnnl_status_t copy_out(const operand *o, dnnl_stream_t stream) {
   return dnnl_primitive_execute(o->reorder, stream, 2, args);
 }
 
-int32_t dn_convolution_execute(dn_convolution *h, void *x, void *w, const void *bias, void *y, void *workspace) {
+static dnnl_memory_t kernels_of(const dn_convolution *h) { return h->w.inner ? h->w.inner : h->w.user; }
+
+size_t dn_convolution_packed_bytes(const dn_convolution *h) {
+  const_desc desc = NULL;
+  return dnnl_memory_get_memory_desc(kernels_of(h), &desc) ? 0 : dnnl_memory_desc_get_size(desc);
+}
+
+int32_t dn_convolution_pack(dn_convolution *h, const void *w, void *packed) {
+  if (!h->w.reorder) {
+    memcpy(packed, w, dn_convolution_packed_bytes(h));
+    return dnnl_success;
+  }
+  const dnnl_stream_t stream = dn_stream();
+  dnnl_status_t s = stream ? dnnl_success : dnnl_out_of_memory;
+  if (!s) s = dnnl_memory_set_data_handle(h->w.user, (void *)(uintptr_t)w);
+  if (!s) s = dnnl_memory_set_data_handle(h->w.inner, packed);
+  if (!s) s = copy_in(&h->w, stream);
+  return (int32_t)(s ? s : dnnl_stream_wait(stream));
+}
+
+static int32_t execute(dn_convolution *h, void *x, void *w, const void *bias, void *y, void *workspace) {
   const dnnl_stream_t stream = dn_stream();
   dnnl_status_t s = stream ? dnnl_success : dnnl_out_of_memory;
   if (!s && h->bytes > 0 && !workspace) s = dnnl_invalid_arguments;
   if (!s) s = point(&h->x, x, workspace);
-  if (!s) s = point(&h->w, w, workspace);
+  if (!s) s = h->packed ? dnnl_memory_set_data_handle(kernels_of(h), w) : point(&h->w, w, workspace);
   if (!s) s = point(&h->y, y, workspace);
   if (!s && h->bias) s = dnnl_memory_set_data_handle(h->bias, (void *)(uintptr_t)bias);
   if (!s && h->scratch) s = dnnl_memory_set_data_handle(h->scratch, (char *)workspace + h->scratch_offset);
   const operand *out = h->direction == DN_INPUT_GRADIENT ? &h->x : h->direction == DN_WEIGHT_GRADIENT ? &h->w : &h->y;
   if (!s && out != &h->x) s = copy_in(&h->x, stream);
-  if (!s && out != &h->w) s = copy_in(&h->w, stream);
+  if (!s && out != &h->w && !h->packed) s = copy_in(&h->w, stream);
   if (!s && out != &h->y) s = copy_in(&h->y, stream);
   if (s) return (int32_t)s;
   const bool dx = out == &h->x, dw = out == &h->w;
@@ -233,6 +281,15 @@ int32_t dn_convolution_execute(dn_convolution *h, void *x, void *w, const void *
   s = dnnl_primitive_execute(h->primitive, stream, count, args);
   if (!s) s = copy_out(out, stream);
   return (int32_t)(s ? s : dnnl_stream_wait(stream));
+}
+
+int32_t dn_convolution_execute(dn_convolution *h, void *x, void *w, const void *bias, void *y, void *workspace) {
+  if (!h->packed) return execute(h, x, w, bias, y, workspace);
+  // Kernels that were packed for a thread count stay so when the caller's is another.
+  const int before = dn_set_threads(h->threads);
+  const int32_t status = execute(h, x, w, bias, y, workspace);
+  dn_restore_threads(h->threads, before);
+  return status;
 }
 
 static void forget(operand *o) {
@@ -259,6 +316,11 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
   return 3;
 }
 size_t dn_convolution_workspace(const dn_convolution *handle) { (void)handle; return 0; }
+size_t dn_convolution_packed_bytes(const dn_convolution *handle) { (void)handle; return 0; }
+int32_t dn_convolution_pack(dn_convolution *handle, const void *w, void *packed) {
+  (void)handle; (void)w; (void)packed;
+  return 3;
+}
 int32_t dn_convolution_execute(dn_convolution *h, void *x, void *w, const void *bias, void *y, void *workspace) {
   (void)h; (void)x; (void)w; (void)bias; (void)y; (void)workspace;
   return 3;

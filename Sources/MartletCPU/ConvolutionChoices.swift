@@ -84,25 +84,36 @@ public enum ConvolutionChoices {
   /// The fastest routine for a convolution; it has run last, so that its result is that of the next call too.
   ///
   /// Only calls that must measure wait for each other: two measurements at once would disturb one another.
-  static func choose(_ sizes: ConvolutionSizes, _ operands: ConvolutionOperands) -> (ConvolutionRoutine, KernelStatus)?
-  {
+  static func choose(
+    _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
+  ) -> (routine: ConvolutionRoutine, status: KernelStatus)? {
+    chosen(sizes, { operands }).map { ($0.routine, $0.routine.run(operands)) }
+  }
+
+  /// The fastest algorithm for a convolution, with a routine of this thread; `operands` yields what to time it with.
+  static func chosen(
+    _ sizes: ConvolutionSizes, _ operands: () -> ConvolutionOperands?
+  ) -> (algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine)? {
     let key = sizes.key
-    if let routine = known(key, sizes) { return (routine, routine.run(operands)) }
-    let chosen = timing.holding { () -> ConvolutionRoutine? in
+    if let found = known(key, sizes) { return found }
+    return timing.holding {
       // Another thread may have measured this one meanwhile.
-      if let routine = known(key, sizes) { return routine }
-      guard let (algorithm, routine, times, isSettled) = fastest(sizes, operands) else { return nil }
+      if let found = known(key, sizes) { return found }
+      guard let operands = operands(), let (algorithm, routine, times, isSettled) = fastest(sizes, operands) else {
+        return nil
+      }
       lock.holding {
         state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: times)
       }
       if isSettled { ChoiceFile.add(key, algorithm) }
-      return routine
+      return (algorithm, routine)
     }
-    return chosen.map { ($0, $0.run(operands)) }
   }
 
   /// What was chosen before, here or in an earlier process.
-  private static func known(_ key: String, _ sizes: ConvolutionSizes) -> ConvolutionRoutine? {
+  private static func known(
+    _ key: String, _ sizes: ConvolutionSizes
+  ) -> (algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine)? {
     let (algorithm, isFull) = lock.holding { () -> (ConvolutionAlgorithm?, Bool) in
       let remembered = load()[key]
       guard let choice = state.choices[key] else { return (remembered, state.choices.count >= limit) }
@@ -111,7 +122,9 @@ public enum ConvolutionChoices {
     guard let algorithm else {
       // Lengths that never come again are not worth a timing each: what is surely not slow will do.
       guard isFull else { return nil }
-      return [.blocked, .plain, .columns].lazy.compactMap { ConvolutionRoutine($0, sizes) }.first
+      return [.blocked, .plain, .columns].lazy.compactMap { algorithm in
+        ConvolutionRoutine(algorithm, sizes).map { (algorithm, $0) }
+      }.first
     }
     guard !(algorithm.isWinograd && sizes.window.isPrecise), let routine = ConvolutionRoutine(algorithm, sizes) else {
       return nil
@@ -121,24 +134,40 @@ public enum ConvolutionChoices {
         state.choices[key] = ConvolutionChoice(convolution: key, algorithm: algorithm.name, milliseconds: [:])
       }
     }
-    return routine
+    return (algorithm, routine)
   }
+
+  /// A byte that makes small positive floats of every dtype.
+  static let small: Int32 = 0x3c
 
   private static func fastest(
     _ sizes: ConvolutionSizes, _ operands: ConvolutionOperands
   ) -> (ConvolutionAlgorithm, ConvolutionRoutine, [String: Double], isSettled: Bool)? {
     var candidates: [(algorithm: ConvolutionAlgorithm, routine: ConvolutionRoutine)] = []
+    // Each packs kernels in its own way; what they are does not matter.
+    var packed: [Storage] = []
+    func run(_ way: Int) -> KernelStatus {
+      var operands = operands
+      if sizes.isPacked { operands.w = packed[way].pointer }
+      return candidates[way].routine.run(operands)
+    }
     for algorithm in ConvolutionAlgorithm.allCases where !(algorithm.isWinograd && sizes.window.isPrecise) {
       guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
+      if sizes.isPacked {
+        guard let kernels = Storage(bytes: routine.packedBytes) else { continue }
+        memset(kernels.pointer, ConvolutionChoices.small, kernels.bytes)
+        packed.append(kernels)
+      }
+      candidates.append((algorithm, routine))
       // The first run touches fresh memory and makes what is made once.
-      if routine.run(operands).code == 0 {
-        candidates.append((algorithm, routine))
-      } else {
+      if run(candidates.count - 1).code != 0 {
         routine.destroy()
+        candidates.removeLast()
+        packed = Array(packed.prefix(candidates.count))
       }
     }
     var race = Race(ways: candidates.count)
-    race.run { way in Race.time { _ = candidates[way].routine.run(operands) } }
+    race.run { way in Race.time { _ = run(way) } }
     guard let winner = race.winner else { return nil }
     let best = candidates[winner]
     for candidate in candidates where candidate.algorithm != best.algorithm { candidate.routine.destroy() }

@@ -39,7 +39,7 @@ enum ConvolutionRoutine {
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
     if algorithm == .columns {
-      if sizes.areChannelsLast { return nil }
+      if sizes.areChannelsLast || sizes.isPacked || sizes.adds || sizes.bounds != nil { return nil }
       self = .columns(ConvolutionColumns(sizes))
       return
     }
@@ -57,6 +57,28 @@ enum ConvolutionRoutine {
 
   func destroy() { if case .primitive(let handle, _) = self { dn_convolution_destroy(handle) } }
 
+  /// Bytes of kernels as it reads them when they are packed.
+  var packedBytes: Int {
+    switch self {
+    case .primitive(let handle, _): return dn_convolution_packed_bytes(handle)
+    case .tiles(var tiles): return ck_winograd_packed_bytes(&tiles)
+    case .columns: return 0
+    }
+  }
+
+  /// Packs kernels `[O, C / groups, kernel…]`.
+  func pack(_ w: UnsafeMutableRawPointer, to packed: UnsafeMutableRawPointer) -> KernelStatus {
+    switch self {
+    case .primitive(let handle, _):
+      let status = dn_convolution_pack(handle, w, packed)
+      return status == 0 ? .ok : .library(Int64(status))
+    case .tiles(var tiles):
+      ck_winograd_pack(&tiles, w.assumingMemoryBound(to: Float.self), packed)
+      return .ok
+    case .columns: return .unsupported
+    }
+  }
+
   func run(_ operands: ConvolutionOperands) -> KernelStatus {
     switch self {
     case .columns(let columns): return columns.run(operands)
@@ -66,9 +88,13 @@ enum ConvolutionRoutine {
         func floats(_ pointer: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
           pointer.assumingMemoryBound(to: Float.self)
         }
-        ck_winograd_run(
-          &tiles, floats(operands.x), floats(operands.w), operands.bias.map { UnsafePointer(floats($0)) },
-          floats(operands.y), work.pointer)
+        var end = ck_epilogue()
+        end.bias = operands.bias.map { UnsafePointer(floats($0)) }
+        if operands.adds { end.added = UnsafePointer(floats(operands.y)) }
+        if let bounds = operands.bounds {
+          (end.bounded, end.low, end.high) = (true, Float(bounds.low), Float(bounds.high))
+        }
+        ck_winograd_run(&tiles, floats(operands.x), floats(operands.w), &end, floats(operands.y), work.pointer)
       }
       return .ok
     case .primitive(let handle, let bytes):
@@ -85,6 +111,9 @@ enum ConvolutionRoutine {
 struct ConvolutionOperands {
   var x, w, y: UnsafeMutableRawPointer
   var bias: UnsafeMutableRawPointer?
+  /// Whether the result is added to what y holds.
+  var adds = false
+  var bounds: ConvolutionBounds?
 }
 
 /// A direction and all sizes of a convolution.
@@ -94,9 +123,14 @@ struct ConvolutionSizes {
   let hasBias: Bool
   let window: ConvolutionWindow
   let x, w, y: Shape
-  let threads: Int32
+  var threads: Int32
   /// Whether x and y have their channels next to each other; else they are in row-major order.
   var areChannelsLast = false
+  /// Whether w lies as the algorithm has packed it.
+  var isPacked = false
+  /// What follows the sums, as in `ConvolutionOperands`.
+  var adds = false
+  var bounds: ConvolutionBounds?
 
   init(_ direction: Int, _ dtype: DType, _ window: ConvolutionWindow, x: Shape, w: Shape, y: Shape, hasBias: Bool) {
     self.direction = direction
@@ -130,6 +164,9 @@ struct ConvolutionSizes {
     spec.threads = threads
     spec.bias = hasBias ? 1 : 0
     spec.precise = window.isPrecise ? 1 : 0
+    spec.packed = isPacked ? 1 : 0
+    spec.adds = adds ? 1 : 0
+    if let bounds { (spec.bounded, spec.low_bound, spec.high_bound) = (1, Float(bounds.low), Float(bounds.high)) }
     spec.n = Int64(x[0])
     spec.groups = Int64(groups)
     spec.channels = Int64(x[1])
@@ -151,6 +188,7 @@ struct ConvolutionSizes {
     else { return nil }
     var result = ck_winograd()
     (result.direction, result.threads) = (Int32(direction), threads)
+    result.packed = isPacked
     (result.examples, result.channels, result.outputs) = (Int64(x[0]), Int64(x[1]), Int64(w[0]))
     result.size = (Int64(x[2]), Int64(x[3]))
     result.out = (Int64(y[2]), Int64(y[3]))
@@ -176,7 +214,9 @@ struct ConvolutionSizes {
   var key: String {
     let name = ["forward", "input gradient", "weight gradient"][direction]
     return
-      "\(name) \(dtype) \(x)*\(w) \(window)\(hasBias ? " bias" : "")\(areChannelsLast ? " channels last" : "") threads=\(threads)"
+      "\(name) \(dtype) \(x)*\(w) \(window)\(hasBias ? " bias" : "")\(adds ? " add" : "")"
+      + (bounds.map { " \($0)" } ?? "") + (areChannelsLast ? " channels last" : "") + (isPacked ? " packed" : "")
+      + " threads=\(threads)"
   }
 }
 

@@ -13,6 +13,7 @@ import MartletOps
   registerIndexing()
   registerMatmul()
   registerConvolution()
+  registerFusedConvolution()
   registerPooling()
   registerResample()
   registerVision()

@@ -27,7 +27,8 @@ package import MartletCore
       copy: { x, device in x.to(device) },
       reshape: { x, shape in x.reshaped(shape) },
       firstRows: { x, count in x[..<count] },
-      passes: [.algebra, .commonSubexpressions, .fusion], operations: OpTable.allCases.map { $0.type }
+      passes: [.algebra, .commonSubexpressions, .channelsLast, .epilogues, .fusion],
+      operations: OpTable.allCases.map { $0.type }
     ))
 }
 

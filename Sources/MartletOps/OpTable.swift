@@ -27,9 +27,12 @@ package enum OpTable: Int, CaseIterable {
   case resample, gridSample, gridSampleGradient, roiAlign, roiAlignGradient
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
-  case fused
+  case fused, packKernels, fusedConvolution
   case print, assert
   case branch, loop, loopGradient, scan
+
+  /// Whether passes make it, for one process: programs are saved as they were before them.
+  package var isMadeByPasses: Bool { [.fused, .packKernels, .fusedConvolution].contains(self) }
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {
@@ -155,6 +158,8 @@ package enum OpTable: Int, CaseIterable {
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
     case .fused: Fused.self
+    case .packKernels: PackKernels.self
+    case .fusedConvolution: FusedConvolution.self
     case .print: Print.self
     case .assert: Assert.self
     case .branch: Branch.self

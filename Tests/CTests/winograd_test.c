@@ -50,12 +50,13 @@ static void agrees(const example *e) {
         for (int64_t a = 0; a < counts[i]; a++) in[i][a] = i == result ? NAN : (float)(uniform() * 2 - 1);
       const float *added = direction == 0 && e->h % 2 ? bias : NULL;
       if (threads == 1) want = direct(e, direction, in, added, counts);
-      const ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, threads};
+      const ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, threads, false};
       CHECK(ck_winograd_applies(&sizes), "applies");
       const size_t bytes = ck_winograd_bytes(&sizes);
       char *work = aligned_alloc(64, bytes + 64);
       memset(work, 0xff, bytes + 64);
-      ck_winograd_run(&sizes, in[0], in[1], added, in[2], work);
+      const ck_epilogue end = {.bias = added};
+      ck_winograd_run(&sizes, in[0], in[1], &end, in[2], work);
       for (int i = 0; i < 64; i++) CHECK(work[bytes + (size_t)i] == (char)0xff, "work memory exceeded");
       double error = 0, square = 0, worst = 0;
       for (int64_t a = 0; a < counts[result]; a++) {
@@ -86,8 +87,43 @@ static void agrees(const example *e) {
   free(bias);
 }
 
+// What follows the sums, and kernels that were packed: the bits of the plain run with the same done by hand.
+static void follows(const example *e) {
+  const int64_t oh = e->h + e->low + e->high - 2, ow = e->w + e->low + e->high - 2, count = e->n * oh * ow * e->k;
+  float *x = numbers(e->n * e->h * e->w * e->c), *w = numbers(e->k * e->c * 9), *bias = numbers(e->k);
+  float *plain = numbers(count), *added = numbers(count), *y = malloc(sizeof(float) * (size_t)count);
+  ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, 0, 2, false};
+  void *work = aligned_alloc(64, ck_winograd_bytes(&sizes));
+  ck_epilogue end = {.bias = bias};
+  ck_winograd_run(&sizes, x, w, &end, plain, work);
+  const size_t bytes = ck_winograd_packed_bytes(&sizes);
+  char *packed = aligned_alloc(64, bytes + 64);
+  memset(packed, 0xff, bytes + 64);
+  ck_winograd_pack(&sizes, w, packed);
+  for (int i = 0; i < 64; i++) CHECK(packed[bytes + (size_t)i] == (char)0xff, "packed kernels exceeded");
+  sizes.packed = true;
+  for (int in_place = 0; in_place < 2; in_place++) {
+    memcpy(y, added, sizeof(float) * (size_t)count);
+    end = (ck_epilogue){bias, in_place ? y : added, true, -0.5f, INFINITY};
+    ck_winograd_run(&sizes, x, (float *)packed, &end, y, work);
+    for (int64_t i = 0; i < count; i++) {
+      const float want = fmaxf(plain[i] + added[i], -0.5f);
+      if (y[i] != want) {
+        CHECK(false, "%ldx%ld->%ld: %g is %g", (long)e->n, (long)e->c, (long)e->k, (double)want, (double)y[i]);
+        break;
+      }
+    }
+  }
+  // NaN stays NaN.
+  x[0] = NAN;
+  end.added = NULL;
+  ck_winograd_run(&sizes, x, (float *)packed, &end, y, work);
+  CHECK(isnan(y[0]), "NaN");
+  free(x), free(w), free(bias), free(plain), free(added), free(y), free(work), free(packed);
+}
+
 static void refusals(void) {
-  const ck_winograd good = {2, 16, 32, {7, 5}, {7, 3}, {1, 0}, 0, 1};
+  const ck_winograd good = {2, 16, 32, {7, 5}, {7, 3}, {1, 0}, 0, 1, false};
   CHECK(ck_winograd_applies(&good), "good");
   ck_winograd bad[7] = {good, good, good, good, good, good, good};
   bad[0].channels = 24;
@@ -107,6 +143,6 @@ int main(void) {
     {2, 16, 32, 33, 18, 1, 1}, {1, 112, 128, 5, 4, 1, 1}, {5, 256, 240, 4, 3, 1, 1}, {1, 16, 16, 1, 1, 1, 1},
     {1, 32, 16, 70, 90, 0, 0}, {3, 144, 512, 3, 5, 1, 1}, {3, 272, 256, 7, 5, 1, 1}, {170, 256, 240, 1, 1, 1, 1},
     {2, 16, 16, 102, 106, 1, 1}};
-  for (unsigned i = 0; i < sizeof examples / sizeof *examples; i++) agrees(&examples[i]);
+  for (unsigned i = 0; i < sizeof examples / sizeof *examples; i++) agrees(&examples[i]), follows(&examples[i]);
   return report("winograd");
 }

@@ -51,6 +51,7 @@ extension OpTable {
     case .print: return [WrongCase(op, [])]
     case .assert: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2]), f([2])])]
     case .branch, .loop, .loopGradient, .scan: return controlWrongCases
+    case .packKernels, .fusedConvolution: return fusedConvolutionWrongCases
     case .fused: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2, 3]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]
     case .max, .min: return [WrongCase(op, [f([0])]), WrongCase(op, [f([2], .complex64)])]

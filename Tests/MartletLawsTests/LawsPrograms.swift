@@ -107,7 +107,7 @@ import Testing
         if let y = value(where: { $0.dtype != .float32 && $0.shape == spec.shape }) { add(Cast(dtype: .float32), [y]) }
       default:
         // Any row of the table, on operands that are there where their specs are, else on new ones.
-        let rows = OpTable.allCases.filter { ![.fused, .copyTo, .detach].contains($0) }
+        let rows = OpTable.allCases.filter { !$0.isMadeByPasses && ![.copyTo, .detach].contains($0) }
         let cases = rows[below(rows.count)].cases
         guard !cases.isEmpty else { return }
         let chosen = cases[below(cases.count)]

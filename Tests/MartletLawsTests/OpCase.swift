@@ -117,6 +117,7 @@ extension OpTable {
     case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     case .fused: fusedCases
+    case .packKernels, .fusedConvolution: fusedConvolutionCases
     case .print, .assert: effectCases
     case .branch, .loop, .loopGradient, .scan: controlCases
     }

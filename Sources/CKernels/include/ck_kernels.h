@@ -335,13 +335,24 @@ enum { CK_WINOGRAD_FORWARD = 0, CK_WINOGRAD_INPUT_GRADIENT = 1, CK_WINOGRAD_WEIG
 typedef struct {
   int64_t examples, channels, outputs, size[2], out[2], low[2];
   int32_t direction, threads;
+  bool packed;  // w lies as ck_winograd_pack has laid it
 } ck_winograd;
+
+// What follows the sums of a convolution: a vector of outputs and a tensor like y are added, then the result is bounded.
+typedef struct {
+  const float *_Nullable bias, *_Nullable added;  // added: may be y itself
+  bool bounded;
+  float low, high;
+} ck_epilogue;
 
 // Whether the channels come in sixteens and the padding (low, and what follows from the sizes) is 0 or 1.
 bool ck_winograd_applies(const ck_winograd *sizes);
 size_t ck_winograd_bytes(const ck_winograd *sizes);  // of work memory
-// Reads two of x, w and y and writes the third, as the direction says. bias: [outputs], of the forward direction only.
-void ck_winograd_run(const ck_winograd *sizes, float *x, float *w, const float *_Nullable bias, float *y, void *work);
+// Reads two of x, w and y and writes the third, as the direction says. The epilogue is of the forward direction only.
+void ck_winograd_run(const ck_winograd *sizes, float *x, float *w, const ck_epilogue *epilogue, float *y, void *work);
+// Transformed kernels, for `packed`.
+size_t ck_winograd_packed_bytes(const ck_winograd *sizes);
+void ck_winograd_pack(const ck_winograd *sizes, float *w, void *packed);
 
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).

@@ -47,6 +47,9 @@ typedef struct {
   int32_t channels_last;                       // of x and y: the channels are adjacent
   int32_t dtype, axes, threads;
   int32_t bias, precise;                       // forward: a vector of outputs is added; precise is not read
+  int32_t adds, bounded;                       // forward: added to what y holds; then bounded by low and high
+  float low_bound, high_bound;                 // 0 and infinity: a rectifier
+  int32_t packed, reserved;                    // w lies as dn_convolution_pack has laid it
   int64_t n, groups, channels, outputs;
   int64_t size[3], kernel[3], out[3], stride[3], dilation[3], low[3], high[3];
 } dn_convolution_spec;
@@ -54,6 +57,9 @@ typedef struct {
 typedef struct dn_convolution dn_convolution;
 int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution *_Nullable *_Nonnull handle);
 size_t dn_convolution_workspace(const dn_convolution *handle);   // bytes, 64-byte aligned
+// Kernels in the layout that the handle wants; handles of equal specs, thread counts among them, want the same.
+size_t dn_convolution_packed_bytes(const dn_convolution *handle);
+int32_t dn_convolution_pack(dn_convolution *handle, const void *w, void *packed);
 // Reads two of x, w and y and writes the third, as the direction says.
 int32_t dn_convolution_execute(dn_convolution *handle, void *x, void *w, const void *_Nullable bias, void *y,
                                void *_Nullable workspace);

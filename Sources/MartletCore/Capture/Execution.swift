@@ -12,12 +12,16 @@ package final class Execution: @unchecked Sendable {
   private var made: Made?
   /// What is made at the first run that no trace or scope looks at.
   private final class Made {
+    /// What ran once for this state.
+    let preparation: Preparation?
     let interpreter: Interpreter
     /// For different orders in memory of inputs and state; none where plans do not run the program.
     var plans: [Plan] = []
     let takesPlans: Bool
 
-    init(_ program: Program) {
+    init(_ capture: Capture) {
+      var program = capture.program.optimized()
+      preparation = capture.writes ? nil : Preparation(from: &program)
       interpreter = Interpreter(program)
       takesPlans = Execution.plansAreOn && Blueprint.covers(program)
     }
@@ -50,9 +54,9 @@ package final class Execution: @unchecked Sendable {
   func run(_ inputs: [Tensor], state: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
     try ProgramTitle.during(title) { () throws(OpError) in
       guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
-      let (plan, interpreter) = prepared(inputs, state)
-      guard let plan else { return try interpreter.run(inputs, state: state).outputs }
       var state = state
+      let (plan, interpreter) = try prepared(inputs, &state)
+      guard let plan else { return try interpreter.run(inputs, state: state).outputs }
       return try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state, profile: times).outputs }
     }
   }
@@ -70,7 +74,7 @@ package final class Execution: @unchecked Sendable {
     var state = capture.takeState()
     do throws(OpError) {
       guard isPlain(inputs, state) else { return try interpret(captured, inputs, &state) }
-      let (plan, interpreter) = prepared(inputs, state)
+      let (plan, interpreter) = try prepared(inputs, &state)
       guard let plan else { return try interpret(interpreter, inputs, &state) }
       return try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state, profile: times) }
     } catch {
@@ -95,15 +99,21 @@ package final class Execution: @unchecked Sendable {
     ck_flags() & UInt32(CK_SLOW) == 0 && inputs.allSatisfy { $0.isPlain } && state.allSatisfy { $0.isPlain }
   }
 
-  private func prepared(_ inputs: [Tensor], _ state: [Tensor]) -> (Plan?, Interpreter) {
-    lock.holding {
-      let known = made ?? Made(capture.program.optimized())
+  /// How a call runs, and the state with what was prepared from it.
+  private func prepared(_ inputs: [Tensor], _ state: inout [Tensor]) throws(OpError) -> (Plan?, Interpreter) {
+    let known = lock.holding {
+      let known = made ?? Made(capture)
       made = known
+      return known
+    }
+    if let preparation = known.preparation { state += try preparation.results(state) }
+    return lock.holding {
       guard known.takesPlans else { return (nil, known.interpreter) }
       if let plan = known.plans.first(where: { $0.fits(inputs, state: state) }) { return (plan, known.interpreter) }
       guard known.plans.count < Execution.most else { return (nil, known.interpreter) }
       let plan = Plan(
-        known.interpreter.program, inputs: inputs, state: state, overwritten: capture.overwritten,
+        known.interpreter.program, inputs: inputs, state: state,
+        overwritten: capture.overwritten + [Bool](repeating: false, count: state.count - capture.overwritten.count),
         firstSafe: known.interpreter.firstSafe)
       known.plans.append(plan)
       return (plan, known.interpreter)
@@ -112,7 +122,9 @@ package final class Execution: @unchecked Sendable {
 
   /// Gives back the memory of plans; the next run takes it again.
   func releaseMemory() {
-    for plan in lock.holding({ made?.plans ?? [] }) { plan.releaseMemory() }
+    guard let known = lock.holding({ made }) else { return }
+    known.preparation?.releaseMemory()
+    for plan in lock.holding({ known.plans }) { plan.releaseMemory() }
   }
 
   /// `explained` of a program without state.
@@ -128,7 +140,10 @@ package final class Execution: @unchecked Sendable {
     } else {
       _ = try run(inputs, state: capture.state, times: times)
     }
-    let program = lock.holding { made?.interpreter.program }
-    return Explanation(program ?? capture.program, captured: capture.program, times: times)
+    let known = lock.holding { made }
+    return Explanation(
+      known?.interpreter.program ?? capture.program, captured: capture.program,
+      prepared: known?.preparation?.count ?? 0,
+      times: times)
   }
 }

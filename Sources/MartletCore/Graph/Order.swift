@@ -37,6 +37,11 @@ package enum Order {
     guard spec.device != .reference, let strides = input.node.strides, input.rank == spec.rank, spec.rank > 2,
       isChannelsLast(input.shape, strides)
     else { return nil }
+    return channelsLast(spec)
+  }
+
+  /// The strides of `[N, C, spatial…]` with its channels next to each other.
+  package static func channelsLast(_ spec: TensorSpec) -> Shape {
     var result = spec.shape
     var step = 1
     for axis in [1] + Array((2..<spec.rank).reversed()) + [0] {

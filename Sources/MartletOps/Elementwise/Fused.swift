@@ -3,10 +3,22 @@ public import MartletCore
 /// An operation that works element by element over the broadcast of its inputs: chains of them can run block by block.
 public protocol Elementwise: Op {}
 
+/// An operation that a pass makes for one process: programs are saved as they were before the passes.
+public protocol PassMade: Op {}
+
+extension PassMade {
+  public init(from decoder: any Decoder) throws {
+    throw ProgramFault("\(Self.name) is made by a pass, and is not saved")
+  }
+  public func encode(to encoder: any Encoder) throws {
+    throw ProgramFault("\(Self.name) is made by a pass, and is not saved")
+  }
+}
+
 /// A chain of elementwise operations over one shape, which reads and writes memory once. Made by the pass `fusion`.
 ///
 /// 16-bit floats stay float32 between its steps.
-public struct Fused: Op {
+public struct Fused: PassMade {
   public static var id: OpID { OpTable.fused.id }
   public static var name: String { "fused" }
   public static var rules: Rules { [.decomposed] }
@@ -77,14 +89,6 @@ public struct Fused: Op {
     hasher.combine(body.inputs)
     hasher.combine(body.results)
     hasher.combine(body.steps.count)
-  }
-
-  /// A chain is made for one process: programs are saved as they were before the passes.
-  public init(from decoder: any Decoder) throws {
-    throw ProgramFault("\(Fused.name) is made by a pass, and is not saved")
-  }
-  public func encode(to encoder: any Encoder) throws {
-    throw ProgramFault("\(Fused.name) is made by a pass, and is not saved")
   }
 
   public var outputCount: Int { body.results.count }

@@ -93,6 +93,49 @@ extension OpTable {
     return cases
   }
 
+  /// Without a packing, which each device makes for itself.
+  var fusedConvolutionCases: [OpCase] {
+    var cases: [OpCase] = []
+    for dtype in [DType.float32, .float64, .bfloat16] {
+      for (number, example) in examples.enumerated() {
+        func input(_ shape: Shape) -> Input { Input(shape, dtype, .between(-1, 1)) }
+        let (hasBias, adds) = (number % 2 == 0, number % 3 != 0)
+        let bounds = [nil, ConvolutionBounds(low: 0, high: .infinity), ConvolutionBounds(low: -0.5, high: 0.75)][
+          number % 3]
+        let op = FusedConvolution(example.window, kernels: example.w, hasBias: hasBias, adds: adds, bounds: bounds)
+        if self == .packKernels {
+          cases.append(OpCase(PackKernels(op, x: TensorSpec(example.x, dtype)), [input(example.w)]))
+          continue
+        }
+        cases.append(
+          OpCase(
+            op,
+            [input(example.x), input(example.w)] + (hasBias ? [input([example.channels.1])] : [])
+              + (adds ? [input(example.y)] : []), bounds == nil ? .smooth : .kinked, loose: 16))
+      }
+    }
+    return cases
+  }
+
+  var fusedConvolutionWrongCases: [WrongCase] {
+    let op = FusedConvolution(
+      ConvolutionWindow(axes: 1), kernels: [2, 3, 1], hasBias: true, adds: true,
+      bounds: ConvolutionBounds(low: 0, high: .infinity))
+    func f(_ shape: Shape) -> Input { Input(shape, .float32) }
+    let (x, w, b) = (f([1, 3, 4]), f([2, 3, 1]), f([2]))
+    if self == .packKernels {
+      return [
+        WrongCase(PackKernels(op, x: TensorSpec([1, 3, 4])), [f([2, 3, 2])]),
+        WrongCase(PackKernels(op, x: TensorSpec([1, 3, 4])), [w, w]),
+      ]
+    }
+    return [
+      WrongCase(op, [x, w, b]), WrongCase(op, [x, f([2, 3, 2]), b, f([1, 2, 4])]),
+      WrongCase(op, [x, w, b, f([1, 2, 3])]),
+      WrongCase(op, [x, w, f([3]), f([1, 2, 4])]),
+    ]
+  }
+
   var poolingCases: [OpCase] {
     var cases: [OpCase] = []
     for dtype in floatingTypes {

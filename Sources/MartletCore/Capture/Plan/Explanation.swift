@@ -30,6 +30,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public let program: Program
   /// The number of operations before the passes.
   public let capturedCount: Int
+  /// The number of operations that depend on state and constants alone, and ran once for them.
+  public let preparedCount: Int
   /// The operations in their order; empty where the program runs operation by operation, without a plan.
   public let steps: [Step]
   /// Bytes of the arena in which everything lies that only one run needs; 0 without a plan.
@@ -37,8 +39,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
   /// What these values would take if no memory were used twice.
   public let temporaryBytes: Int
 
-  init(_ program: Program, captured: Program, times: StepTimes) {
+  init(_ program: Program, captured: Program, prepared: Int, times: StepTimes) {
     self.program = program
+    preparedCount = prepared
     capturedCount = captured.instructions.count
     let first = times.entries.first?.start ?? .now
     steps = times.entries.map { entry in
@@ -58,6 +61,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
 
   public var description: String {
     var lines = ["\(program.instructions.count) operations (\(capturedCount) captured)"]
+    if preparedCount > 0 { lines[0] += ", and \(preparedCount) that run once for the state" }
     guard !steps.isEmpty else { return lines[0] + ", run one by one without a plan\n\(program)" }
     func mib(_ bytes: Int) -> String { fixed(Double(bytes) / 1_048_576, 1) + " MiB" }
     lines.append("arena \(mib(arenaBytes)) for values of \(mib(temporaryBytes)) together")

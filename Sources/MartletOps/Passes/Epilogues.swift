@@ -1,0 +1,185 @@
+package import MartletCore
+
+extension Pass {
+  /// Joins convolutions whose kernels stay the same from call to call with what follows them: a factor and a summand of each
+  /// channel, as those of a batch norm in evaluation, go into kernels and bias; a tensor that is added and a rectifier are
+  /// applied as the result is written. The kernels are packed as the device reads them.
+  package static let epilogues = Pass("epilogues") { program in
+    guard program.stateOutputs.isEmpty, program.values.allSatisfy({ $0.device == .cpu }),
+      program.instructions.contains(where: { $0.op is Convolution })
+    else { return }
+    Rooms.require(.cpu)  // which says how convolutions are prepared
+    guard let prepare = FusedConvolution.prepare else { return }
+    var epilogues = Epilogues(program, prepare)
+    for line in program.instructions.indices { epilogues.join(line) }
+    program = epilogues.rewritten()
+  }
+}
+
+private struct Epilogues {
+  private var program: Program
+  private let prepare: @Sendable (FusedConvolution, TensorSpec, Bool) -> ConvolutionPacking?
+  private let orders: Orders
+  /// The instructions that read a value; `instructions.count` for the caller.
+  private var readers: [[Int]]
+  /// Whether a value depends on state and constants alone.
+  private var isStable: [Bool]
+  private var isGone: [Bool]
+  /// What stands in place of an instruction.
+  private var replacement: [Int: [Program.Instruction]] = [:]
+
+  init(
+    _ program: Program, _ prepare: @escaping @Sendable (FusedConvolution, TensorSpec, Bool) -> ConvolutionPacking?
+  ) {
+    self.program = program
+    self.prepare = prepare
+    orders = Orders(program)
+    isGone = [Bool](repeating: false, count: program.instructions.count)
+    readers = [[Int]](repeating: [], count: program.values.count)
+    isStable = [Bool](repeating: false, count: program.values.count)
+    for id in program.stateInputs.map({ $0.value }) + program.constants.map({ $0.value }) { isStable[id] = true }
+    for (line, instruction) in program.instructions.enumerated() {
+      for id in instruction.inputs { readers[id].append(line) }
+      guard instruction.op.effect == .none, !instruction.op.canFault, !instruction.inputs.isEmpty,
+        instruction.inputs.allSatisfy({ isStable[$0] })
+      else { continue }
+      for id in instruction.outputs { isStable[id] = true }
+    }
+    for id in program.results { readers[id].append(program.instructions.count) }
+  }
+
+  /// What is known of `y = factor · convolution + offset + added`, by numbers of each channel `[O]` or for all `[]`.
+  private struct Tail {
+    var factor: Program.ValueID?
+    var offset: Program.ValueID?
+    var added: Program.ValueID?
+    var bounds: ConvolutionBounds?
+    /// The instructions that it stands for.
+    var lines: [Int] = []
+    /// What the last of them yields.
+    var result: Program.ValueID
+  }
+
+  mutating func join(_ line: Int) {
+    let instruction = program.instructions[line]
+    guard let op = instruction.op as? Convolution, isStable[instruction.inputs[1]], !isStable[instruction.inputs[0]],
+      program.values[instruction.inputs[0]].dtype == .float32,
+      instruction.inputs.count == 2 || isStable[instruction.inputs[2]]
+    else { return }
+    let x = instruction.inputs[0]
+    let kernels = program.values[instruction.inputs[1]].shape
+    var made: [Program.Instruction] = []
+    var tail = Tail(result: instruction.outputs[0])
+    if instruction.inputs.count == 3 { tail.offset = instruction.inputs[2] }
+    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0], &made) {}
+    let isLast = orders.isChannelsLast(x) && orders.isChannelsLast(instruction.outputs[0])
+    var fused = FusedConvolution(
+      op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
+    guard let packing = prepare(fused, program.values[x], isLast) else { return }
+    fused = fused.with(packing)
+    var weight = instruction.inputs[1]
+    if let factor = tail.factor {
+      let alongKernels = Shape([kernels[0]] + [Int](repeating: 1, count: kernels.rank - 1))
+      let isNumber = program.values[factor].count == 1 && kernels[0] != 1
+      weight = append(Multiply(), [weight, isNumber ? factor : reshaped(factor, alongKernels, &made)], &made)
+    }
+    var inputs = [x, append(PackKernels(fused, x: program.values[x]), [weight], &made)]
+    if var bias = tail.offset {
+      if program.values[bias].shape != [kernels[0]] {
+        bias = append(Contiguous(), [append(Expand(shape: [kernels[0]]), [bias], &made)], &made)
+      }
+      inputs.append(bias)
+    }
+    if let added = tail.added { inputs.append(added) }
+    for gone in [line] + tail.lines { isGone[gone] = true }
+    replacement[tail.lines.last ?? line] =
+      made + [Program.Instruction(op: fused, inputs: inputs, outputs: [tail.result])]
+  }
+
+  /// The one instruction that reads a value.
+  private func reader(of id: Program.ValueID) -> Int? {
+    guard readers[id].count == 1, let line = readers[id].first, line < program.instructions.count, !isGone[line] else {
+      return nil
+    }
+    return line
+  }
+
+  private mutating func extend(
+    _ tail: inout Tail, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
+  ) -> Bool {
+    let instruction = program.instructions[line]
+    let result = instruction.outputs[0]
+    guard instruction.outputs.count == 1, program.values[result] == program.values[tail.result] else { return false }
+    switch instruction.op {
+    case is Relu: tail.bounds = ConvolutionBounds(low: 0, high: .infinity)
+    case let op as Clamp: tail.bounds = ConvolutionBounds(low: op.low, high: op.high)
+    case is Add, is Subtract, is Multiply, is Divide:
+      let isFirst = instruction.inputs[0] == tail.result
+      let other = instruction.inputs[isFirst ? 1 : 0]
+      if let numbers = perChannel(other, channels, program.values[result], &made) {
+        guard tail.added == nil, isFirst || instruction.op is Add || instruction.op is Multiply else { return false }
+        switch instruction.op {
+        case is Add: tail.offset = tail.offset.map { append(Add(), [$0, numbers], &made) } ?? numbers
+        case is Subtract:
+          tail.offset =
+            tail.offset.map { append(Subtract(), [$0, numbers], &made) } ?? append(Negate(), [numbers], &made)
+        default:
+          func scaled(_ id: Program.ValueID) -> Program.ValueID { append(instruction.op, [id, numbers], &made) }
+          if instruction.op is Divide, tail.factor == nil { return false }
+          tail.factor = tail.factor.map(scaled) ?? numbers
+          tail.offset = tail.offset.map(scaled)
+        }
+      } else {
+        // The tensor must lie like the result.
+        guard instruction.op is Add, tail.added == nil, program.values[other] == program.values[result],
+          orders[other] == orders[result]
+        else { return false }
+        tail.added = other
+      }
+    default: return false
+    }
+    tail.lines.append(line)
+    tail.result = result
+    return true
+  }
+
+  /// A stable operand that broadcasts along the channels alone, as `[O]` or `[]`.
+  private mutating func perChannel(
+    _ id: Program.ValueID, _ channels: Int, _ result: TensorSpec, _ made: inout [Program.Instruction]
+  ) -> Program.ValueID? {
+    let spec = program.values[id]
+    guard isStable[id], spec.dtype == result.dtype, spec.rank <= result.rank else { return nil }
+    for axis in 0..<spec.rank where spec.shape[axis] != 1 {
+      guard axis + result.rank - spec.rank == 1, spec.shape[axis] == channels else { return nil }
+    }
+    return reshaped(id, spec.count == 1 ? [] : [channels], &made)
+  }
+
+  private mutating func reshaped(
+    _ id: Program.ValueID, _ shape: Shape, _ made: inout [Program.Instruction]
+  ) -> Program.ValueID {
+    program.values[id].shape == shape ? id : append(Reshape(shape: shape), [id], &made)
+  }
+
+  /// A new instruction on stable values.
+  private mutating func append(
+    _ op: any Op, _ inputs: [Program.ValueID], _ made: inout [Program.Instruction]
+  ) -> Program.ValueID {
+    // The rules have taken these operands before, in another order.
+    let spec = try! op.outputs(for: inputs.map { program.values[$0] })[0]
+    let result = program.value(spec)
+    isStable.append(true)
+    readers.append([])
+    made.append(Program.Instruction(op: op, inputs: inputs, outputs: [result]))
+    return result
+  }
+
+  func rewritten() -> Program {
+    var result = program
+    result.instructions = program.instructions.indices.flatMap { line in
+      replacement[line] ?? (isGone[line] ? [] : [program.instructions[line]])
+    }
+    Pass.deadCode.run(&result)
+    return result
+  }
+}
