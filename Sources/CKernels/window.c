@@ -139,6 +139,7 @@ typedef struct {
   const void *x;
   void *y;
   int32_t *index;
+  bool adaptive;
   // For averages by windows of one size: how many places of the window at each position of each axis count.
   const int64_t *counts[3];
 } pool_job;
@@ -146,14 +147,30 @@ typedef struct {
 // One output line at a time: its best values and their places stay in the first cache while the taps pass by.
 enum { LINE = 256 };
 
-#define CK_BODY "window_body.h"
-#include "levels.h"
-
 // An adaptive window: from floor(o * size / out) up to ceil((o + 1) * size / out).
 static void adapt(int64_t o, int64_t size, int64_t out, int64_t *begin, int64_t *end) {
   *begin = o * size / out;
   *end = ((o + 1) * size + out - 1) / out;
 }
+
+// The places inside of the plane that the window of one result sees.
+static void places_of(const ck_window *w, bool adaptive, int64_t out, int64_t *begin, int64_t *end, int64_t *step) {
+  for (int a = 2; a >= 0; a--) {
+    const int64_t o = out % w->out[a];
+    out /= w->out[a];
+    step[a] = 1;
+    if (adaptive) {
+      adapt(o, w->size[a], w->out[a], &begin[a], &end[a]);
+      continue;
+    }
+    const int64_t start = o * w->stride[a] - w->low[a], d = step[a] = w->dilation[a];
+    begin[a] = start < 0 ? start + (-start + d - 1) / d * d : start;
+    end[a] = ck_min64(w->size[a], start + w->kernel[a] * d);
+  }
+}
+
+#define CK_BODY "window_body.h"
+#include "levels.h"
 
 #define ADAPTIVE_LOOP(...)                                                                                       \
   for (int64_t i = first; i < last; i++) {                                                                       \
@@ -204,6 +221,17 @@ int32_t ck_max_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adap
     ck_parallel(planes * w->out[0] * w->out[1], ck_grain_for(w->out[2] * product(w->kernel)), &j,
                 dtype == CK_F64 ? CK_PICK(max_pool_f64) : CK_PICK(max_pool_f32));
   }
+  return CK_OK;
+}
+
+int32_t ck_max_pool_last(int32_t dtype, const ck_window *w, int64_t images, bool adaptive, void *y, int32_t *index,
+                         const void *x) {
+  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  pool_job j = pool_of(w, images, x, y);
+  j.index = index;
+  j.adaptive = adaptive;
+  ck_parallel(images * j.outs, ck_grain_for(w->channels * (adaptive ? j.plane / ck_max64(j.outs, 1) + 1 : product(w->kernel))),
+              &j, dtype == CK_F64 ? CK_PICK(max_pool_last_f64) : CK_PICK(max_pool_last_f32));
   return CK_OK;
 }
 
@@ -305,4 +333,43 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
   unpool_job j = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1};
   ck_parallel(planes, ck_grain_for(plane + outs), &j, dtype == CK_F64 ? unpool_f64 : unpool_f32);
   return j.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[j.bad]} : (ck_status){CK_OK, 0};
+}
+
+// The same with adjacent channels: a task is a run of channels of one image.
+enum { CHANNEL_RUN = 16 };
+typedef struct {
+  unpool_job pool;
+  int64_t channels, runs;
+} unpool_last_job;
+
+#define UNPOOL_LAST(T, NAME)                                                                                     \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                 \
+    unpool_last_job *l = context;                                                                                \
+    unpool_job *j = &l->pool;                                                                                    \
+    for (int64_t i = first; i < last; i++) {                                                                     \
+      const int64_t image = i / l->runs, from = i % l->runs * CHANNEL_RUN, n = l->channels;                       \
+      const int64_t count = ck_min64(CHANNEL_RUN, n - from);                                                     \
+      T *restrict plane = (T *)j->x + image * j->plane * n + from;                                               \
+      const int64_t start = image * j->outs * n + from;                                                          \
+      for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));                \
+      for (int64_t o = 0; o < j->outs; o++)                                                                      \
+        for (int64_t c = 0; c < count; c++) {                                                                    \
+          const int64_t at = start + o * n + c;                                                                  \
+          const int32_t place = j->index[at];                                                                    \
+          if ((uint32_t)place >= (uint64_t)j->plane) __atomic_store_n(&j->bad, at, __ATOMIC_RELAXED);            \
+          else plane[place * n + c] += ((const T *)j->values)[at];                                               \
+        }                                                                                                        \
+    }                                                                                                            \
+  }
+UNPOOL_LAST(float, unpool_last_f32)
+UNPOOL_LAST(double, unpool_last_f64)
+
+ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, int64_t plane, int64_t outs, void *x,
+                         const void *values, const int32_t *index) {
+  if (dtype != CK_F32 && dtype != CK_F64) return (ck_status){CK_UNSUPPORTED, 0};
+  unpool_last_job l = {.pool = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1},
+                       .channels = channels, .runs = (channels + CHANNEL_RUN - 1) / CHANNEL_RUN};
+  ck_parallel(images * l.runs, ck_grain_for((plane + outs) * CHANNEL_RUN), &l,
+              dtype == CK_F64 ? unpool_last_f64 : unpool_last_f32);
+  return l.pool.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[l.pool.bad]} : (ck_status){CK_OK, 0};
 }

@@ -124,3 +124,40 @@ AVERAGE(double, L(average_back_f64), false)
 #undef MAX_STEP
 #undef MAX_OF_FOUR
 #undef AVERAGE
+
+// Max pooling of images whose channels are adjacent: all channels of a place at once.
+#define MAX_POOL_LAST(T, NAME)                                                                                  \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    const pool_job *j = context;                                                                                \
+    const ck_window *w = j->w;                                                                                  \
+    const int64_t n = w->channels;                                                                              \
+    for (int64_t i = first; i < last; i++) {                                                                    \
+      T *restrict out = (T *)j->y + i * n;                                                                      \
+      int32_t *restrict index = j->index + i * n;                                                               \
+      const T *image = (const T *)j->x + i / j->outs * j->plane * n;                                            \
+      int64_t begin[3], end[3], step[3];                                                                        \
+      places_of(w, j->adaptive, i % j->outs, begin, end, step);                                                 \
+      bool is_empty = true;                                                                                     \
+      for (int64_t z = begin[0]; z < end[0]; z += step[0])                                                      \
+        for (int64_t y = begin[1]; y < end[1]; y += step[1])                                                    \
+          for (int64_t x = begin[2]; x < end[2]; x += step[2]) {                                                \
+            const int32_t place = (int32_t)((z * w->size[1] + y) * w->size[2] + x);                             \
+            const T *restrict from = image + place * n;                                                         \
+            if (is_empty) {                                                                                     \
+              for (int64_t c = 0; c < n; c++) out[c] = from[c], index[c] = place;                               \
+              is_empty = false;                                                                                 \
+              continue;                                                                                         \
+            }                                                                                                   \
+            for (int64_t c = 0; c < n; c++) {                                                                   \
+              const T v = from[c], best = out[c];                                                               \
+              const bool take = (v > best) | ((v != v) & (best == best));                                       \
+              out[c] = take ? v : best;                                                                         \
+              index[c] = take ? place : index[c];                                                               \
+            }                                                                                                   \
+          }                                                                                                     \
+      if (is_empty)                                                                                             \
+        for (int64_t c = 0; c < n; c++) out[c] = (T)-INFINITY, index[c] = -1;                                   \
+    }                                                                                                           \
+  }
+MAX_POOL_LAST(float, L(max_pool_last_f32))
+MAX_POOL_LAST(double, L(max_pool_last_f64))

@@ -44,9 +44,10 @@ typedef struct {
   int64_t panel, panels;
   int64_t area_u, area_x, area_y, area_w;  // floats from place to place
   int64_t rows, groups;   // of the gradient of weights: input channels at once
-  const float *from, *gradient, *w;
+  bool half;              // images and kernels are bfloat16
+  const void *from, *gradient, *w;
   ck_epilogue end;
-  float *to, *dw;
+  void *to, *dw;
   bool turned;
   int64_t first, now;     // tiles of this turn
   float *u, *vx, *vy, *sums, *zeros;
@@ -60,6 +61,7 @@ static int64_t area(int64_t floats) { return (rounded_up(floats, LINE) / LINE | 
 static void plan(job *j, const ck_winograd *c) {
   memset(j, 0, sizeof *j);
   const bool back = c->direction == CK_WINOGRAD_INPUT_GRADIENT;
+  j->half = c->half;
   j->threads = c->threads < 1 ? 1 : c->threads;
   j->turned = back;
   j->inputs = back ? c->outputs : c->channels;
@@ -143,8 +145,8 @@ static void transform_kernels(job *j, int32_t thread, int64_t begin, int64_t end
     const int64_t panel = i / j->inputs, row = i % j->inputs, first = panel * j->panel;
     const int64_t width = width_of(j, panel), count = ck_min64(end - i, j->inputs - row);
     const int64_t column_step = j->turned ? 9 : j->inputs * 9, row_step = j->turned ? j->outputs * 9 : 9;
-    CK_PICK(kernels_in)(j->w + row * row_step, column_step, row_step, j->turned, count, first, width,
-                        j->u + first * j->inputs + row * width, j->area_u);
+    CK_PICK(kernels_in)((const char *)j->w + row * row_step * (j->half ? 2 : 4), column_step, row_step, j->turned, count,
+                        first, width, j->u + first * j->inputs + row * width, j->area_u, j->half);
     i += count - 1;
   }
 }
@@ -154,7 +156,7 @@ static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
   float *vx = j->vx + thread * PLACES * j->area_x, *vy = j->vy + thread * PLACES * j->area_y;
   for (int64_t first = begin * 2; first < ck_min64(end * 2, j->count);) {
     const int64_t count = ck_min64(j->block, ck_min64(end * 2, j->count) - first), rows = rounded_up(count, 2);
-    CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, j->area_x);
+    CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, j->area_x, j->half);
     if (rows > count)
       for (int p = 0; p < PLACES; p++) memset(vx + p * j->area_x + count * j->ldx, 0, (size_t)j->inputs * sizeof(float));
     for (int p = 0; p < PLACES; p++)
@@ -164,7 +166,7 @@ static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
                               j->u + p * j->area_u + q * j->panel * j->inputs, width, vy + p * j->area_y + q * j->panel,
                               j->ldy, false);
       }
-    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, &j->end, j->to);
+    CK_PICK(tiles_out)(&j->y, first, count, vy, j->ldy, j->area_y, &j->end, j->to, j->half);
     first += count;
   }
 }
@@ -172,7 +174,7 @@ static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
 static void transform_x(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   CK_PICK(tiles_in)(&j->x, 6, j->first + begin, end - begin, j->from, j->zeros, j->vx + begin * j->ldx, j->ldx,
-                    j->area_x);
+                    j->area_x, j->half);
 }
 static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
@@ -186,13 +188,13 @@ static void multiply(job *j, int32_t thread, int64_t begin, int64_t end) {
 static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   CK_PICK(tiles_out)(&j->y, j->first + begin, end - begin, j->vy + begin * j->ldy, j->ldy, j->area_y, &j->end,
-                     j->to);
+                     j->to, j->half);
 }
 
 static void transform_y(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
   CK_PICK(tiles_in)(&j->y, 4, j->first + begin, end - begin, j->gradient, j->zeros, j->vy + begin * j->ldy, j->ldy,
-                    j->area_y);
+                    j->area_y, j->half);
 }
 static void transform_both(job *j, int32_t thread, int64_t begin, int64_t end) {
   transform_x(j, thread, begin, end);
@@ -208,7 +210,9 @@ static void sum_products(job *j, int32_t thread, int64_t begin, int64_t end) {
                                j->vy + p * j->area_y + q * j->panel, j->ldy, sums + p * j->area_w, width,
                                j->first > 0);
     if (is_last)
-      CK_PICK(kernels_out)(sums, j->rows, width, j->area_w, j->dw + (q * j->panel * j->inputs + row) * 9, j->inputs * 9);
+      CK_PICK(kernels_out)(sums, j->rows, width, j->area_w,
+                           (char *)j->dw + (q * j->panel * j->inputs + row) * 9 * (j->half ? 2 : 4), j->inputs * 9,
+                           j->half);
   }
 }
 
@@ -235,7 +239,7 @@ size_t ck_winograd_packed_bytes(const ck_winograd *c) {
   return (size_t)(PLACES * j.area_u) * sizeof(float);
 }
 
-void ck_winograd_pack(const ck_winograd *c, float *w, void *packed) {
+void ck_winograd_pack(const ck_winograd *c, const void *w, void *packed) {
   job j;
   plan(&j, c);
   j.w = w;
@@ -243,7 +247,7 @@ void ck_winograd_pack(const ck_winograd *c, float *w, void *packed) {
   share(&j, j.panels * j.inputs, transform_kernels);
 }
 
-void ck_winograd_run(const ck_winograd *c, float *x, float *w, const ck_epilogue *end, float *y, void *work) {
+void ck_winograd_run(const ck_winograd *c, void *x, void *w, const ck_epilogue *end, void *y, void *work) {
   job j;
   plan(&j, c);
   lay(&j, c, work);

@@ -114,46 +114,81 @@ TRANSFORM(fold) {
 }
 #undef TRANSFORM
 
+// MARK: images and kernels, of float32 or bfloat16 (`half`)
+
+typedef uint16_t L(halves) __attribute__((vector_size(CK_VECTOR / 2), aligned(2)));
+typedef uint32_t L(words) __attribute__((vector_size(CK_VECTOR), aligned(4)));
+static inline __attribute__((always_inline)) L(vec) L(get)(const void *p, int64_t at, bool half) {
+  if (!half) return LOAD((const float *)p + at);
+  return (L(vec))(__builtin_convertvector(*(const L(halves) *)((const uint16_t *)p + at), L(words)) << 16);
+}
+// Rounded to the nearest, ties to even.
+static inline __attribute__((always_inline)) void L(put)(void *p, int64_t at, L(vec) v, bool half) {
+  if (!half) {
+    STORE((float *)p + at, v);
+    return;
+  }
+  const L(words) bits = (L(words))v, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const L(words) is_nan = (L(words))(v != v);
+  *(L(halves) *)((uint16_t *)p + at) =
+    __builtin_convertvector((rounded & ~is_nan) | (((bits >> 16) | 64) & is_nan), L(halves));
+}
+static inline float L(get_one)(const void *p, int64_t at, bool half) {
+  if (!half) return ((const float *)p)[at];
+  const uint32_t bits = (uint32_t)((const uint16_t *)p)[at] << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 // MARK: tiles
 
 // Transformed tiles first..<first + count of an image, 6x6 numbers each: out[place * area + tile * ld + channel].
 // sides: 6 for tiles of the input, 4 for those of the gradient of the output.
-static void L(tiles_in)(const tiles *g, int sides, int64_t first, int64_t count, const float *x, const float *zeros,
-                        float *out, int64_t ld, int64_t area) {
-  const int64_t n = g->channels;
+static inline __attribute__((always_inline)) void L(tiles_from)(const tiles *g, int sides, int64_t first, int64_t count,
+                                                                const void *x, const float *zeros, float *out,
+                                                                int64_t ld, int64_t area, bool half) {
+  const int64_t n = g->channels, size = half ? 2 : 4;
   for (int64_t t = 0; t < count; t++) {
     const place at = place_of(g, first + t);
-    const float *from[36];
+    const char *from[36];
     for (int i = 0; i < sides; i++)
       for (int j = 0; j < sides; j++) {
         const int64_t row = 4 * at.row - g->low[0] + i, column = 4 * at.column - g->low[1] + j;
         const bool in = row >= 0 && row < g->size[0] && column >= 0 && column < g->size[1];
-        from[i * sides + j] = in ? x + ((at.image * g->size[0] + row) * g->size[1] + column) * n : zeros;
+        from[i * sides + j] =
+          in ? (const char *)x + ((at.image * g->size[0] + row) * g->size[1] + column) * n * size : (const char *)zeros;
       }
     for (int64_t c = 0; c < n; c += L(LANES)) {
-      L(vec) d[6], half[36], o[6];
+      L(vec) d[6], mid[36], o[6];
       if (sides == 6) {
         for (int j = 0; j < 6; j++) {
-          for (int i = 0; i < 6; i++) d[i] = LOAD(from[i * 6 + j] + c);
+          for (int i = 0; i < 6; i++) d[i] = L(get)(from[i * 6 + j], c, half);
           if (j > 1)
-            for (int i = 0; i < 6; i++) __builtin_prefetch(from[i * 6 + j] + c + 4 * n);
-          L(image)(half + j, d, 6, 1);
+            for (int i = 0; i < 6; i++) __builtin_prefetch(from[i * 6 + j] + (c + 4 * n) * size);
+          L(image)(mid + j, d, 6, 1);
         }
       } else {
         for (int j = 0; j < 4; j++) {
-          for (int i = 0; i < 4; i++) d[i] = LOAD(from[i * 4 + j] + c);
-          for (int i = 0; i < 4; i++) __builtin_prefetch(from[i * 4 + j] + c + 4 * n);
-          L(spread)(half + j, d, 6, 1);
+          for (int i = 0; i < 4; i++) d[i] = L(get)(from[i * 4 + j], c, half);
+          for (int i = 0; i < 4; i++) __builtin_prefetch(from[i * 4 + j] + (c + 4 * n) * size);
+          L(spread)(mid + j, d, 6, 1);
         }
       }
       float *to = out + t * ld + c;
       for (int i = 0; i < 6; i++) {
-        if (sides == 6) L(image)(o, half + i * 6, 1, 1);
-        else L(spread)(o, half + i * 6, 1, 1);
+        if (sides == 6) L(image)(o, mid + i * 6, 1, 1);
+        else L(spread)(o, mid + i * 6, 1, 1);
         for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
       }
     }
   }
+}
+
+static void L(tiles_in)(const tiles *g, int sides, int64_t first, int64_t count, const void *x, const float *zeros,
+                        float *out, int64_t ld, int64_t area, bool half) {
+  if (half) L(tiles_from)(g, sides, first, count, x, zeros, out, ld, area, true);
+  else L(tiles_from)(g, sides, first, count, x, zeros, out, ld, area, false);
 }
 
 // v, or the bound that it is beyond; NaN stays.
@@ -165,56 +200,61 @@ static inline L(vec) L(bounded)(L(vec) v, float low, float high) {
 }
 
 // The images that tiles of products stand for, with what follows.
-static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const float *m, int64_t ld, int64_t area,
-                         const ck_epilogue *end, float *y) {
+static inline __attribute__((always_inline)) void L(tiles_to)(const tiles *g, int64_t first, int64_t count,
+                                                              const float *m, int64_t ld, int64_t area,
+                                                              const ck_epilogue *end, void *y, bool half) {
   const int64_t n = g->channels;
   for (int64_t t = 0; t < count; t++) {
     const place at = place_of(g, first + t);
     const int64_t rows = ck_min64(4, g->size[0] - 4 * at.row), columns = ck_min64(4, g->size[1] - 4 * at.column);
     const int64_t corner = ((at.image * g->size[0] + 4 * at.row) * g->size[1] + 4 * at.column) * n;
-    float *to = y + corner;
-    const float *added = end->added ? end->added + corner : NULL;
     for (int64_t c = 0; c < n; c += L(LANES)) {
-      L(vec) d[6], half[24], o[4];
+      L(vec) d[6], mid[24], o[4];
       const float *from = m + t * ld + c;
       for (int j = 0; j < 6; j++) {
         for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
-        L(result)(half + j, d, 6, 1);
+        L(result)(mid + j, d, 6, 1);
       }
       const L(vec) b = end->bias ? LOAD(end->bias + c) : (L(vec)){0};
       for (int i = 0; i < rows; i++) {
-        L(result)(o, half + i * 6, 1, 1);
+        L(result)(o, mid + i * 6, 1, 1);
         for (int j = 0; j < columns; j++) {
-          __builtin_prefetch(to + (i * g->size[1] + j + 4) * n + c, 1);
-          const int64_t place = (i * g->size[1] + j) * n + c;
+          const int64_t place = corner + (i * g->size[1] + j) * n + c;
+          __builtin_prefetch((char *)y + (place + 4 * n) * (half ? 2 : 4), 1);
           L(vec) v = o[j] + b;
-          if (added) v += LOAD(added + place);
+          if (end->added) v += L(get)(end->added, place, half);
           if (end->bounded) v = L(bounded)(v, end->low, end->high);
-          STORE(to + place, v);
+          L(put)(y, place, v, half);
         }
       }
     }
   }
 }
 
+static void L(tiles_out)(const tiles *g, int64_t first, int64_t count, const float *m, int64_t ld, int64_t area,
+                         const ck_epilogue *end, void *y, bool half) {
+  if (half) L(tiles_to)(g, first, count, m, ld, area, end, y, true);
+  else L(tiles_to)(g, first, count, m, ld, area, end, y, false);
+}
+
 // MARK: kernels
 
 // Transformed kernels of the columns first..<first + width: out[place * area + row * width + column].
-static void L(kernels_in)(const float *w, int64_t column_step, int64_t row_step, bool turned, int64_t rows, int64_t first,
-                          int64_t width, float *out, int64_t area) {
+static void L(kernels_in)(const void *w, int64_t column_step, int64_t row_step, bool turned, int64_t rows, int64_t first,
+                          int64_t width, float *out, int64_t area, bool half) {
   const int64_t vectors = width / L(LANES);
   for (int64_t at = 0; at < rows * vectors; at++) {  // as the kernels lie in memory
     const int64_t r = turned ? at / vectors : at % rows, v = (turned ? at % vectors : at / rows) * L(LANES);
     float lanes[9][L(LANES)];
-    const float *from = w + (first + v) * column_step + r * row_step;
+    const int64_t from = (first + v) * column_step + r * row_step;
     for (int l = 0; l < L(LANES); l++)
-      for (int i = 0; i < 9; i++) lanes[turned ? 8 - i : i][l] = from[l * column_step + i];
-    L(vec) g[9], half[18], o[6];
+      for (int i = 0; i < 9; i++) lanes[turned ? 8 - i : i][l] = L(get_one)(w, from + l * column_step + i, half);
+    L(vec) g[9], mid[18], o[6];
     for (int i = 0; i < 9; i++) g[i] = LOAD(lanes[i]);
-    for (int j = 0; j < 3; j++) L(kernel)(half + j, g + j, 3, 3);
+    for (int j = 0; j < 3; j++) L(kernel)(mid + j, g + j, 3, 3);
     float *to = out + r * width + v;
     for (int i = 0; i < 6; i++) {
-      L(kernel)(o, half + i * 3, 1, 1);
+      L(kernel)(o, mid + i * 3, 1, 1);
       for (int j = 0; j < 6; j++) STORE(to + (i * 6 + j) * area, o[j]);
     }
   }
@@ -222,23 +262,31 @@ static void L(kernels_in)(const float *w, int64_t column_step, int64_t row_step,
 
 // The gradient of kernels, w[column * column_step + row * 9 + tap], from sums of products,
 // m[place * area + row * width + column].
-static void L(kernels_out)(const float *m, int64_t rows, int64_t width, int64_t area, float *w, int64_t column_step) {
+static void L(kernels_out)(const float *m, int64_t rows, int64_t width, int64_t area, void *w, int64_t column_step,
+                           bool half) {
   for (int64_t v = 0; v < width; v += L(LANES))
     for (int64_t r = 0; r < rows; r++) {
-      L(vec) d[6], half[18], o[3];
+      L(vec) d[6], mid[18], o[3];
       const float *from = m + r * width + v;
       for (int j = 0; j < 6; j++) {
         for (int i = 0; i < 6; i++) d[i] = LOAD(from + (i * 6 + j) * area);
-        L(fold)(half + j, d, 6, 1);
+        L(fold)(mid + j, d, 6, 1);
       }
       float lanes[9][L(LANES)];
       for (int i = 0; i < 3; i++) {
-        L(fold)(o, half + i * 6, 1, 1);
+        L(fold)(o, mid + i * 6, 1, 1);
         for (int j = 0; j < 3; j++) STORE(lanes[i * 3 + j], o[j]);
       }
-      float *to = w + v * column_step + r * 9;
+      const int64_t to = v * column_step + r * 9;
+      if (half) {
+        uint16_t rounded[9][L(LANES)];
+        for (int i = 0; i < 9; i++) L(put)(rounded[i], 0, LOAD(lanes[i]), true);
+        for (int l = 0; l < L(LANES); l++)
+          for (int i = 0; i < 9; i++) ((uint16_t *)w)[to + l * column_step + i] = rounded[i][l];
+        continue;
+      }
       for (int l = 0; l < L(LANES); l++)
-        for (int i = 0; i < 9; i++) to[l * column_step + i] = lanes[i][l];
+        for (int i = 0; i < 9; i++) ((float *)w)[to + l * column_step + i] = lanes[i][l];
     }
 }
 static int64_t L(panel)(void) { return L(PANEL); }

@@ -146,7 +146,7 @@ static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
   int64_t step = 1;
   for (int d = g.wdims - 1; d >= 0; d--) strides[d] = step, step *= g.w[d];
   if (!s) s = dn_strided(&w, g.wdims, g.w, g.type, strides);
-  if (!s) s = dn_strided(&b, 1, channels, g.type, one);
+  if (!s) s = dn_strided(&b, 1, channels, c->bias == 2 ? dnnl_f32 : g.type, one);
   if (!s) s = dn_any(&inner_w, g.wdims, g.w, g.type);
   if (!s && c->algorithm != DN_PLAIN) s = dn_any(&inner_x, g.ndims, g.x, g.type);
   if (!s && c->algorithm != DN_PLAIN) s = dn_any(&inner_y, g.ndims, g.y, g.type);

@@ -34,7 +34,7 @@ package enum ConvolutionAlgorithm: Int32, CaseIterable, Sendable {
 enum ConvolutionRoutine {
   case primitive(OpaquePointer, workspace: Int)
   case columns(ConvolutionColumns)
-  case tiles(ck_winograd)
+  case tiles(ck_winograd, isBiasWide: Bool)
 
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
@@ -45,7 +45,7 @@ enum ConvolutionRoutine {
     }
     if algorithm == .tiles {
       guard let tiles = sizes.tiles else { return nil }
-      self = .tiles(tiles)
+      self = .tiles(tiles, isBiasWide: sizes.isBiasWide)
       return
     }
     guard var spec = sizes.spec else { return nil }
@@ -61,7 +61,7 @@ enum ConvolutionRoutine {
   var packedBytes: Int {
     switch self {
     case .primitive(let handle, _): return dn_convolution_packed_bytes(handle)
-    case .tiles(var tiles): return ck_winograd_packed_bytes(&tiles)
+    case .tiles(var tiles, _): return ck_winograd_packed_bytes(&tiles)
     case .columns: return 0
     }
   }
@@ -72,8 +72,8 @@ enum ConvolutionRoutine {
     case .primitive(let handle, _):
       let status = dn_convolution_pack(handle, w, packed)
       return status == 0 ? .ok : .library(Int64(status))
-    case .tiles(var tiles):
-      ck_winograd_pack(&tiles, w.assumingMemoryBound(to: Float.self), packed)
+    case .tiles(var tiles, _):
+      ck_winograd_pack(&tiles, w, packed)
       return .ok
     case .columns: return .unsupported
     }
@@ -82,19 +82,23 @@ enum ConvolutionRoutine {
   func run(_ operands: ConvolutionOperands) -> KernelStatus {
     switch self {
     case .columns(let columns): return columns.run(operands)
-    case .tiles(var tiles):
-      guard let work = Storage(bytes: ck_winograd_bytes(&tiles)) else { return .library(Int64(CK_NO_MEMORY)) }
-      withExtendedLifetime(work) {
-        func floats(_ pointer: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-          pointer.assumingMemoryBound(to: Float.self)
-        }
+    case .tiles(var tiles, let isBiasWide):
+      let narrow = tiles.half && !isBiasWide ? operands.bias : nil
+      guard let work = Storage(bytes: ck_winograd_bytes(&tiles)),
+        let bias = narrow == nil ? work : Storage(bytes: Int(tiles.outputs) * 4)
+      else { return .library(Int64(CK_NO_MEMORY)) }
+      withExtendedLifetime((work, bias)) {
         var end = ck_epilogue()
-        end.bias = operands.bias.map { UnsafePointer(floats($0)) }
-        if operands.adds { end.added = UnsafePointer(floats(operands.y)) }
+        end.bias = operands.bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
+        if let narrow {
+          _ = ck_cast_flat(DType.bfloat16.code, DType.float32.code, tiles.outputs, bias.pointer, narrow)
+          end.bias = UnsafePointer(bias.pointer.assumingMemoryBound(to: Float.self))
+        }
+        if operands.adds { end.added = UnsafeRawPointer(operands.y) }
         if let bounds = operands.bounds {
           (end.bounded, end.low, end.high) = (true, Float(bounds.low), Float(bounds.high))
         }
-        ck_winograd_run(&tiles, floats(operands.x), floats(operands.w), &end, floats(operands.y), work.pointer)
+        ck_winograd_run(&tiles, operands.x, operands.w, &end, operands.y, work.pointer)
       }
       return .ok
     case .primitive(let handle, let bytes):
@@ -131,6 +135,8 @@ struct ConvolutionSizes {
   /// What follows the sums, as in `ConvolutionOperands`.
   var adds = false
   var bounds: ConvolutionBounds?
+  /// Whether the bias is of float32 whatever the dtype.
+  var isBiasWide = false
 
   init(_ direction: Int, _ dtype: DType, _ window: ConvolutionWindow, x: Shape, w: Shape, y: Shape, hasBias: Bool) {
     self.direction = direction
@@ -162,7 +168,7 @@ struct ConvolutionSizes {
     spec.axes = Int32(window.axes)
     spec.channels_last = areChannelsLast ? 1 : 0
     spec.threads = threads
-    spec.bias = hasBias ? 1 : 0
+    spec.bias = hasBias ? (isBiasWide ? 2 : 1) : 0
     spec.precise = window.isPrecise ? 1 : 0
     spec.packed = isPacked ? 1 : 0
     spec.adds = adds ? 1 : 0
@@ -183,12 +189,14 @@ struct ConvolutionSizes {
 
   /// What our own Winograd transform takes; nil where it does not apply.
   var tiles: ck_winograd? {
-    guard areChannelsLast, dtype == .float32, !window.isPrecise, groups == 1, w.rank == 4, w[2] == 3, w[3] == 3,
+    guard areChannelsLast, dtype == .float32 || dtype == .bfloat16, !window.isPrecise, groups == 1, w.rank == 4,
+      w[2] == 3, w[3] == 3,
       window.stride == [1, 1], window.dilation == [1, 1]
     else { return nil }
     var result = ck_winograd()
     (result.direction, result.threads) = (Int32(direction), threads)
     result.packed = isPacked
+    result.half = dtype == .bfloat16
     (result.examples, result.channels, result.outputs) = (Int64(x[0]), Int64(x[1]), Int64(w[0]))
     result.size = (Int64(x[2]), Int64(x[3]))
     result.out = (Int64(y[2]), Int64(y[3]))

@@ -50,7 +50,7 @@ static void agrees(const example *e) {
         for (int64_t a = 0; a < counts[i]; a++) in[i][a] = i == result ? NAN : (float)(uniform() * 2 - 1);
       const float *added = direction == 0 && e->h % 2 ? bias : NULL;
       if (threads == 1) want = direct(e, direction, in, added, counts);
-      const ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, threads, false};
+      const ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, threads, false, false};
       CHECK(ck_winograd_applies(&sizes), "applies");
       const size_t bytes = ck_winograd_bytes(&sizes);
       char *work = aligned_alloc(64, bytes + 64);
@@ -92,7 +92,7 @@ static void follows(const example *e) {
   const int64_t oh = e->h + e->low + e->high - 2, ow = e->w + e->low + e->high - 2, count = e->n * oh * ow * e->k;
   float *x = numbers(e->n * e->h * e->w * e->c), *w = numbers(e->k * e->c * 9), *bias = numbers(e->k);
   float *plain = numbers(count), *added = numbers(count), *y = malloc(sizeof(float) * (size_t)count);
-  ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, 0, 2, false};
+  ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, 0, 2, false, false};
   void *work = aligned_alloc(64, ck_winograd_bytes(&sizes));
   ck_epilogue end = {.bias = bias};
   ck_winograd_run(&sizes, x, w, &end, plain, work);
@@ -122,8 +122,43 @@ static void follows(const example *e) {
   free(x), free(w), free(bias), free(plain), free(added), free(y), free(work), free(packed);
 }
 
+static uint16_t *halves(float *p, int64_t count) {  // of bfloat16; p becomes what they are
+  uint16_t *h = malloc(sizeof(uint16_t) * (size_t)count);
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, p + i, sizeof bits);
+    bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+    h[i] = (uint16_t)(bits >> 16);
+    memcpy(p + i, &bits, sizeof bits);
+  }
+  return h;
+}
+
+// Images and kernels of bfloat16: the float32 result, rounded once.
+static void halved(const example *e) {
+  const int64_t oh = e->h + e->low + e->high - 2, ow = e->w + e->low + e->high - 2;
+  const int64_t counts[3] = {e->n * e->h * e->w * e->c, e->k * e->c * 9, e->n * oh * ow * e->k};
+  for (int direction = 0; direction < 3; direction++) {
+    const int result = direction == 0 ? 2 : direction == 1 ? 0 : 1;
+    float *wide[3];
+    uint16_t *half[3];
+    for (int i = 0; i < 3; i++) half[i] = halves(wide[i] = numbers(counts[i]), counts[i]);
+    ck_winograd sizes = {e->n, e->c, e->k, {e->h, e->w}, {oh, ow}, {e->low, e->low}, direction, 2, false, false};
+    void *work = aligned_alloc(64, ck_winograd_bytes(&sizes));
+    const ck_epilogue end = {0};
+    ck_winograd_run(&sizes, wide[0], wide[1], &end, wide[2], work);
+    sizes.half = true;
+    ck_winograd_run(&sizes, half[0], half[1], &end, half[2], work);
+    uint16_t *want = halves(wide[result], counts[result]);
+    CHECK(!memcmp(want, half[result], sizeof(uint16_t) * (size_t)counts[result]), "%ldx%ld->%ld direction %d in bfloat16",
+          (long)e->n, (long)e->c, (long)e->k, direction);
+    for (int i = 0; i < 3; i++) free(wide[i]), free(half[i]);
+    free(want), free(work);
+  }
+}
+
 static void refusals(void) {
-  const ck_winograd good = {2, 16, 32, {7, 5}, {7, 3}, {1, 0}, 0, 1, false};
+  const ck_winograd good = {2, 16, 32, {7, 5}, {7, 3}, {1, 0}, 0, 1, false, false};
   CHECK(ck_winograd_applies(&good), "good");
   ck_winograd bad[7] = {good, good, good, good, good, good, good};
   bad[0].channels = 24;
@@ -143,6 +178,6 @@ int main(void) {
     {2, 16, 32, 33, 18, 1, 1}, {1, 112, 128, 5, 4, 1, 1}, {5, 256, 240, 4, 3, 1, 1}, {1, 16, 16, 1, 1, 1, 1},
     {1, 32, 16, 70, 90, 0, 0}, {3, 144, 512, 3, 5, 1, 1}, {3, 272, 256, 7, 5, 1, 1}, {170, 256, 240, 1, 1, 1, 1},
     {2, 16, 16, 102, 106, 1, 1}};
-  for (unsigned i = 0; i < sizeof examples / sizeof *examples; i++) agrees(&examples[i]), follows(&examples[i]);
+  for (unsigned i = 0; i < sizeof examples / sizeof *examples; i++) agrees(&examples[i]), follows(&examples[i]), halved(&examples[i]);
   return report("winograd");
 }

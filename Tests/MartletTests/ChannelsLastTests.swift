@@ -41,4 +41,25 @@ import Testing
       }
     }
   }
+
+  @Test(arguments: [DType.float32, .float64, .bfloat16]) func maxPooling(_ dtype: DType) {
+    var x = images([2, 19, 9, 8], dtype)
+    x[1, 3, 4, 4] = Tensor(repeating: .nan, TensorSpec([], dtype, device: x.device))
+    let pools: [(Tensor) -> Tensor] = [
+      { maxPool2d($0, kernelSize: 2) }, { maxPool2d($0, kernelSize: 3, stride: 2, padding: 1) },
+      { maxPool2d($0, kernelSize: 2, stride: 1, dilation: 3) }, { adaptiveMaxPool2d($0, outputSize: [4, 3]) },
+      { maxPool2d($0, kernelSize: 3, stride: 2, padding: 1, ceilMode: true) },
+    ]
+    for pool in pools {
+      let p = x.requiringGradient()
+      let q = x.channelsLast().requiringGradient()
+      let (a, b) = (pool(p), pool(q))
+      #expect(isLast(b.detached()))
+      #expect(allClose(a.detached(), b.detached(), relative: 0, absolute: 0, equalNaN: true))
+      let g = images(a.shape, dtype)
+      (a * g).sum().backward()
+      (b * g.channelsLast()).sum().backward()
+      #expect(isLast(q.grad!) && allClose(p.grad!, q.grad!, relative: 0, absolute: 0, equalNaN: true))
+    }
+  }
 }

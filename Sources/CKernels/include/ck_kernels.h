@@ -269,6 +269,9 @@ int32_t ck_col2im(int32_t dtype, const ck_window *window, int64_t images, void *
 // adaptive: the windows cover the plane in `out` parts of almost equal size, and kernel, stride and so on mean nothing.
 int32_t ck_max_pool(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, void *y, int32_t *index,
                     const void *x);
+// The same of images whose channels are adjacent, x: [images, size…, channels]; the window says how many channels.
+int32_t ck_max_pool_last(int32_t dtype, const ck_window *window, int64_t images, bool adaptive, void *y, int32_t *index,
+                         const void *x);
 int32_t ck_average_pool(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, bool count_padding, void *y,
                         const void *x);
 int32_t ck_average_pool_grad(int32_t dtype, const ck_window *window, int64_t planes, bool adaptive, bool count_padding,
@@ -276,6 +279,9 @@ int32_t ck_average_pool_grad(int32_t dtype, const ck_window *window, int64_t pla
 // x: [planes, plane], zero but for values[p, o] added at index[p, o].
 ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
                     const int32_t *index);
+// x: [images, plane, channels], values and index: [images, outs, channels].
+ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, int64_t plane, int64_t outs, void *x,
+                         const void *values, const int32_t *index);
 
 // y: [outer, out, inner] from x: [outer, in, inner]: y[i] is the sum over t in begin[i] ..< begin[i + 1] of
 // weight[t] x[place[t]]. f32 and f64, weights of that dtype.
@@ -336,11 +342,13 @@ typedef struct {
   int64_t examples, channels, outputs, size[2], out[2], low[2];
   int32_t direction, threads;
   bool packed;  // w lies as ck_winograd_pack has laid it
+  bool half;    // x, w and y are bfloat16; sums are float32
 } ck_winograd;
 
 // What follows the sums of a convolution: a vector of outputs and a tensor like y are added, then the result is bounded.
 typedef struct {
-  const float *_Nullable bias, *_Nullable added;  // added: may be y itself
+  const float *_Nullable bias;
+  const void *_Nullable added;  // may be y itself
   bool bounded;
   float low, high;
 } ck_epilogue;
@@ -349,10 +357,10 @@ typedef struct {
 bool ck_winograd_applies(const ck_winograd *sizes);
 size_t ck_winograd_bytes(const ck_winograd *sizes);  // of work memory
 // Reads two of x, w and y and writes the third, as the direction says. The epilogue is of the forward direction only.
-void ck_winograd_run(const ck_winograd *sizes, float *x, float *w, const ck_epilogue *epilogue, float *y, void *work);
+void ck_winograd_run(const ck_winograd *sizes, void *x, void *w, const ck_epilogue *epilogue, void *y, void *work);
 // Transformed kernels, for `packed`.
 size_t ck_winograd_packed_bytes(const ck_winograd *sizes);
-void ck_winograd_pack(const ck_winograd *sizes, float *w, void *packed);
+void ck_winograd_pack(const ck_winograd *sizes, const void *w, void *packed);
 
 // MARK: matrices, row-major; c = a @ b. ld: elements from one stored row to the next; a transposed operand is stored
 // as [k, m] (a) or [n, k] (b).

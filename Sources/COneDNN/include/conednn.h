@@ -46,7 +46,7 @@ typedef struct {
   int32_t direction, algorithm;
   int32_t channels_last;                       // of x and y: the channels are adjacent
   int32_t dtype, axes, threads;
-  int32_t bias, precise;                       // forward: a vector of outputs is added; precise is not read
+  int32_t bias, precise;                       // forward: a vector of outputs is added (2: of float32); precise is not read
   int32_t adds, bounded;                       // forward: added to what y holds; then bounded by low and high
   float low_bound, high_bound;                 // 0 and infinity: a rectifier
   int32_t packed, reserved;                    // w lies as dn_convolution_pack has laid it

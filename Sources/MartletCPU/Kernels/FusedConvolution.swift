@@ -35,7 +35,8 @@ func registerFusedConvolution() {
       return storage.pointer
     }
     let chosen = ConvolutionChoices.chosen(sizes) {
-      guard let x = filled(sizes.x.elementCount), let y = filled(sizes.y.elementCount), let bias = filled(sizes.w[0])
+      guard let x = filled(sizes.x.elementCount), let y = filled(sizes.y.elementCount),
+        let bias = filled(2 * sizes.w[0])
       else { return nil }
       return ConvolutionOperands(
         x: x, w: x, y: y, bias: op.hasBias ? bias : nil, adds: op.adds, bounds: op.bounds)
@@ -61,6 +62,7 @@ extension ConvolutionSizes {
     self.isPacked = isPacked
     adds = op.adds
     bounds = op.bounds
+    isBiasWide = true
     if spec == nil { return nil }
   }
 }

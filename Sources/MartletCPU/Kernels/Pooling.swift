@@ -4,12 +4,14 @@ import MartletOps
 
 func registerPooling() {
   Kernels.register(MaxPool.self, .cpu) { op, arguments in
-    pooling(arguments, arguments.shape(0), arguments.outputSpec().shape, op.window) { dtype, window, planes, y, x in
-      KernelStatus(
-        ck_max_pool(
-          dtype, &window, planes, op.window.isAdaptive, y,
-          arguments.outputPointer(1).assumingMemoryBound(to: Int32.self),
-          x))
+    let isLast = arguments.outputStrides() != arguments.outputSpec().shape.contiguousStrides
+    return pooling(
+      arguments, arguments.shape(0), arguments.outputSpec().shape, op.window, isChannelsLast: isLast
+    ) { dtype, window, planes, y, x in
+      let index = arguments.outputPointer(1).assumingMemoryBound(to: Int32.self)
+      if !isLast { return KernelStatus(ck_max_pool(dtype, &window, planes, op.window.isAdaptive, y, index, x)) }
+      return KernelStatus(
+        ck_max_pool_last(dtype, &window, planes / window.channels, op.window.isAdaptive, y, index, x))
     }
   }
   Kernels.register(AveragePool.self, .cpu) { op, arguments in
@@ -23,14 +25,21 @@ func registerPooling() {
     }
   }
   Kernels.register(Unpool.self, .cpu) { op, arguments in
-    guard let indices = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
+    let isLast = arguments.outputStrides() != arguments.outputSpec().shape.contiguousStrides
+    let given = arguments.spec(1)
+    guard
+      let indices = Dense(
+        arguments, 1, like: isLast ? Order.channelsLast(given) : given.shape.contiguousStrides)
+    else { return .library(Int64(CK_NO_MEMORY)) }
     defer { withExtendedLifetime(indices) {} }
     let shape = arguments.shape(0)
-    return widened(arguments) { dtype, x, values in
-      KernelStatus(
-        ck_unpool(
-          dtype, Int64(shape[0] * shape[1]), Int64(op.size.elementCount), Int64(shape[2...].reduce(1, *)), x, values,
-          indices.pointer.assumingMemoryBound(to: Int32.self)))
+    let (plane, outs) = (Int64(op.size.elementCount), Int64(shape[2...].reduce(1, *)))
+    return widened(arguments, isChannelsLast: isLast) { dtype, x, values in
+      let index = indices.pointer.assumingMemoryBound(to: Int32.self)
+      return KernelStatus(
+        isLast
+          ? ck_unpool_last(dtype, Int64(shape[0]), Int64(shape[1]), plane, outs, x, values, index)
+          : ck_unpool(dtype, Int64(shape[0] * shape[1]), plane, outs, x, values, index))
     }
   }
 }
@@ -39,10 +48,12 @@ func registerPooling() {
 /// tensor, of which either may be the result.
 private func pooling(
   _ arguments: borrowing KernelArguments, _ input: Shape, _ out: Shape, _ window: PoolingWindow,
+  isChannelsLast: Bool = false,
   _ body: (Int32, inout ck_window, Int64, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
 ) -> KernelStatus {
   if out.elementCount == 0 { return .ok }
   var geometry = ck_window()
+  geometry.channels = Int64(input[1])
   geometry.size = spatial(Shape(input[2...]), missing: 1)
   geometry.out = spatial(Shape(out[2...]), missing: 1)
   geometry.kernel = spatial(window.kernel, missing: 1)
@@ -50,17 +61,21 @@ private func pooling(
   geometry.dilation = spatial(window.dilation, missing: 1)
   geometry.low = spatial(window.low, missing: 0)
   geometry.high = spatial(window.high, missing: 0)
-  return widened(arguments) { dtype, result, x in
+  return widened(arguments, isChannelsLast: isChannelsLast) { dtype, result, x in
     body(dtype, &geometry, Int64(input[0] * input[1]), result, x)
   }
 }
 
-/// Calls a kernel of float32 and float64 from the first input to the first output; 16-bit floats pass through float32.
+/// Calls a kernel of float32 and float64 from the first input to the first output, which both lie row-major or with their
+/// channels next to each other; 16-bit floats pass through float32.
 func widened(
-  _ arguments: borrowing KernelArguments,
+  _ arguments: borrowing KernelArguments, isChannelsLast: Bool = false,
   _ body: (Int32, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
 ) -> KernelStatus {
-  guard let x = Dense(arguments, 0) else { return .library(Int64(CK_NO_MEMORY)) }
+  let given = arguments.spec(0)
+  guard
+    let x = Dense(arguments, 0, like: isChannelsLast ? Order.channelsLast(given) : given.shape.contiguousStrides)
+  else { return .library(Int64(CK_NO_MEMORY)) }
   defer { withExtendedLifetime(x) {} }
   let dtype = arguments.dtype(0)
   if dtype == .float32 || dtype == .float64 { return body(dtype.code, arguments.outputPointer(), x.pointer) }

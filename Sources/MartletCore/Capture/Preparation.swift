@@ -16,7 +16,8 @@ final class Preparation: @unchecked Sendable {
   /// Takes that part out of a program, which then reads its results as further state; nil where there is none, and for
   /// programs that write state.
   init?(from program: inout Program) {
-    guard program.stateOutputs.isEmpty, program.constants.allSatisfy({ $0.tensor.isPlain }), let split = EarlyPart(program)
+    guard program.stateOutputs.isEmpty, program.constants.allSatisfy({ $0.tensor.isPlain }),
+      let split = EarlyPart(program)
     else { return nil }
     program = split.rest
     interpreter = Interpreter(split.early)

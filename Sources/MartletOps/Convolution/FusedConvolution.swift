@@ -69,17 +69,23 @@ public struct FusedConvolution: PassMade {
     } else if w.shape != kernels {
       throw OpError(.argumentShape(argument: 1, expected: "\(kernels)"))
     }
-    let plain = [x, TensorSpec(kernels, x.dtype, device: x.device)] + (hasBias ? [inputs[2]] : [])
-    let result = try Convolution(window).outputs(for: plain)
+    let result = try Convolution(window).outputs(for: [x, TensorSpec(kernels, x.dtype, device: x.device)])
+    if hasBias, inputs[2].shape != [kernels[0]] || inputs[2].dtype != Self.biasType(x.dtype) {
+      throw OpError(.argumentShape(argument: 2, expected: "\(Self.biasType(x.dtype))[\(kernels[0])]"))
+    }
     if adds, inputs[count - 1] != result[0] {
       throw OpError(.argumentShape(argument: count - 1, expected: "\(result[0]), like the result"))
     }
     return result
   }
 
+  /// 16-bit floats have a bias of float32.
+  static func biasType(_ dtype: DType) -> DType { dtype.size == 2 ? .float32 : dtype }
+
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     if packing != nil { return nil }
-    var y = apply(Convolution(window), Array(inputs.prefix(hasBias ? 3 : 2)))[0]
+    var y = apply(
+      Convolution(window), [inputs[0], inputs[1]] + (hasBias ? [inputs[2].cast(to: inputs[0].dtype)] : []))[0]
     if adds { y = y + inputs[inputs.count - 1] }
     if let bounds { y = apply(bounds.clamp, y) }
     return [y]

@@ -17,6 +17,9 @@ public struct MaxPool: PoolingOp {
     }
     return [y, y.with(.int32)]
   }
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    Order.channelsLast(result, like: inputs[0])
+  }
   public func saves(needs: Positions) -> Saves { Saves(outputs: [1]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     guard let ct = ct[0] else { return [nil] }
@@ -54,6 +57,9 @@ public struct Unpool: Op {
     guard !size.contains(where: { $0 < 0 }) else { throw OpError(.negativeSize(size)) }
     guard let plane = size.checkedElementCount, plane <= Int(Int32.max) else { throw OpError(.tooLarge(size)) }
     return [values.with(shape: Shape(Array(values.shape[..<2]) + Array(size)))]
+  }
+  public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
+    Order.channelsLast(result, like: inputs[0])
   }
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let (values, indices) = (inputs[0], inputs[1])

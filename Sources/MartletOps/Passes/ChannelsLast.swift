@@ -15,6 +15,28 @@ extension Pass {
       orders.follow(instruction, program.values)
       return result
     }
+    /// What a 1×1 kernel that moves by several steps sees of its images: a product of matrices then computes the rest.
+    func strided(
+      _ instruction: Program.Instruction, _ window: ConvolutionWindow
+    ) -> (Region, ConvolutionWindow)? {
+      guard !(instruction.op is ConvolutionInputGradient), window.stride != [1, 1], window.groups == 1,
+        window.low == [0, 0], window.high == [0, 0]
+      else { return nil }
+      let isForward = instruction.op is Convolution
+      let kernels = program.values[isForward ? instruction.inputs[1] : instruction.outputs[0]].shape
+      guard kernels[2] == 1, kernels[3] == 1 else { return nil }
+      let x = program.values[instruction.inputs[0]].shape
+      let y = program.values[isForward ? instruction.outputs[0] : instruction.inputs[1]].shape
+      let region = Region(
+        starts: [0, 0, 0, 0], sizes: [x[0], x[1], y[2], y[3]], steps: [1, 1, window.stride[0], window.stride[1]])
+      let ones = ConvolutionWindow(axes: 2)
+      return (
+        region,
+        ConvolutionWindow(
+          stride: ones.stride, dilation: ones.dilation, low: ones.low, high: ones.high, groups: 1,
+          isPrecise: window.isPrecise)
+      )
+    }
     /// The same images in the other order.
     var turned: [Program.ValueID: Program.ValueID] = [:]
     func channelsLast(_ id: Program.ValueID) -> Program.ValueID {
@@ -32,6 +54,11 @@ extension Pass {
     for given in program.instructions {
       var instruction = given
       if let op = instruction.op as? any ConvolutionOp, op.window.axes == 2 {
+        if let (region, window) = strided(instruction, op.window) {
+          instruction.inputs[0] = append(Slice(region: region), instruction.inputs[0], region.sizes)
+          instruction.op =
+            op is Convolution ? Convolution(window) : ConvolutionWeightGradient(window, kernel: [1, 1])
+        }
         instruction.inputs[0] = channelsLast(instruction.inputs[0])
         if instruction.op is ConvolutionWeightGradient { instruction.inputs[1] = channelsLast(instruction.inputs[1]) }
       }

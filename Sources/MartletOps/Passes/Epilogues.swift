@@ -20,6 +20,7 @@ private struct Epilogues {
   private var program: Program
   private let prepare: @Sendable (FusedConvolution, TensorSpec, Bool) -> ConvolutionPacking?
   private let orders: Orders
+  private let makers: [Int?]
   /// The instructions that read a value; `instructions.count` for the caller.
   private var readers: [[Int]]
   /// Whether a value depends on state and constants alone.
@@ -34,6 +35,7 @@ private struct Epilogues {
     self.program = program
     self.prepare = prepare
     orders = Orders(program)
+    makers = program.makers
     isGone = [Bool](repeating: false, count: program.instructions.count)
     readers = [[Int]](repeating: [], count: program.values.count)
     isStable = [Bool](repeating: false, count: program.values.count)
@@ -63,16 +65,16 @@ private struct Epilogues {
   mutating func join(_ line: Int) {
     let instruction = program.instructions[line]
     guard let op = instruction.op as? Convolution, isStable[instruction.inputs[1]], !isStable[instruction.inputs[0]],
-      program.values[instruction.inputs[0]].dtype == .float32,
+      [.float32, .bfloat16].contains(program.values[instruction.inputs[0]].dtype),
       instruction.inputs.count == 2 || isStable[instruction.inputs[2]]
     else { return }
     let x = instruction.inputs[0]
     let kernels = program.values[instruction.inputs[1]].shape
     var made: [Program.Instruction] = []
     var tail = Tail(result: instruction.outputs[0])
-    if instruction.inputs.count == 3 { tail.offset = instruction.inputs[2] }
+    if instruction.inputs.count == 3 { tail.offset = wide(instruction.inputs[2], &made) }
     while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0], &made) {}
-    let isLast = orders.isChannelsLast(x) && orders.isChannelsLast(instruction.outputs[0])
+    let isLast = orders.isChannelsLast(x) && orders[instruction.outputs[0]] != nil
     var fused = FusedConvolution(
       op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
     guard let packing = prepare(fused, program.values[x], isLast) else { return }
@@ -81,7 +83,10 @@ private struct Epilogues {
     if let factor = tail.factor {
       let alongKernels = Shape([kernels[0]] + [Int](repeating: 1, count: kernels.rank - 1))
       let isNumber = program.values[factor].count == 1 && kernels[0] != 1
-      weight = append(Multiply(), [weight, isNumber ? factor : reshaped(factor, alongKernels, &made)], &made)
+      weight = append(
+        Multiply(), [wide(weight, &made), isNumber ? factor : reshaped(factor, alongKernels, &made)], &made)
+      let dtype = program.values[x].dtype
+      if dtype != .float32 { weight = append(Cast(dtype: dtype), [weight], &made) }
     }
     var inputs = [x, append(PackKernels(fused, x: program.values[x]), [weight], &made)]
     if var bias = tail.offset {
@@ -152,7 +157,21 @@ private struct Epilogues {
     for axis in 0..<spec.rank where spec.shape[axis] != 1 {
       guard axis + result.rank - spec.rank == 1, spec.shape[axis] == channels else { return nil }
     }
-    return reshaped(id, spec.count == 1 ? [] : [channels], &made)
+    return reshaped(wide(id, &made), spec.count == 1 ? [] : [channels], &made)
+  }
+
+  /// The value in float32: what it was before it was rounded.
+  private mutating func wide(_ id: Program.ValueID, _ made: inout [Program.Instruction]) -> Program.ValueID {
+    let spec = program.values[id]
+    if spec.dtype == .float32 { return id }
+    if id < makers.count, let maker = makers[id] {
+      let instruction = program.instructions[maker]
+      if instruction.op is Cast, program.values[instruction.inputs[0]].dtype == .float32 {
+        return instruction.inputs[0]
+      }
+      if instruction.op is Reshape { return reshaped(wide(instruction.inputs[0], &made), spec.shape, &made) }
+    }
+    return append(Cast(dtype: .float32), [id], &made)
   }
 
   private mutating func reshaped(

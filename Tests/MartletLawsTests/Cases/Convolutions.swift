@@ -110,7 +110,9 @@ extension OpTable {
         cases.append(
           OpCase(
             op,
-            [input(example.x), input(example.w)] + (hasBias ? [input([example.channels.1])] : [])
+            [input(example.x), input(example.w)]
+              + (hasBias
+                ? [Input([example.channels.1], dtype == .bfloat16 ? .float32 : dtype, .between(-1, 1))] : [])
               + (adds ? [input(example.y)] : []), bounds == nil ? .smooth : .kinked, loose: 16))
       }
     }
