@@ -305,6 +305,9 @@ final class Capture {
     return true
   }
 
+  /// Whether what the function used from outside is as it was.
+  var holds: Bool { guards.allSatisfy { $0.holds } }
+
   /// Why a call with these arguments needs another program.
   func difference(_ inputs: [Tensor], structure: [TreeStructure]) -> String {
     if structure != self.structure || inputs.count != specs.count { return "the arguments have another structure" }

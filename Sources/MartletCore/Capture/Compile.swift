@@ -90,8 +90,10 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     if let last = entries.last { try grow(last.capture.difference(inputs, structure: structure)) }
     let (capture, output) = try captured(inputs.map { $0.spec }, structure, repeat each input)
     let empty = result.mapping(output) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
-    // Programs for many shapes would each keep an arena: the older ones give theirs back.
-    for older in entries.dropLast(Self.arenas - 1) { older.execution.releaseMemory() }
+    // Programs for many shapes would each keep an arena: the older ones give theirs back, and those for another state of
+    // what the function uses, as the first step has before an optimizer has moments.
+    for (position, older) in entries.enumerated()
+    where position <= entries.count - Self.arenas || !older.capture.holds { older.execution.releaseMemory() }
     entries.append(CompiledEntry(capture: capture, execution: Execution(capture, title)))
     templates.append(empty)
     return entries.count - 1
