@@ -97,6 +97,30 @@ import Testing
     }
   }
 
+  /// What is convolved and added, bounds on one side and on none, convolutions over one and three axes.
+  @Test func otherTailsAgree() {
+    let plane = Conv2d(16, 16, kernelSize: 3, padding: 1)
+    let line = Conv1d(4, 6, kernelSize: 3)
+    let volume = Conv3d(3, 5, kernelSize: 2, bias: false)
+    let scale = Tensor.normal([16, 1, 1], generator: Generator(seed: 2))
+    let cases: [((Tensor) -> Tensor, Shape)] = [
+      ({ relu($0 + plane($0)) }, [2, 16, 9, 8]), ({ clamp(plane($0), max: 0.25) }, [2, 16, 5, 5]),
+      ({ clamp(plane($0), min: 0.5, max: -0.5) }, [1, 16, 5, 5]), ({ clamp(plane($0), min: -0.1) }, [1, 16, 5, 5]),
+      ({ relu(0.5 * (2 - plane($0)) / 3 + $0) }, [1, 16, 4, 4]), ({ plane($0) * scale + 1 }, [3, 16, 4, 6]),
+      ({ relu(plane(relu(plane($0))) + plane($0) * 2) }, [1, 16, 8, 8]), ({ relu(line($0)) + 1 }, [2, 4, 11]),
+      ({ relu(volume($0) * 2) }, [2, 3, 4, 5, 6]), ({ plane($0) * plane($0) }, [1, 16, 4, 4]),
+    ]
+    withoutGradient {
+      for (number, (body, shape)) in cases.enumerated() {
+        let f = compile { (x: Tensor) in body(x) }
+        let x = images(shape)
+        for _ in 0..<2 { #expect(allClose(f(x), body(x), relative: 1e-4, absolute: 1e-4), "\(number)") }
+        let g = compile { (x: Tensor) in body(x * 2) }
+        #expect(allClose(g(x), body(x * 2), relative: 1e-4, absolute: 1e-4), "\(number)")
+      }
+    }
+  }
+
   /// What is prepared belongs to the weights that were there: others are seen, whoever has changed them.
   @Test func newWeightsAreSeen() throws {
     let model = Block(16, 16, stride: 1)

@@ -37,6 +37,13 @@ extension Pass {
           isPrecise: window.isPrecise)
       )
     }
+    var slices: [Region: [Program.ValueID: Program.ValueID]] = [:]
+    func sliced(_ id: Program.ValueID, _ region: Region) -> Program.ValueID {
+      if let known = slices[region]?[id] { return known }
+      let result = append(Slice(region: region), id, region.sizes)
+      slices[region, default: [:]][id] = result
+      return result
+    }
     /// The same images in the other order.
     var turned: [Program.ValueID: Program.ValueID] = [:]
     func channelsLast(_ id: Program.ValueID) -> Program.ValueID {
@@ -53,9 +60,9 @@ extension Pass {
     }
     for given in program.instructions {
       var instruction = given
-      if let op = instruction.op as? any ConvolutionOp, op.window.axes == 2 {
+      if let op = planar(instruction, program) {
         if let (region, window) = strided(instruction, op.window) {
-          instruction.inputs[0] = append(Slice(region: region), instruction.inputs[0], region.sizes)
+          instruction.inputs[0] = sliced(instruction.inputs[0], region)
           instruction.op =
             op is Convolution ? Convolution(window) : ConvolutionWeightGradient(window, kernel: [1, 1])
         }
@@ -80,11 +87,19 @@ extension Pass {
     }
   }
 
+  /// A convolution over two axes of a type that has fast algorithms.
+  private static func planar(_ instruction: Program.Instruction, _ program: Program) -> (any ConvolutionOp)? {
+    guard let op = instruction.op as? any ConvolutionOp, op.window.axes == 2,
+      [.float32, .bfloat16].contains(program.values[instruction.inputs[0]].dtype)
+    else { return nil }
+    return op
+  }
+
   /// Whether more than half of the multiplications are in convolutions whose channels fill vectors.
   private static func isWorthwhile(_ program: Program) -> Bool {
     var (all, wide) = (0.0, 0.0)
     for instruction in program.instructions {
-      guard let op = instruction.op as? any ConvolutionOp, op.window.axes == 2 else { continue }
+      guard let op = planar(instruction, program) else { continue }
       let specs = (instruction.inputs.prefix(2) + instruction.outputs).map { program.values[$0] }
       // Images, kernels and images, of which one is the result.
       let (kernels, images): (Shape, Shape)

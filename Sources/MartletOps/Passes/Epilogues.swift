@@ -73,7 +73,7 @@ private struct Epilogues {
     var made: [Program.Instruction] = []
     var tail = Tail(result: instruction.outputs[0])
     if instruction.inputs.count == 3 { tail.offset = wide(instruction.inputs[2], &made) }
-    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0], &made) {}
+    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, of: x, by: next, kernels[0], &made) {}
     let isLast = orders.isChannelsLast(x) && orders[instruction.outputs[0]] != nil
     var fused = FusedConvolution(
       op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
@@ -110,14 +110,18 @@ private struct Epilogues {
   }
 
   private mutating func extend(
-    _ tail: inout Tail, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
+    _ tail: inout Tail, of x: Program.ValueID, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
   ) -> Bool {
     let instruction = program.instructions[line]
     let result = instruction.outputs[0]
     guard instruction.outputs.count == 1, program.values[result] == program.values[tail.result] else { return false }
     switch instruction.op {
     case is Relu: tail.bounds = ConvolutionBounds(low: 0, high: .infinity)
-    case let op as Clamp: tail.bounds = ConvolutionBounds(low: op.low, high: op.high)
+    case let op as Clamp:
+      // NaN: no bound.
+      let (low, high) = (op.low.isNaN ? -.infinity : op.low, op.high.isNaN ? .infinity : op.high)
+      guard low <= high else { return false }
+      tail.bounds = ConvolutionBounds(low: low, high: high)
     case is Add, is Subtract, is Multiply, is Divide:
       let isFirst = instruction.inputs[0] == tail.result
       let other = instruction.inputs[isFirst ? 1 : 0]
@@ -135,8 +139,8 @@ private struct Epilogues {
           tail.offset = tail.offset.map(scaled)
         }
       } else {
-        // The tensor must lie like the result.
-        guard instruction.op is Add, tail.added == nil, program.values[other] == program.values[result],
+        // The tensor must lie like the result, which is written over it; what is convolved is still read then.
+        guard instruction.op is Add, tail.added == nil, other != x, program.values[other] == program.values[result],
           orders[other] == orders[result]
         else { return false }
         tail.added = other
