@@ -1,5 +1,6 @@
 // Vectorised loops over contiguous data; `steps` tells which inputs are a single element. Included once per level.
 #include "math_body.h"
+#include "bfloat16_body.h"
 #define LOOP(n) _Pragma("clang loop vectorize(assume_safety) interleave_count(2)") for (int64_t i = 0; i < (n); i++)
 #define PLAIN(n) for (int64_t i = 0; i < (n); i++)
 #define ARGUMENTS int64_t n, void *o_, const void *a_, const void *b_, const void *c_, int steps
@@ -365,15 +366,8 @@ static const ck_loop L(casts)[CK_DTYPES][CK_DTYPES] = {
 
 // MARK: 16-bit floats
 
-static void L(widen_bf16)(int64_t n, float *o, const uint16_t *a) {
-  LOOP(n) o[i] = L(float_of)((uint32_t)a[i] << 16);
-}
-static void L(narrow_bf16)(int64_t n, uint16_t *o, const float *a) {
-  LOOP(n) {
-    const uint32_t u = L(as_bits)(a[i]);
-    o[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-  }
-}
+static void L(widen_bf16)(int64_t n, float *o, const uint16_t *a) { LOOP(n) o[i] = L(bf16_value)(a[i]); }
+static void L(narrow_bf16)(int64_t n, uint16_t *o, const float *a) { LOOP(n) o[i] = L(bf16_bits)(a[i]); }
 #if CK_LEVEL > 0 || defined(__aarch64__)
 static void L(widen_f16)(int64_t n, float *o, const uint16_t *a_) {
   const _Float16 *a = (const _Float16 *)a_;

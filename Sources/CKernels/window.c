@@ -147,20 +147,16 @@ typedef struct {
 // One output line at a time: its best values and their places stay in the first cache while the taps pass by.
 enum { LINE = 256 };
 
-// An adaptive window: from floor(o * size / out) up to ceil((o + 1) * size / out).
-static void adapt(int64_t o, int64_t size, int64_t out, int64_t *begin, int64_t *end) {
-  *begin = o * size / out;
-  *end = ((o + 1) * size + out - 1) / out;
-}
-
-// The places inside of the plane that the window of one result sees.
+// The places inside of the plane that the window of one result sees; an adaptive one sees those from
+// floor(o * size / out) up to ceil((o + 1) * size / out).
 static void places_of(const ck_window *w, bool adaptive, int64_t out, int64_t *begin, int64_t *end, int64_t *step) {
   for (int a = 2; a >= 0; a--) {
     const int64_t o = out % w->out[a];
     out /= w->out[a];
     step[a] = 1;
     if (adaptive) {
-      adapt(o, w->size[a], w->out[a], &begin[a], &end[a]);
+      begin[a] = o * w->size[a] / w->out[a];
+      end[a] = ((o + 1) * w->size[a] + w->out[a] - 1) / w->out[a];
       continue;
     }
     const int64_t start = o * w->stride[a] - w->low[a], d = step[a] = w->dilation[a];
@@ -174,12 +170,9 @@ static void places_of(const ck_window *w, bool adaptive, int64_t out, int64_t *b
 
 #define ADAPTIVE_LOOP(...)                                                                                       \
   for (int64_t i = first; i < last; i++) {                                                                       \
-    int64_t rest = i % j->outs, begin[3], end[3];                                                                \
+    int64_t begin[3], end[3], step[3];                                                                           \
     const int64_t p = i / j->outs;                                                                               \
-    for (int a = 2; a >= 0; a--) {                                                                               \
-      adapt(rest % w->out[a], w->size[a], w->out[a], &begin[a], &end[a]);                                        \
-      rest /= w->out[a];                                                                                         \
-    }                                                                                                            \
+    places_of(w, true, i % j->outs, begin, end, step);                                                           \
     __VA_ARGS__                                                                                                         \
   }
 

@@ -161,3 +161,4 @@ AVERAGE(double, L(average_back_f64), false)
   }
 MAX_POOL_LAST(float, L(max_pool_last_f32))
 MAX_POOL_LAST(double, L(max_pool_last_f64))
+#undef MAX_POOL_LAST

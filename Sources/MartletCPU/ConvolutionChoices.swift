@@ -154,7 +154,10 @@ public enum ConvolutionChoices {
     for algorithm in ConvolutionAlgorithm.allCases where !(algorithm.isWinograd && sizes.window.isPrecise) {
       guard let routine = ConvolutionRoutine(algorithm, sizes) else { continue }
       if sizes.isPacked {
-        guard let kernels = Storage(bytes: routine.packedBytes) else { continue }
+        guard let kernels = Storage(bytes: routine.packedBytes) else {
+          routine.destroy()
+          continue
+        }
         memset(kernels.pointer, ConvolutionChoices.small, kernels.bytes)
         packed.append(kernels)
       }

@@ -34,7 +34,7 @@ package enum ConvolutionAlgorithm: Int32, CaseIterable, Sendable {
 enum ConvolutionRoutine {
   case primitive(OpaquePointer, workspace: Int)
   case columns(ConvolutionColumns)
-  case tiles(ck_winograd, isBiasWide: Bool)
+  case tiles(ck_winograd, ConvolutionSizes)
 
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
@@ -45,7 +45,7 @@ enum ConvolutionRoutine {
     }
     if algorithm == .tiles {
       guard let tiles = sizes.tiles else { return nil }
-      self = .tiles(tiles, isBiasWide: sizes.isBiasWide)
+      self = .tiles(tiles, sizes)
       return
     }
     guard var spec = sizes.spec else { return nil }
@@ -82,8 +82,8 @@ enum ConvolutionRoutine {
   func run(_ operands: ConvolutionOperands) -> KernelStatus {
     switch self {
     case .columns(let columns): return columns.run(operands)
-    case .tiles(var tiles, let isBiasWide):
-      let narrow = tiles.half && !isBiasWide ? operands.bias : nil
+    case .tiles(var tiles, let sizes):
+      let narrow = tiles.half && !sizes.isBiasWide ? operands.bias : nil
       guard let work = Storage(bytes: ck_winograd_bytes(&tiles)),
         let bias = narrow == nil ? work : Storage(bytes: Int(tiles.outputs) * 4)
       else { return .library(Int64(CK_NO_MEMORY)) }
@@ -94,8 +94,8 @@ enum ConvolutionRoutine {
           _ = ck_cast_flat(DType.bfloat16.code, DType.float32.code, tiles.outputs, bias.pointer, narrow)
           end.bias = UnsafePointer(bias.pointer.assumingMemoryBound(to: Float.self))
         }
-        if operands.adds { end.added = UnsafeRawPointer(operands.y) }
-        if let bounds = operands.bounds {
+        if sizes.adds { end.added = UnsafeRawPointer(operands.y) }
+        if let bounds = sizes.bounds {
           (end.bounded, end.low, end.high) = (true, Float(bounds.low), Float(bounds.high))
         }
         ck_winograd_run(&tiles, operands.x, operands.w, &end, operands.y, work.pointer)
@@ -115,9 +115,6 @@ enum ConvolutionRoutine {
 struct ConvolutionOperands {
   var x, w, y: UnsafeMutableRawPointer
   var bias: UnsafeMutableRawPointer?
-  /// Whether the result is added to what y holds.
-  var adds = false
-  var bounds: ConvolutionBounds?
 }
 
 /// A direction and all sizes of a convolution.
@@ -132,7 +129,7 @@ struct ConvolutionSizes {
   var areChannelsLast = false
   /// Whether w lies as the algorithm has packed it.
   var isPacked = false
-  /// What follows the sums, as in `ConvolutionOperands`.
+  /// Whether the result is added to what y holds.
   var adds = false
   var bounds: ConvolutionBounds?
   /// Whether the bias is of float32 whatever the dtype.

@@ -32,7 +32,7 @@ package enum OpTable: Int, CaseIterable {
   case branch, loop, loopGradient, scan
 
   /// Whether passes make it, for one process: programs are saved as they were before them.
-  package var isMadeByPasses: Bool { [.fused, .packKernels, .fusedConvolution].contains(self) }
+  package var isMadeByPasses: Bool { type is any PassMade.Type }
 
   /// The type that states the row's meaning and rules.
   package var type: any Op.Type {

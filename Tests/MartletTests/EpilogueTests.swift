@@ -27,14 +27,14 @@ import Testing
   private func images(_ shape: Shape, seed: Int = 1) -> Tensor { .normal(shape, generator: Generator(seed: seed)) }
 
   /// Batch norms as training leaves them.
-  private func settle(_ model: any Module, seed: Int) {
+  private func settle(_ model: any Module, seed: Int) throws {
     let generator = Generator(seed: seed)
     let entries = model.state.entries.map { name, tensor -> (name: String, tensor: Tensor) in
       guard tensor.dtype == .float32, tensor.rank == 1 else { return (name, tensor) }
       let noise = Tensor.normal(tensor.shape, generator: generator)
       return (name, name.lowercased().hasSuffix("var") ? abs(noise) + 0.5 : tensor + noise * 0.2)
     }
-    try! model.load(State(entries))
+    try model.load(State(entries))
     model.eval()
   }
 
@@ -79,9 +79,9 @@ import Testing
     (16, 32, 2, 1, false), (32, 32, 1, 1, true), (24, 24, 1, 24, false), (16, 48, 1, 4, true), (3, 6, 1, 1, true),
     (5, 7, 2, 1, false),
   ])
-  func networksAgree(_ inputs: Int, _ outputs: Int, _ stride: Int, _ groups: Int, _ bias: Bool) {
+  func networksAgree(_ inputs: Int, _ outputs: Int, _ stride: Int, _ groups: Int, _ bias: Bool) throws {
     let model = Block(inputs, outputs, stride: stride, groups: groups, bias: bias)
-    settle(model, seed: 3)
+    try settle(model, seed: 3)
     for type in [DType.float32, .bfloat16] {
       let f = compile { (x: Tensor) in withAutocast(type == .bfloat16 ? .bfloat16 : nil) { model(x) } }
       withoutGradient {
@@ -124,7 +124,7 @@ import Testing
   /// What is prepared belongs to the weights that were there: others are seen, whoever has changed them.
   @Test func newWeightsAreSeen() throws {
     let model = Block(16, 16, stride: 1)
-    settle(model, seed: 4)
+    try settle(model, seed: 4)
     let f = compile { (x: Tensor) in model(x) }
     let x = images([1, 16, 7, 7])
     let optimizer = SGD(model.parameters, learningRate: 0.1)
@@ -148,9 +148,9 @@ import Testing
     }
   }
 
-  @Test func severalThreadsShareWhatIsPrepared() async {
+  @Test func severalThreadsShareWhatIsPrepared() async throws {
     let model = Block(16, 16, stride: 1)
-    settle(model, seed: 5)
+    try settle(model, seed: 5)
     let f = compile { (x: Tensor) in model(x) }
     let x = images([1, 16, 9, 9])
     let expected = withoutGradient { model(x) }
@@ -163,6 +163,41 @@ import Testing
         }
       }
       for await agrees in group { #expect(agrees) }
+    }
+  }
+
+  /// Kernels are packed for a number of threads: each number that comes has its own, and takes no more threads than that.
+  @Test func eachNumberOfThreadsHasItsKernels() throws {
+    let model = Block(16, 16, stride: 1)
+    try settle(model, seed: 6)
+    let f = compile { (x: Tensor) in model(x) }
+    let x = images([2, 16, 9, 9])
+    try withoutGradient {
+      let expected = model(x)
+      for share in [1, 0, 1] {
+        try withThreads(share) {
+          let count = share == 0 ? Machine.threadCount : share
+          #expect(allClose(f(x), expected, relative: 1e-4, absolute: 1e-4), "\(share)")
+          let convolutions = try f.program(for: x).optimized(passes("channelsLast,epilogues")).instructions
+            .compactMap { $0.op as? FusedConvolution }
+          #expect(!convolutions.isEmpty && convolutions.allSatisfy { $0.threads == count })
+        }
+      }
+    }
+  }
+
+  /// Programs of sizes that have not come for long give back their memory, what was prepared too.
+  @Test func sizesComeBack() throws {
+    let model = Block(16, 16, stride: 1)
+    try settle(model, seed: 7)
+    let f = compile { (x: Tensor) in model(x) }
+    withoutGradient {
+      let first = f(images([1, 16, 6, 6]))
+      for size in 4...16 {
+        let x = images([1, 16, size, 5])
+        #expect(allClose(f(x), model(x), relative: 1e-4, absolute: 1e-4), "\(size)")
+      }
+      #expect(allClose(f(images([1, 16, 6, 6])), first, relative: 0, absolute: 0))
     }
   }
 

@@ -51,6 +51,37 @@ import Testing
     #expect(try folded.run([x], planned: true)[0].array(as: Float.self) == [2, 4, 12, 16])
   }
 
+  @Test func channelsLast() throws {
+    let kernels = Tensor.ones([16, 16, 3, 3])
+    let small = Tensor.ones([32, 16, 1, 1])
+    let (before, after) = try texts(
+      "channelsLast", { x in conv2d(relu(conv2d(x, kernels, padding: 1)), small, stride: 2) },
+      on: .ones([1, 16, 4, 4]))
+    func operations(_ lines: [String]) -> [String] { lines.filter { !$0.contains("= constant") } }
+    #expect(
+      operations(before) == [
+        "%2 = convolution(%0, %1) {padding=[1, 1]} -> float32[1, 16, 4, 4]", "%3 = relu(%2) -> float32[1, 16, 4, 4]",
+        "%5 = convolution(%3, %4) {stride=[2, 2]} -> float32[1, 32, 2, 2]", "return %5",
+      ])
+    #expect(
+      operations(after) == [
+        "%6 = permute(%0) {order=[0, 2, 3, 1]} -> float32[1, 4, 4, 16]",
+        "%7 = contiguous(%6) -> float32[1, 4, 4, 16]",
+        "%8 = permute(%7) {order=[0, 3, 1, 2]} -> float32[1, 16, 4, 4]",
+        "%2 = convolution(%8, %1) {padding=[1, 1]} -> float32[1, 16, 4, 4]", "%3 = relu(%2) -> float32[1, 16, 4, 4]",
+        "%9 = slice(%3) {starts=[0, 0, 0, 0], sizes=[1, 16, 2, 2], steps=[1, 1, 2, 2]} -> float32[1, 16, 2, 2]",
+        "%10 = permute(%9) {order=[0, 2, 3, 1]} -> float32[1, 2, 2, 16]",
+        "%11 = contiguous(%10) -> float32[1, 2, 2, 16]",
+        "%12 = permute(%11) {order=[0, 3, 1, 2]} -> float32[1, 16, 2, 2]",
+        "%5 = convolution(%12, %4) {stride=1} -> float32[1, 32, 2, 2]",
+        "%13 = contiguous(%5) -> float32[1, 32, 2, 2]", "return %13",
+      ])
+    // Few channels: oneDNN's own order is faster.
+    let thin = Tensor.ones([6, 3, 3, 3])
+    let (rows, same) = try texts("channelsLast", { x in conv2d(x, thin) }, on: .ones([1, 3, 8, 8]))
+    #expect(rows == same)
+  }
+
   @Test func commonSubexpressions() throws {
     let (before, after) = try texts("commonSubexpressions") { x in exp(x * 2) + exp(x * 2) }
     #expect(before.filter { $0.contains("exp(") }.count == 2 && before.filter { $0.contains("constant") }.count == 2)

@@ -24,8 +24,9 @@ func registerFusedConvolution() {
     return routine.pack(w.pointer, to: arguments.outputPointer())
   }
   FusedConvolution.prepare = { op, x, isChannelsLast in
-    guard var sizes = ConvolutionSizes(op, x, isPacked: true) else { return nil }
-    sizes.areChannelsLast = isChannelsLast
+    guard let sizes = ConvolutionSizes(op, x, isChannelsLast: isChannelsLast, threads: ck_threads()) else {
+      return nil
+    }
     // Something to time the algorithms with.
     var memory: [Storage] = []
     func filled(_ count: Int) -> UnsafeMutableRawPointer? {
@@ -38,8 +39,7 @@ func registerFusedConvolution() {
       guard let x = filled(sizes.x.elementCount), let y = filled(sizes.y.elementCount),
         let bias = filled(2 * sizes.w[0])
       else { return nil }
-      return ConvolutionOperands(
-        x: x, w: x, y: y, bias: op.hasBias ? bias : nil, adds: op.adds, bounds: op.bounds)
+      return ConvolutionOperands(x: x, w: x, y: y, bias: op.hasBias ? bias : nil)
     }
     guard let (algorithm, routine) = chosen else { return nil }
     defer { routine.destroy() }
@@ -53,13 +53,15 @@ func registerFusedConvolution() {
 
 extension ConvolutionSizes {
   /// Nil for what oneDNN does not take.
-  fileprivate init?(_ op: FusedConvolution, _ x: TensorSpec, isPacked: Bool) {
+  fileprivate init?(_ op: FusedConvolution, _ x: TensorSpec, isChannelsLast: Bool, threads: Int32) {
     let w = TensorSpec(op.kernels, x.dtype, device: x.device)
     guard let y = try? Convolution(op.window).outputs(for: [x, w])[0], x.count > 0, w.count > 0, y.count > 0 else {
       return nil
     }
     self.init(DN_FORWARD, x.dtype, op.window, x: x.shape, w: w.shape, y: y.shape, hasBias: op.hasBias)
-    self.isPacked = isPacked
+    areChannelsLast = isChannelsLast
+    self.threads = threads
+    isPacked = true
     adds = op.adds
     bounds = op.bounds
     isBiasWide = true
@@ -72,11 +74,9 @@ private func routine(
   _ op: FusedConvolution, _ packing: ConvolutionPacking, _ x: TensorSpec
 ) -> ConvolutionRoutine? {
   guard let algorithm = ConvolutionAlgorithm(rawValue: packing.algorithm),
-    var sizes = ConvolutionSizes(op, x, isPacked: true)
+    let sizes = ConvolutionSizes(op, x, isChannelsLast: packing.isChannelsLast, threads: packing.threads),
+    var spec = sizes.spec
   else { return nil }
-  sizes.areChannelsLast = packing.isChannelsLast
-  sizes.threads = packing.threads
-  guard var spec = sizes.spec else { return nil }
   spec.algorithm = packing.algorithm
   let here = ThreadPrimitives.here
   if let known = here.convolution.entry(for: spec) { return known }
@@ -108,7 +108,5 @@ private func convolve(
   }
   guard let routine = routine(op, packing, arguments.spec(0)) else { return .library(Int64(CK_NO_MEMORY)) }
   return routine.run(
-    ConvolutionOperands(
-      x: x.pointer, w: arguments.pointer(1), y: out, bias: op.hasBias ? bias.pointer : nil, adds: op.adds,
-      bounds: op.bounds))
+    ConvolutionOperands(x: x.pointer, w: arguments.pointer(1), y: out, bias: op.hasBias ? bias.pointer : nil))
 }

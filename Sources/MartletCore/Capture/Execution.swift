@@ -9,21 +9,42 @@ package final class Execution: @unchecked Sendable {
   private let title: ProgramTitle?
   private let captured: Interpreter
   private let lock = Lock()
-  private var made: Made?
+  /// One for all numbers of threads, or one for each that has come.
+  private var made: [Made] = []
   /// What is made at the first run that no trace or scope looks at.
   private final class Made {
+    /// The number of threads that the program is made for; nil where that does not matter.
+    let threads: Int32?
     /// What ran once for this state.
     let preparation: Preparation?
     let interpreter: Interpreter
+    /// For each state input, with what was prepared, whether its cell is written.
+    private let overwritten: [Bool]
     /// For different orders in memory of inputs and state; none where plans do not run the program.
-    var plans: [Plan] = []
-    let takesPlans: Bool
+    private(set) var plans: [Plan] = []
+    private let takesPlans: Bool
 
     init(_ capture: Capture) {
       var program = capture.program.optimized()
+      threads = program.instructions.contains { ($0.op as? any PassMade)?.threads != nil } ? ck_threads() : nil
       preparation = capture.writes ? nil : Preparation(from: &program)
       interpreter = Interpreter(program)
+      overwritten =
+        capture.overwritten
+        + [Bool](repeating: false, count: program.stateInputs.count - capture.overwritten.count)
       takesPlans = Execution.plansAreOn && Blueprint.covers(program)
+    }
+
+    /// The plan for tensors that lie like these; nil where the interpreter runs the program.
+    func plan(_ inputs: [Tensor], _ state: [Tensor]) -> Plan? {
+      guard takesPlans else { return nil }
+      if let plan = plans.first(where: { $0.fits(inputs, state: state) }) { return plan }
+      guard plans.count < Execution.most else { return nil }
+      let plan = Plan(
+        interpreter.program, inputs: inputs, state: state, overwritten: overwritten,
+        firstSafe: interpreter.firstSafe)
+      plans.append(plan)
+      return plan
     }
   }
   /// So many orders in memory get plans; beyond, the interpreter runs them.
@@ -101,30 +122,29 @@ package final class Execution: @unchecked Sendable {
 
   /// How a call runs, and the state with what was prepared from it.
   private func prepared(_ inputs: [Tensor], _ state: inout [Tensor]) throws(OpError) -> (Plan?, Interpreter) {
-    let known = lock.holding {
-      let known = made ?? Made(capture)
-      made = known
-      return known
+    let (known, plan) = lock.holding {
+      let known = current
+      return (known, known.preparation == nil ? known.plan(inputs, state) : nil)
     }
-    if let preparation = known.preparation { state += try preparation.results(state) }
-    return lock.holding {
-      guard known.takesPlans else { return (nil, known.interpreter) }
-      if let plan = known.plans.first(where: { $0.fits(inputs, state: state) }) { return (plan, known.interpreter) }
-      guard known.plans.count < Execution.most else { return (nil, known.interpreter) }
-      let plan = Plan(
-        known.interpreter.program, inputs: inputs, state: state,
-        overwritten: capture.overwritten + [Bool](repeating: false, count: state.count - capture.overwritten.count),
-        firstSafe: known.interpreter.firstSafe)
-      known.plans.append(plan)
-      return (plan, known.interpreter)
-    }
+    guard let preparation = known.preparation else { return (plan, known.interpreter) }
+    state += try preparation.results(state)
+    return (lock.holding { known.plan(inputs, state) }, known.interpreter)
+  }
+
+  /// What was made for as many threads as the caller may use now; under the lock.
+  private var current: Made {
+    let threads = ck_threads()
+    if let known = made.first(where: { $0.threads == nil || $0.threads == threads }) { return known }
+    made.append(Made(capture))
+    return made[made.count - 1]
   }
 
   /// Gives back the memory of plans; the next run takes it again.
   func releaseMemory() {
-    guard let known = lock.holding({ made }) else { return }
-    known.preparation?.releaseMemory()
-    for plan in lock.holding({ known.plans }) { plan.releaseMemory() }
+    for known in lock.holding({ made }) {
+      known.preparation?.releaseMemory()
+      for plan in lock.holding({ known.plans }) { plan.releaseMemory() }
+    }
   }
 
   /// `explained` of a program without state.
@@ -140,7 +160,8 @@ package final class Execution: @unchecked Sendable {
     } else {
       _ = try run(inputs, state: capture.state, times: times)
     }
-    let known = lock.holding { made }
+    // None where a trace or a scope looks at the operations.
+    let known = lock.holding { made.isEmpty ? nil : current }
     return Explanation(
       known?.interpreter.program ?? capture.program, captured: capture.program,
       prepared: known?.preparation?.count ?? 0,

@@ -44,6 +44,26 @@ final class Preparation: @unchecked Sendable {
   func releaseMemory() { lock.holding { known = nil } }
 }
 
+extension Program {
+  /// For each value whether it depends on state and constants alone, and is worth keeping from call to call.
+  package var isStable: [Bool] {
+    var isStable = [Bool](repeating: false, count: values.count)
+    for (id, _) in stateInputs { isStable[id] = true }
+    for (id, _) in constants { isStable[id] = true }
+    for instruction in instructions {
+      guard instruction.op.effect == .none, !instruction.op.canFault, !instruction.inputs.isEmpty,
+        instruction.inputs.allSatisfy({ isStable[$0] })
+      else { continue }
+      // What is much larger than what it is made of is made anew: it costs memory to keep.
+      func bytes(_ ids: [ValueID]) -> Int { ids.reduce(0) { $0 + values[$1].byteCount } }
+      let isView = instruction.op is any ViewOp
+      guard isView || bytes(instruction.outputs) <= max(16 * bytes(instruction.inputs), 1 << 16) else { continue }
+      for id in instruction.outputs { isStable[id] = true }
+    }
+    return isStable
+  }
+}
+
 /// A program in two: what depends on state and constants alone, and the rest.
 private struct EarlyPart {
   var early: Program
@@ -52,21 +72,8 @@ private struct EarlyPart {
   var positions: [Int]
 
   init?(_ program: Program) {
-    var isStable = [Bool](repeating: false, count: program.values.count)
-    for (id, _) in program.stateInputs { isStable[id] = true }
-    for (id, _) in program.constants { isStable[id] = true }
-    var isEarly = [Bool](repeating: false, count: program.instructions.count)
-    for (line, instruction) in program.instructions.enumerated() {
-      guard instruction.op.effect == .none, !instruction.op.canFault, !instruction.inputs.isEmpty,
-        instruction.inputs.allSatisfy({ isStable[$0] })
-      else { continue }
-      // What is much larger than what it is made of is made anew: it costs memory to keep.
-      func bytes(_ ids: [Program.ValueID]) -> Int { ids.reduce(0) { $0 + program.values[$1].byteCount } }
-      let isView = instruction.op is any ViewOp
-      guard isView || bytes(instruction.outputs) <= max(16 * bytes(instruction.inputs), 1 << 16) else { continue }
-      isEarly[line] = true
-      for id in instruction.outputs { isStable[id] = true }
-    }
+    let isStable = program.isStable
+    let isEarly = program.instructions.map { !$0.outputs.isEmpty && $0.outputs.allSatisfy { isStable[$0] } }
     // Views are cheaper to make again than to keep.
     var isLate = isEarly.map { !$0 }
     var needed = Set(program.results)

@@ -35,6 +35,7 @@ public struct FusedConvolution: PassMade {
   /// Nil: whatever the sum is.
   package let bounds: ConvolutionBounds?
   package let packing: ConvolutionPacking?
+  public var threads: Int? { packing.map { Int($0.threads) } }
 
   package init(
     _ window: ConvolutionWindow, kernels: Shape, hasBias: Bool, adds: Bool, bounds: ConvolutionBounds?,
@@ -129,6 +130,7 @@ public struct PackKernels: PassMade {
   package let convolution: FusedConvolution
   /// What the convolution is of.
   package let x: TensorSpec
+  public var threads: Int? { convolution.threads }
 
   package init(_ convolution: FusedConvolution, x: TensorSpec) {
     self.convolution = convolution

@@ -3,18 +3,6 @@ public import MartletCore
 /// An operation that works element by element over the broadcast of its inputs: chains of them can run block by block.
 public protocol Elementwise: Op {}
 
-/// An operation that a pass makes for one process: programs are saved as they were before the passes.
-public protocol PassMade: Op {}
-
-extension PassMade {
-  public init(from decoder: any Decoder) throws {
-    throw ProgramFault("\(Self.name) is made by a pass, and is not saved")
-  }
-  public func encode(to encoder: any Encoder) throws {
-    throw ProgramFault("\(Self.name) is made by a pass, and is not saved")
-  }
-}
-
 /// A chain of elementwise operations over one shape, which reads and writes memory once. Made by the pass `fusion`.
 ///
 /// 16-bit floats stay float32 between its steps.

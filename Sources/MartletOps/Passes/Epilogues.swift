@@ -23,7 +23,7 @@ private struct Epilogues {
   private let makers: [Int?]
   /// The instructions that read a value; `instructions.count` for the caller.
   private var readers: [[Int]]
-  /// Whether a value depends on state and constants alone.
+  /// Whether a value stays the same from call to call.
   private var isStable: [Bool]
   private var isGone: [Bool]
   /// What stands in place of an instruction.
@@ -38,14 +38,9 @@ private struct Epilogues {
     makers = program.makers
     isGone = [Bool](repeating: false, count: program.instructions.count)
     readers = [[Int]](repeating: [], count: program.values.count)
-    isStable = [Bool](repeating: false, count: program.values.count)
-    for id in program.stateInputs.map({ $0.value }) + program.constants.map({ $0.value }) { isStable[id] = true }
+    isStable = program.isStable
     for (line, instruction) in program.instructions.enumerated() {
       for id in instruction.inputs { readers[id].append(line) }
-      guard instruction.op.effect == .none, !instruction.op.canFault, !instruction.inputs.isEmpty,
-        instruction.inputs.allSatisfy({ isStable[$0] })
-      else { continue }
-      for id in instruction.outputs { isStable[id] = true }
     }
     for id in program.results { readers[id].append(program.instructions.count) }
   }
@@ -73,7 +68,7 @@ private struct Epilogues {
     var made: [Program.Instruction] = []
     var tail = Tail(result: instruction.outputs[0])
     if instruction.inputs.count == 3 { tail.offset = wide(instruction.inputs[2], &made) }
-    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, of: x, by: next, kernels[0], &made) {}
+    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0], &made) {}
     let isLast = orders.isChannelsLast(x) && orders[instruction.outputs[0]] != nil
     var fused = FusedConvolution(
       op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
@@ -110,7 +105,7 @@ private struct Epilogues {
   }
 
   private mutating func extend(
-    _ tail: inout Tail, of x: Program.ValueID, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
+    _ tail: inout Tail, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
   ) -> Bool {
     let instruction = program.instructions[line]
     let result = instruction.outputs[0]
@@ -139,8 +134,8 @@ private struct Epilogues {
           tail.offset = tail.offset.map(scaled)
         }
       } else {
-        // The tensor must lie like the result, which is written over it; what is convolved is still read then.
-        guard instruction.op is Add, tail.added == nil, other != x, program.values[other] == program.values[result],
+        // The tensor must lie like the result, which is written over it.
+        guard instruction.op is Add, tail.added == nil, program.values[other] == program.values[result],
           orders[other] == orders[result]
         else { return false }
         tail.added = other

@@ -1,16 +1,24 @@
-/// How the values of a program lie in memory when its inputs and state are in row-major order, for passes that place copies.
+/// How the values of a program lie in memory: found for its inputs and state, then followed from instruction to instruction.
 package struct Orders {
-  private let program: Program
   /// A tensor without elements of its own for each value, which lies as the value does.
   private var prototypes: [Tensor?]
   private static let nowhere = Storage(bytes: 64)!
 
+  /// All values of a program, for inputs and state in row-major order.
   package init(_ program: Program) {
-    self.program = program
-    prototypes = [Tensor?](repeating: nil, count: program.values.count)
-    for id in program.inputs + program.stateInputs.map({ $0.value }) { set(id, program.values[id], nil, 0) }
-    for (id, tensor) in program.constants { set(id, tensor.spec, tensor.node.strides, tensor.node.offset) }
+    self.init(of: program, inputs: [Shape?](repeating: nil, count: program.inputs.count + program.stateInputs.count))
     for instruction in program.instructions { follow(instruction, program.values) }
+  }
+
+  /// What a program reads.
+  ///
+  /// - Parameter inputs: The strides of the inputs, then of the state.
+  init(of program: Program, inputs: [Shape?]) {
+    prototypes = [Tensor?](repeating: nil, count: program.values.count)
+    for (id, strides) in zip(program.inputs + program.stateInputs.map { $0.value }, inputs) {
+      set(id, program.values[id], strides, 0)
+    }
+    for (id, tensor) in program.constants { set(id, tensor.spec, tensor.node.strides, tensor.node.offset) }
   }
 
   private mutating func set(_ id: Program.ValueID, _ spec: TensorSpec, _ strides: Shape?, _ offset: Int) {
@@ -19,23 +27,31 @@ package struct Orders {
   }
 
   /// Notes how the results of an instruction lie.
-  package mutating func follow(_ instruction: Program.Instruction, _ values: [TensorSpec]) {
+  ///
+  /// - Returns: Whether the instruction only names memory anew.
+  @discardableResult
+  package mutating func follow(_ instruction: Program.Instruction, _ values: [TensorSpec]) -> Bool {
     let inputs = instruction.inputs.map { prototypes[$0]! }
     if let op = instruction.op as? any ViewOp {
       let node = inputs[0].node
       let source = ViewSource(
         shape: node.spec.shape, strides: node.elementStrides, isContiguous: node.strides == nil, offset: node.offset)
       if let (strides, offset) = op.view(of: source, as: values[instruction.outputs[0]]) {
-        return set(instruction.outputs[0], values[instruction.outputs[0]], strides, offset)
+        set(instruction.outputs[0], values[instruction.outputs[0]], strides, offset)
+        return true
       }
     }
     for id in instruction.outputs {
       set(id, values[id], instruction.op.strides(of: values[id], for: inputs), 0)
     }
+    return false
   }
 
   /// The strides of a value; nil for row-major order.
   package subscript(_ id: Program.ValueID) -> Shape? { prototypes[id]!.node.strides }
+
+  /// Where the first element lies in the memory, in elements.
+  func offset(_ id: Program.ValueID) -> Int { prototypes[id]!.node.offset }
 
   /// Whether images `[N, C, spatial…]` lie with their channels next to each other.
   package func isChannelsLast(_ id: Program.ValueID) -> Bool {

@@ -60,40 +60,29 @@ package struct Blueprint {
     self.program = program
     places = [Place?](repeating: nil, count: program.values.count)
     isView = [Bool](repeating: false, count: program.instructions.count)
-    var position = 0
-    func given(_ id: Program.ValueID, _ kind: Buffer.Kind, _ strides: Shape?) {
+    var orders = Orders(of: program, inputs: inputs)
+    func given(_ id: Program.ValueID, _ kind: Buffer.Kind) {
       buffers.append(Buffer(kind: kind, bytes: program.values[id].byteCount, first: -1, last: .max))
-      places[id] = Place(buffer: buffers.count - 1, strides: strides, offset: 0)
+      places[id] = Place(buffer: buffers.count - 1, strides: orders[id], offset: orders.offset(id))
     }
-    for (index, id) in program.inputs.enumerated() {
-      given(id, .input(index), inputs[position])
-      position += 1
-    }
-    for (index, entry) in program.stateInputs.enumerated() {
-      given(entry.value, .state(index), inputs[position])
-      position += 1
-    }
-    for (index, constant) in program.constants.enumerated() {
-      given(constant.value, .constant(index), constant.tensor.node.strides)
-      places[constant.value]!.offset = constant.tensor.node.offset
-    }
+    for (index, id) in program.inputs.enumerated() { given(id, .input(index)) }
+    for (index, entry) in program.stateInputs.enumerated() { given(entry.value, .state(index)) }
+    for (index, constant) in program.constants.enumerated() { given(constant.value, .constant(index)) }
     let last = program.lastUses
     // The last use of each buffer, by any value that lies in it.
     var end = buffers.map { _ in -1 }
     for (id, place) in places.enumerated() { if let place { end[place.buffer] = max(end[place.buffer], last[id]) } }
     for (line, instruction) in program.instructions.enumerated() {
-      let prototypes = instruction.inputs.map { prototype($0) }
-      if let (strides, offset) = view(instruction, prototypes) {
-        isView[line] = true
-        let buffer = places[instruction.inputs[0]]!.buffer
-        places[instruction.outputs[0]] = Place(buffer: buffer, strides: strides, offset: offset)
-        end[buffer] = max(end[buffer], last[instruction.outputs[0]])
+      isView[line] = orders.follow(instruction, program.values)
+      if isView[line] {
+        let (buffer, id) = (places[instruction.inputs[0]]!.buffer, instruction.outputs[0])
+        places[id] = Place(buffer: buffer, strides: orders[id], offset: orders.offset(id))
+        end[buffer] = max(end[buffer], last[id])
         continue
       }
       var taken = Set<Int>()
       for (output, id) in instruction.outputs.enumerated() {
-        let spec = program.values[id]
-        let strides = instruction.op.strides(of: spec, for: prototypes)
+        let strides = orders[id]
         let source = takeover(instruction, output, strides, line: line, end: end, taken: taken)
         if let source { taken.insert(source) }
         switch source.map({ buffers[$0].kind }) {
@@ -123,25 +112,6 @@ package struct Blueprint {
     places[id] = Place(buffer: buffers.count - 1, strides: strides, offset: 0)
   }
 
-  private static let nowhere = Storage(bytes: 64)!
-
-  /// A tensor that lies like a value and has no elements, for rules about strides.
-  private func prototype(_ id: Program.ValueID) -> Tensor {
-    let place = places[id]!
-    return Tensor(
-      node: TensorNode(
-        spec: program.values[id], strides: place.strides, offset: place.offset, storage: Blueprint.nowhere))
-  }
-
-  private func view(_ instruction: Program.Instruction, _ inputs: [Tensor]) -> (strides: Shape?, offset: Int)? {
-    guard let op = instruction.op as? any ViewOp else { return nil }
-    let node = inputs[0].node
-    return op.view(
-      of: ViewSource(
-        shape: node.spec.shape, strides: node.elementStrides, isContiguous: node.strides == nil, offset: node.offset),
-      as: program.values[instruction.outputs[0]])
-  }
-
   /// The buffer of the operand that a result may be written over: no value in it is read later or given back, it lies as the
   /// result will, and no other operand lies in it.
   private func takeover(
@@ -156,11 +126,8 @@ package struct Blueprint {
       program.values[id] == program.values[instruction.outputs[output]],
       buffers[place.buffer].bytes == program.values[id].byteCount
     else { return nil }
-    for (other, value) in instruction.inputs.enumerated() where other != position {
-      // The same value may be read twice, at the same places.
-      if places[value]!.buffer == place.buffer, value != id { return nil }
-    }
-    return place.buffer
+    let others = instruction.inputs.indices.filter { $0 != position }
+    return others.contains { places[instruction.inputs[$0]]!.buffer == place.buffer } ? nil : place.buffer
   }
 
   /// Gives each temporary buffer a place in the arena, the largest first, at the lowest one that no buffer in use at the
