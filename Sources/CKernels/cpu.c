@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 int32_t ck_level = CK_BASELINE;
+bool ck_has_bf16_dots;
 
 __attribute__((constructor)) static void choose(void) {
   int32_t best = CK_BASELINE;
@@ -19,6 +20,9 @@ __attribute__((constructor)) static void choose(void) {
   if (cap && !strcmp(cap, "baseline")) best = CK_BASELINE;
   if (cap && !strcmp(cap, "avx2") && best > CK_AVX2) best = CK_AVX2;
   ck_level = best;
+#if defined(__x86_64__)
+  ck_has_bf16_dots = best == CK_AVX512 && __builtin_cpu_supports("avx512bf16");
+#endif
 }
 
 int32_t ck_cpu_level(void) { return ck_level; }

@@ -19,6 +19,7 @@ typedef ck_elementwise ck_loop;
 typedef struct { uint64_t low, high; } ck_wide;
 
 extern int32_t ck_level;  // set before main by the constructor in cpu.c
+extern bool ck_has_bf16_dots;  // whether the processor multiplies pairs of bfloat16 and ck_level allows it
 
 // Kernels exist once per level: the table or function `name` of the level in use.
 #if defined(__x86_64__)

@@ -3,13 +3,26 @@
 #include "matmul_body.h"
 #define LOOP _Pragma("clang loop vectorize(assume_safety)") for (int64_t i = 0; i < n; i++)
 
+// What the state of a step, f32 [batch, rows], gives by panel p: made, [batch, width].
+static void L(multiply)(const job *j, int64_t step, const float *state, int64_t p, float *made) {
+  const float *panel = j->panels + (size_t)p * panel_size(j);
+  if (j->pairs) {
+    multiply_pairs(j->r.batch, j->width, even(j->rows) / 2, (const uint32_t *)(void *)state_row(j, step, 0, 0),
+                   even(j->rows) / 2, (const uint32_t *)(const void *)panel, made);
+    return;
+  }
+  int64_t row = j->rows;
+  if (rounds(j)) state = (const float *)(void *)state_row(j, step, 0, 0), row = even(row);
+  L(small)(j->r.batch, j->width, j->rows, state, row, 1, panel, j->width, made, j->width);
+}
+
 // The units of panel p at one step: the hidden state's share of their gates, then the cell.
 static void L(step)(const job *j, int64_t step, int64_t p, float *made) {
   const ck_recurrent *r = &j->r;
   const int64_t h = r->hidden, t = time_of(r, step), u0 = p * j->units, n = ck_min64(j->units, h - u0);
-  const int64_t gates = gates_of(r->kind), width = gates * j->units;
+  const int64_t gates = gates_of(r->kind), width = j->width;
   const float *before = step == 0 ? j->h0 : j->y + time_of(r, step - 1) * r->batch * h;
-  L(small)(r->batch, width, h, before, h, 1, j->panels + p * h * width, width, made, width);
+  L(multiply)(j, step, before, p, made);
   for (int64_t b = 0; b < r->batch; b++) {
     const int64_t row = t * r->batch + b;
     const float *m = made + b * width, *x = j->x + row * gates * h + u0, *past = before + b * h + u0;
@@ -46,6 +59,7 @@ static void L(step)(const job *j, int64_t step, int64_t p, float *made) {
       }
     }
     }
+    if (rounds(j)) put(j, n, state_row(j, step + 1, b, u0), y);
   }
 }
 
@@ -59,7 +73,7 @@ static void L(step_back)(const job *j, int64_t step, int64_t p, float *made) {
     memset(made, 0, (size_t)(r->batch * WIDE) * sizeof *made);
   } else {
     const float *behind = j->dhidden + time_of(r, step + 1) * r->batch * size;
-    L(small)(r->batch, WIDE, size, behind, size, 1, j->panels + p * size * WIDE, WIDE, made, WIDE);
+    L(multiply)(j, step + 1, behind, p, made);
   }
   for (int64_t b = 0; b < r->batch; b++) {
     float *d = made + b * WIDE, *carry = j->carry + b * h + u0;
@@ -72,7 +86,8 @@ static void L(step_back)(const job *j, int64_t step, int64_t p, float *made) {
     const int64_t row = time_of(r, step) * r->batch + b;
     const float *ct = j->dy + row * h + u0, *y = j->y + row * h + u0;
     const float *g = j->gates ? j->gates + row * 4 * h + u0 : NULL;
-    const float *extra = j->dgates ? j->dgates + row * 4 * h + u0 : NULL;
+    const float *extra[4];
+    for (int i = 0; i < 4; i++) extra[i] = j->dgates ? j->dgates + row * 4 * h + i * h + u0 : zeros;
     float *dx = j->dx + row * size + u0;
     LOOP d[i] += ct[i];
     switch (r->kind) {
@@ -83,17 +98,16 @@ static void L(step_back)(const job *j, int64_t step, int64_t p, float *made) {
       LOOP dx[i] = y[i] > 0 ? d[i] : 0;
       break;
     case CK_LSTM: {
-      const float *c = j->c + row * h + u0, *dc = j->dc ? j->dc + row * h + u0 : NULL;
+      const float *c = j->c + row * h + u0, *dc = j->dc ? j->dc + row * h + u0 : zeros;
+      const float *passed = is_last ? zeros : carry;
       const float *past = (step == 0 ? j->c0 + b * h : j->c + (time_of(r, step - 1) * r->batch + b) * h) + u0;
       LOOP {
         const float in = g[i], forget = g[h + i], new = g[2 * h + i], out = g[3 * h + i], t = L(tanh_)(c[i]);
-        const float s = (is_last ? 0 : carry[i]) + d[i] * out * (1 - t * t) + (dc ? dc[i] : 0);
-        float di = s * new, df = s * past[i], dn = s * in, doo = d[i] * t;
-        if (extra) di += extra[i], df += extra[h + i], dn += extra[2 * h + i], doo += extra[3 * h + i];
-        dx[i] = di * in * (1 - in);
-        dx[h + i] = df * forget * (1 - forget);
-        dx[2 * h + i] = dn * (1 - new * new);
-        dx[3 * h + i] = doo * out * (1 - out);
+        const float s = passed[i] + d[i] * out * (1 - t * t) + dc[i];
+        dx[i] = (s * new + extra[0][i]) * in * (1 - in);
+        dx[h + i] = (s * past[i] + extra[1][i]) * forget * (1 - forget);
+        dx[2 * h + i] = (s * in + extra[2][i]) * (1 - new * new);
+        dx[3 * h + i] = (d[i] * t + extra[3][i]) * out * (1 - out);
         carry[i] = s * forget;
       }
       break;
@@ -103,16 +117,18 @@ static void L(step_back)(const job *j, int64_t step, int64_t p, float *made) {
       float *dh = j->dhidden + row * size + u0;
       LOOP {
         const float reset = g[i], keep = g[h + i], new = g[2 * h + i], hidden = g[3 * h + i];
-        float dr = 0, dz = d[i] * (past[i] - new), dn = d[i] * (1 - keep), dhn = 0;
-        if (extra) dr = extra[i], dz += extra[h + i], dn += extra[2 * h + i], dhn = extra[3 * h + i];
-        dn *= 1 - new * new;
-        dr = (dr + dn * hidden) * reset * (1 - reset);
-        dz *= keep * (1 - keep);
+        const float dn = (d[i] * (1 - keep) + extra[2][i]) * (1 - new * new);
+        const float dr = (dn * hidden + extra[0][i]) * reset * (1 - reset);
+        const float dz = (d[i] * (past[i] - new) + extra[1][i]) * keep * (1 - keep);
         dx[i] = dr, dx[h + i] = dz, dx[2 * h + i] = dn;
-        dh[i] = dr, dh[h + i] = dz, dh[2 * h + i] = dn * reset + dhn;
+        dh[i] = dr, dh[h + i] = dz, dh[2 * h + i] = dn * reset + extra[3][i];
         carry[i] = d[i] * keep;
       }
     }
+    }
+    if (rounds(j)) {
+      const float *share = j->dhidden + row * size + u0;
+      for (int64_t g = 0; g < gates; g++) put(j, n, state_row(j, step, b, g * h + u0), share + g * h);
     }
   }
 }

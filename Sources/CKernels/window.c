@@ -165,6 +165,18 @@ static void places_of(const ck_window *w, bool adaptive, int64_t out, int64_t *b
   }
 }
 
+enum { BF16_LEAST = 0xff80 };  // minus infinity
+
+typedef struct {
+  int64_t plane, outs;
+  void *x;
+  const void *values;
+  const int32_t *index;
+  int64_t bad;
+} unpool_job;
+// The largest plane of bfloat16 that is summed in float32 beside the result.
+enum { UNPOOL_PLANE = 16384 };
+
 #define CK_BODY "window_body.h"
 #include "levels.h"
 
@@ -204,7 +216,8 @@ static pool_job pool_of(const ck_window *w, int64_t planes, const void *x, void 
 
 int32_t ck_max_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adaptive, void *y, int32_t *index,
                     const void *x) {
-  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  const bool half = dtype == CK_BF16;
+  if (dtype != CK_F32 && dtype != CK_F64 && (!half || adaptive)) return CK_UNSUPPORTED;
   pool_job j = pool_of(w, planes, x, y);
   j.index = index;
   if (adaptive) {
@@ -212,19 +225,21 @@ int32_t ck_max_pool(int32_t dtype, const ck_window *w, int64_t planes, bool adap
                 dtype == CK_F64 ? adaptive_max_f64 : adaptive_max_f32);
   } else {
     ck_parallel(planes * w->out[0] * w->out[1], ck_grain_for(w->out[2] * product(w->kernel)), &j,
-                dtype == CK_F64 ? CK_PICK(max_pool_f64) : CK_PICK(max_pool_f32));
+                dtype == CK_F64 ? CK_PICK(max_pool_f64) : half ? CK_PICK(max_pool_bf16) : CK_PICK(max_pool_f32));
   }
   return CK_OK;
 }
 
 int32_t ck_max_pool_last(int32_t dtype, const ck_window *w, int64_t images, bool adaptive, void *y, int32_t *index,
                          const void *x) {
-  if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
+  const bool half = dtype == CK_BF16;
+  if (dtype != CK_F32 && dtype != CK_F64 && !half) return CK_UNSUPPORTED;
   pool_job j = pool_of(w, images, x, y);
   j.index = index;
   j.adaptive = adaptive;
   ck_parallel(images * j.outs, ck_grain_for(w->channels * (adaptive ? j.plane / ck_max64(j.outs, 1) + 1 : product(w->kernel))),
-              &j, dtype == CK_F64 ? CK_PICK(max_pool_last_f64) : CK_PICK(max_pool_last_f32));
+              &j, dtype == CK_F64 ? CK_PICK(max_pool_last_f64) : half ? CK_PICK(max_pool_last_bf16)
+                                                                      : CK_PICK(max_pool_last_f32));
   return CK_OK;
 }
 
@@ -295,14 +310,6 @@ int32_t ck_average_pool_grad(int32_t dtype, const ck_window *w, int64_t planes, 
   return average(dtype, w, planes, adaptive, count_padding, dx, dy, false);
 }
 
-typedef struct {
-  int64_t plane, outs;
-  void *x;
-  const void *values;
-  const int32_t *index;
-  int64_t bad;
-} unpool_job;
-
 #define UNPOOL(T, NAME)                                                                                          \
   static void NAME(void *context, int64_t first, int64_t last) {                                                 \
     unpool_job *j = context;                                                                                     \
@@ -322,9 +329,11 @@ UNPOOL(double, unpool_f64)
 
 ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
                     const int32_t *index) {
-  if (dtype != CK_F32 && dtype != CK_F64) return (ck_status){CK_UNSUPPORTED, 0};
+  const bool half = dtype == CK_BF16;
+  if (dtype != CK_F32 && dtype != CK_F64 && (!half || plane > UNPOOL_PLANE)) return (ck_status){CK_UNSUPPORTED, 0};
   unpool_job j = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1};
-  ck_parallel(planes, ck_grain_for(plane + outs), &j, dtype == CK_F64 ? unpool_f64 : unpool_f32);
+  ck_parallel(planes, ck_grain_for(plane + outs), &j,
+              dtype == CK_F64 ? unpool_f64 : half ? CK_PICK(unpool_bf16) : unpool_f32);
   return j.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[j.bad]} : (ck_status){CK_OK, 0};
 }
 

@@ -1,6 +1,8 @@
 // Pooling by windows of one size. Included once per level.
+#include "bfloat16_body.h"
 
-#define MAX_POOL(T, NAME)                                                                                       \
+// Elements are compared as V(x), which differs from x where T holds the bits of a bfloat16.
+#define MAX_POOL(T, NAME, V, LEAST)                                                                             \
   static void NAME(void *context, int64_t first, int64_t last) {                                                \
     const pool_job *j = context;                                                                                \
     const ck_window *w = j->w;                                                                                  \
@@ -15,10 +17,10 @@
       int32_t *restrict index = j->index + i * width;                                                           \
       if (pairs && h * 2 + 1 < w->size[1]) {                                                                    \
         const int64_t base = (d * w->size[1] + 2 * h) * w->size[2];                                             \
-        MAX_OF_FOUR(T, plane + base, plane + base + w->size[2], (int32_t)base, (int32_t)w->size[2])             \
+        MAX_OF_FOUR(T, V, plane + base, plane + base + w->size[2], (int32_t)base, (int32_t)w->size[2])          \
         continue;                                                                                               \
       }                                                                                                         \
-      for (int64_t o = 0; o < width; o++) out[o] = (T)-INFINITY, index[o] = -1;                                 \
+      for (int64_t o = 0; o < width; o++) out[o] = LEAST, index[o] = -1;                                        \
       for (int64_t a = 0; a < w->kernel[0]; a++) {                                                              \
         const int64_t z = d * w->stride[0] + a * w->dilation[0] - w->low[0];                                    \
         if (z < 0 || z >= w->size[0]) continue;                                                                 \
@@ -32,7 +34,7 @@
             reach(width, w->size[2], stride, shift, &begin, &end);                                              \
             const T *restrict from = plane + base + shift;                                                      \
             const int32_t place = (int32_t)(base + shift);                                                      \
-            if (stride == 2) { MAX_TAP(T, 2) } else if (stride == 1) { MAX_TAP(T, 1) } else { MAX_TAP(T, stride) } \
+            if (stride == 2) { MAX_TAP(T, V, 2) } else if (stride == 1) { MAX_TAP(T, V, 1) } else { MAX_TAP(T, V, stride) } \
           }                                                                                                     \
         }                                                                                                       \
       }                                                                                                         \
@@ -40,7 +42,7 @@
   }
 
 // The common window of 2 by 2 that moves by 2, with all four places inside.
-#define MAX_OF_FOUR(T, UPPER, LOWER, PLACE, BELOW) {                                                            \
+#define MAX_OF_FOUR(T, V, UPPER, LOWER, PLACE, BELOW) {                                                         \
     const T *restrict upper = UPPER, *restrict lower = LOWER;                                                   \
     const int32_t place = PLACE, below = BELOW;                                                                 \
     for (int64_t o = 0; o < width; o++) {                                                                       \
@@ -48,30 +50,32 @@
       const int32_t at = place + 2 * (int32_t)o;                                                                \
       T best = v[0];                                                                                            \
       int32_t where = at;                                                                                       \
-      MAX_STEP(v[1], at + 1)                                                                                    \
-      MAX_STEP(v[2], at + below)                                                                                \
-      MAX_STEP(v[3], at + below + 1)                                                                            \
+      MAX_STEP(V, v[1], at + 1)                                                                                 \
+      MAX_STEP(V, v[2], at + below)                                                                             \
+      MAX_STEP(V, v[3], at + below + 1)                                                                         \
       out[o] = best;                                                                                            \
       index[o] = where;                                                                                         \
     }                                                                                                           \
   }
-#define MAX_STEP(V, PLACE) {                                                                                    \
-    const bool take = (V > best) | ((V != V) & (best == best));                                                 \
-    best = take ? V : best;                                                                                     \
+#define MAX_STEP(V, X, PLACE) {                                                                                 \
+    const bool take = (V(X) > V(best)) | ((V(X) != V(X)) & (V(best) == V(best)));                               \
+    best = take ? X : best;                                                                                     \
     where = take ? PLACE : where;                                                                               \
   }
 
 // The first of equal ones, and NaN before all; an empty place takes anything.
-#define MAX_TAP(T, S)                                                                                           \
+#define MAX_TAP(T, V, S)                                                                                        \
   for (int64_t o = begin; o < end; o++) {                                                                       \
     const T v = from[o * (S)], best = out[o];                                                                   \
-    const bool take = (v > best) | ((v != v) & (best == best)) | (index[o] < 0);                                \
+    const bool take = (V(v) > V(best)) | ((V(v) != V(v)) & (V(best) == V(best))) | (index[o] < 0);              \
     out[o] = take ? v : best;                                                                                   \
     index[o] = take ? place + (int32_t)(o * (S)) : index[o];                                                    \
   }
 
-MAX_POOL(float, L(max_pool_f32))
-MAX_POOL(double, L(max_pool_f64))
+#define ITSELF(x) (x)
+MAX_POOL(float, L(max_pool_f32), ITSELF, -INFINITY)
+MAX_POOL(double, L(max_pool_f64), ITSELF, -INFINITY)
+MAX_POOL(uint16_t, L(max_pool_bf16), L(bf16_value), BF16_LEAST)
 
 // Average pooling and its adjoint share the walk; FORWARD adds inputs to outputs, else outputs to inputs.
 #define AVERAGE(T, NAME, FORWARD)                                                                               \
@@ -126,7 +130,7 @@ AVERAGE(double, L(average_back_f64), false)
 #undef AVERAGE
 
 // Max pooling of images whose channels are adjacent: all channels of a place at once.
-#define MAX_POOL_LAST(T, NAME)                                                                                  \
+#define MAX_POOL_LAST(T, NAME, V, LEAST)                                                                        \
   static void NAME(void *context, int64_t first, int64_t last) {                                                \
     const pool_job *j = context;                                                                                \
     const ck_window *w = j->w;                                                                                  \
@@ -150,15 +154,34 @@ AVERAGE(double, L(average_back_f64), false)
             }                                                                                                   \
             for (int64_t c = 0; c < n; c++) {                                                                   \
               const T v = from[c], best = out[c];                                                               \
-              const bool take = (v > best) | ((v != v) & (best == best));                                       \
+              const bool take = (V(v) > V(best)) | ((V(v) != V(v)) & (V(best) == V(best)));                     \
               out[c] = take ? v : best;                                                                         \
               index[c] = take ? place : index[c];                                                               \
             }                                                                                                   \
           }                                                                                                     \
       if (is_empty)                                                                                             \
-        for (int64_t c = 0; c < n; c++) out[c] = (T)-INFINITY, index[c] = -1;                                   \
+        for (int64_t c = 0; c < n; c++) out[c] = LEAST, index[c] = -1;                                          \
     }                                                                                                           \
   }
-MAX_POOL_LAST(float, L(max_pool_last_f32))
-MAX_POOL_LAST(double, L(max_pool_last_f64))
+MAX_POOL_LAST(float, L(max_pool_last_f32), ITSELF, -INFINITY)
+MAX_POOL_LAST(double, L(max_pool_last_f64), ITSELF, -INFINITY)
+MAX_POOL_LAST(uint16_t, L(max_pool_last_bf16), L(bf16_value), BF16_LEAST)
+#undef ITSELF
 #undef MAX_POOL_LAST
+
+// Into planes of bfloat16, whose sums are made in float32.
+static void L(unpool_bf16)(void *context, int64_t first, int64_t last) {
+  unpool_job *j = context;
+  float sums[UNPOOL_PLANE];
+  for (int64_t p = first; p < last; p++) {
+    uint16_t *restrict plane = (uint16_t *)j->x + p * j->plane;
+    const uint16_t *restrict values = (const uint16_t *)j->values + p * j->outs;
+    const int32_t *restrict index = j->index + p * j->outs;
+    memset(sums, 0, (size_t)j->plane * sizeof(float));
+    for (int64_t o = 0; o < j->outs; o++) {
+      if ((uint32_t)index[o] >= (uint64_t)j->plane) __atomic_store_n(&j->bad, p * j->outs + o, __ATOMIC_RELAXED);
+      else sums[index[o]] += L(bf16_value)(values[o]);
+    }
+    for (int64_t i = 0; i < j->plane; i++) plane[i] = L(bf16_bits)(sums[i]);
+  }
+}

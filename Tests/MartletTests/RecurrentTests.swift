@@ -1,4 +1,6 @@
 import Martlet
+import MartletCore
+import MartletOps
 import Testing
 
 @Suite struct RecurrentTests {
@@ -142,6 +144,61 @@ import Testing
     for (text, body) in texts {
       let found = errorText(body)
       #expect(found.contains(text), "\(found)")
+    }
+  }
+
+  /// Products of 16 bits with sums in float32, against the same written as single operations; sizes with and without whole
+  /// vectors and pairs.
+  @Test(arguments: [RecurrentCell.tanh, .relu, .lstm, .gru], [DType.bfloat16, .float16])
+  func productsOfSixteenBits(_ cell: RecurrentCell, _ product: DType) throws {
+    func f(_ shape: Shape) -> Tensor { .normal(shape, generator: generator) * 0.5 }
+    for (steps, batch, hidden) in [(1, 1, 1), (3, 9, 17), (4, 7, 64), (3, 2, 65), (0, 2, 3)] {
+      for isReversed in [false, true] {
+        let (state, weight) = (f([batch, hidden]), f([cell.gates * hidden, hidden]) / Double(hidden).squareRoot())
+        let wide: Shape = [steps, batch, 4 * hidden]
+        let keepsGates = cell == .lstm || cell == .gru
+        let forward = Recurrence(cell: cell, isReversed: isReversed, product: product)
+        let inputs =
+          [f([steps, batch, cell.gates * hidden]), state, weight]
+          + (cell == .lstm ? [state] : cell == .gru ? [f([hidden])] : [])
+        expectNear(apply(forward, inputs), forward.decomposed(inputs)!, "\(cell) \(hidden)")
+        let states = f([steps, batch, hidden])
+        let backward = RecurrenceGradient(
+          cell: cell, isReversed: isReversed, hasMemory: cell == .lstm, hasGates: keepsGates, product: product)
+        let saved =
+          [states] + (cell == .lstm ? [states] : []) + (keepsGates ? [f(wide)] : [])
+          + [sigmoid(f([steps, batch, hidden]))] + (cell == .lstm ? [states] : [])
+          + (keepsGates ? [sigmoid(f(wide))] : []) + [state, weight] + (cell == .lstm ? [state] : [])
+        expectNear(apply(backward, saved), backward.decomposed(saved)!, "gradient, \(cell) \(hidden)")
+      }
+    }
+    #expect(throws: OpError.self) {
+      try withErrors {
+        _ = apply(Recurrence(cell: .tanh, isReversed: false, product: product), [normal([1, 1, 2]), normal([1, 2]), normal([2, 2])])
+      }
+    }
+  }
+
+  private func expectNear(_ a: [Tensor], _ b: [Tensor], _ what: String) {
+    #expect(a.count == b.count)
+    for (x, y) in zip(a, b) { #expect(allClose(x, y, relative: 1e-2, absolute: 1e-2), "\(what)") }
+  }
+
+  /// Under autocast the weights' gradients are those of float32, but for the rounding.
+  @Test func autocastRoundsProductsAlone() {
+    let lstm = LSTM(6, 33, layers: 2, generator: generator)
+    let x = Tensor.normal([7, 4, 6], generator: generator)
+    func gradients(_ dtype: DType?) -> [Tensor] {
+      lstm.zeroGrad()
+      let output = withAutocast(dtype) { lstm(x).output }
+      #expect(output.dtype == .float32)
+      (output * output).sum().backward()
+      return lstm.parameters.map { $0.value.grad! }
+    }
+    for (exact, rounded) in zip(gradients(nil), gradients(.bfloat16)) {
+      let scale = abs(exact).max().item()
+      #expect(allClose(rounded / scale, exact / scale, relative: 0, absolute: 0.02))
+      #expect(Device.current == .reference || !allClose(rounded, exact, relative: 1e-6, absolute: 0))
     }
   }
 }

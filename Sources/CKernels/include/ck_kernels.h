@@ -184,10 +184,11 @@ int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, c
                        const float *v, const float *ct, const float *log_sums, const float *delta,
                        const void *_Nullable mask);
 
-// MARK: recurrent layers, in F32: all steps of one layer and direction, contiguous
+// MARK: recurrent layers, in F32: all steps of one layer and direction, contiguous. The hidden state (backward: the
+// cotangents of its share of the gates) and the weights are multiplied in `product`: F32, F16 or BF16, with sums in F32.
 
 enum { CK_RNN_TANH, CK_RNN_RELU, CK_LSTM, CK_GRU };
-typedef struct { int64_t steps, batch, hidden; int32_t kind; bool reversed; } ck_recurrent;
+typedef struct { int64_t steps, batch, hidden; int32_t kind, product; bool reversed; } ck_recurrent;
 // x: [steps, batch, G * hidden], the inputs' share of the G gates (LSTM 4: in, forget, new, out; GRU 3: reset, keep, new;
 // else 1). weight: [G * hidden, hidden]. y, c: [steps, batch, hidden]. gates: [steps, batch, 4 * hidden], their values; of
 // the GRU also the hidden state's share of the last, to which bias: [hidden] is added. c, c0: LSTM; gates: both.

@@ -66,8 +66,8 @@ private func pooling(
   }
 }
 
-/// Calls a kernel of float32 and float64 from the first input to the first output, which both lie row-major or with their
-/// channels next to each other; 16-bit floats pass through float32.
+/// Calls a kernel from the first input to the first output, which both lie row-major or with their channels next to each
+/// other; 16-bit floats that it does not take pass through float32.
 func widened(
   _ arguments: borrowing KernelArguments, isChannelsLast: Bool = false,
   _ body: (Int32, UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> KernelStatus
@@ -78,7 +78,8 @@ func widened(
   else { return .library(Int64(CK_NO_MEMORY)) }
   defer { withExtendedLifetime(x) {} }
   let dtype = arguments.dtype(0)
-  if dtype == .float32 || dtype == .float64 { return body(dtype.code, arguments.outputPointer(), x.pointer) }
+  let direct = body(dtype.code, arguments.outputPointer(), x.pointer)
+  if dtype.size != 2 || direct.code != KernelStatus.unsupported.code { return direct }
   let (inputs, outputs) = (arguments.elementCount(0), arguments.outputElementCount())
   guard let wideX = Storage(bytes: inputs * 4), let wideY = Storage(bytes: outputs * 4) else {
     return .library(Int64(CK_NO_MEMORY))

@@ -31,7 +31,7 @@ func registerRecurrence() {
     let states = arguments.outputSpec(0).shape
     var recurrent = ck_recurrent(
       steps: Int64(states[0]), batch: Int64(states[1]), hidden: Int64(states[2]), kind: op.cell.rawValue,
-      reversed: op.isReversed)
+      product: (op.product ?? .float32).code, reversed: op.isReversed)
     let isLSTM = op.cell == .lstm
     return KernelStatus(
       ck_recur(
@@ -46,7 +46,7 @@ func registerRecurrence() {
     let (states, at) = (arguments.shape(0), op.places)
     var recurrent = ck_recurrent(
       steps: Int64(states[0]), batch: Int64(states[1]), hidden: Int64(states[2]), kind: op.cell.rawValue,
-      reversed: op.isReversed)
+      product: (op.product ?? .float32).code, reversed: op.isReversed)
     return KernelStatus(
       ck_recur_grad(
         &recurrent, output(arguments, 0), op.cell == .gru ? output(arguments, 2) : nil, output(arguments, 1),

@@ -187,8 +187,14 @@ extension Op {
     .message("its kernel reported fault \(status.code) (value \(status.value))")
   }
   public var attributes: String {
-    Mirror(reflecting: self).children.map { child in
-      let value = (child.value as? any CustomStringConvertible)?.description ?? "\(child.value)"
+    Mirror(reflecting: self).children.compactMap { child in
+      var given = child.value
+      let mirror = Mirror(reflecting: given)
+      if mirror.displayStyle == .optional {
+        guard let wrapped = mirror.children.first else { return nil }
+        given = wrapped.value
+      }
+      let value = (given as? any CustomStringConvertible)?.description ?? "\(given)"
       return child.label.map { "\($0)=\(value)" } ?? value
     }.joined(separator: ", ")
   }

@@ -185,7 +185,8 @@ public class RecurrentLayer {
     var inputs = [gates, hidden, weights.hidden.value]
     if cell == .lstm { inputs.append(memory) }
     if cell == .gru { inputs.append(inner) }
-    let results = apply(Recurrence(cell: cell, isReversed: isReversed), inputs)
+    let results = apply(
+      Recurrence(cell: cell, isReversed: isReversed, product: gates.dtype == .float32 ? Autocast.dtype : nil), inputs)
     return (results[0], cell == .lstm ? results[1] : nil)
   }
 

@@ -68,7 +68,8 @@ public class RecurrentStep {
     var inputs = [gates.expandedDims(axis: 0), first, weightHH.value]
     if cell == .lstm { inputs.append(start(memory)) }
     if cell == .gru { inputs.append(inner) }
-    let results = apply(Recurrence(cell: cell, isReversed: false), inputs)
+    let results = apply(
+      Recurrence(cell: cell, isReversed: false, product: gates.dtype == .float32 ? Autocast.dtype : nil), inputs)
     func one(_ steps: Tensor) -> Tensor { steps.reshaped(shape) }
     return (one(results[0]), cell == .lstm ? one(results[1]) : nil)
   }

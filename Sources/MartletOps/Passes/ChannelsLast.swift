@@ -1,8 +1,9 @@
 package import MartletCore
 
 extension Pass {
-  /// Lays images with their channels next to each other where most of the work is convolutions of many channels: those have
-  /// the fastest algorithms for such images, and operations between them keep the order. What is given back lies as before.
+  /// Lays images with their channels next to each other where most of the work is convolutions that have their fastest
+  /// algorithms there: those of many channels by 3×3 and 1×1 kernels, and those of each channel by itself. Operations between
+  /// them keep the order. What is given back lies as before.
   package static let channelsLast = Pass("channelsLast") { program in
     guard program.values.allSatisfy({ $0.device == .cpu }), isWorthwhile(program) else { return }
     var turning = ChannelsLast(program)
@@ -10,7 +11,7 @@ extension Pass {
     program = turning.rewritten()
   }
 
-  /// Whether more than half of the multiplications are in convolutions whose channels fill vectors.
+  /// Whether more than half of the multiplications are in such convolutions.
   private static func isWorthwhile(_ program: Program) -> Bool {
     var (all, wide) = (0.0, 0.0)
     for instruction in program.instructions {
@@ -25,7 +26,10 @@ extension Pass {
       }
       let work = Double(kernels.elementCount) * Double(images.elementCount) / Double(max(1, images[1]))
       all += work
-      let isWide = op.window.groups == 1 ? kernels[1] >= 16 && kernels[1] % 8 == 0 : kernels[1] == 1
+      let isWide =
+        op.window.groups == 1
+        ? kernels[1] >= 16 && kernels[1] % 8 == 0 && [[3, 3], [1, 1]].contains(Shape(kernels[2...]))
+        : kernels[1] == 1
       if isWide, kernels[0] >= 16, kernels[0] % 8 == 0 { wide += work }
     }
     return wide > 0.5 * all
@@ -114,14 +118,19 @@ private struct ChannelsLast {
   }
 
   private mutating func channelsLast(_ id: Program.ValueID) -> Program.ValueID {
-    if orders.isChannelsLast(id) { return id }
-    if let known = turned[id] { return known }
     let shape = program.values[id].shape
+    let isAmbiguous = orders[id] == nil && shape[1] == 1 && shape.elementCount > shape[0]
+    if orders.isChannelsLast(id), !isAmbiguous { return id }
+    if let known = turned[id] { return known }
     let last = Shape([0] + Array(2..<shape.rank) + [1])
     let first = Shape([0, shape.rank - 1] + Array(1..<shape.rank - 1))
     let moved = Shape(last.map { shape[$0] })
-    let result = append(
-      Permute(order: first), append(Contiguous(), append(Permute(order: last), id, moved), moved), shape)
+    // The single channel of an image is next to itself in both orders, and what is made of it shall not be row-major.
+    let copy =
+      isAmbiguous
+      ? append(Reshape(shape: moved), id, moved)
+      : append(Contiguous(), append(Permute(order: last), id, moved), moved)
+    let result = append(Permute(order: first), copy, shape)
     turned[id] = result
     return result
   }

@@ -27,9 +27,23 @@ public enum RecurrentCell: Int32, Sendable, Hashable, Codable {
 protocol RecurrentOp: Op {
   var cell: RecurrentCell { get }
   var isReversed: Bool { get }
+  /// The dtype of 16 bits in which float32 states are multiplied by the weights, with sums in float32; nil: their own.
+  var product: DType? { get }
 }
 
 extension RecurrentOp {
+  func checkProduct(_ states: TensorSpec) throws(OpError) {
+    guard let product, product.size != 2 || !product.isFloating || states.dtype != .float32 else { return }
+    throw OpError(
+      .misuse("the product is in \(product)", rule: "float32 states are multiplied in bfloat16 or float16, others as they are"))
+  }
+
+  /// `a · b` in the dtype of the product.
+  func multiplied(_ a: Tensor, _ b: Tensor) -> Tensor {
+    guard let product else { return matmul(a, b) }
+    return matmul(a.cast(to: product), b.cast(to: product)).cast(to: a.dtype)
+  }
+
   /// The times in the order of the steps.
   func times(_ count: Int) -> [Int] { isReversed ? (0..<count).reversed() : Array(0..<count) }
 
@@ -57,9 +71,11 @@ public struct Recurrence: RecurrentOp {
   public static var argumentNames: [String] { ["x", "hidden", "weight", "last"] }
   public let cell: RecurrentCell
   public let isReversed: Bool
-  public init(cell: RecurrentCell, isReversed: Bool) {
+  public let product: DType?
+  public init(cell: RecurrentCell, isReversed: Bool, product: DType? = nil) {
     self.cell = cell
     self.isReversed = isReversed
+    self.product = product
   }
   public var outputCount: Int { cell == .lstm ? 3 : cell == .gru ? 2 : 1 }
   var inputCount: Int { cell.keepsGates ? 4 : 3 }
@@ -85,6 +101,7 @@ public struct Recurrence: RecurrentOp {
         throw OpError(.argumentShape(argument: position, expected: "\(shapes[position])"))
       }
     }
+    try checkProduct(x)
     let states = x.with(shape: [x.shape[0], batch, hidden])
     let gates = x.with(shape: [x.shape[0], batch, 4 * hidden])
     return cell == .lstm ? [states, states, gates] : cell == .gru ? [states, gates] : [states]
@@ -97,7 +114,7 @@ public struct Recurrence: RecurrentOp {
     var results = [[Tensor]](repeating: [], count: outputCount)
     for time in times(inputs[0].shape[0]) {
       let x = parts(inputs[0].part(0, time), cell.gates)
-      let own = parts(matmul(hidden, weight), cell.gates)
+      let own = parts(multiplied(hidden, weight), cell.gates)
       switch cell {
       case .tanh: hidden = MartletOps.tanh(x[0] + own[0])
       case .relu: hidden = MartletOps.relu(x[0] + own[0])
@@ -132,7 +149,7 @@ public struct Recurrence: RecurrentOp {
     let (states, hidden) = (saved.output(0), saved.input(1))
     let gradient = RecurrenceGradient(
       cell: cell, isReversed: isReversed, hasMemory: cell == .lstm && ct[1] != nil,
-      hasGates: cell.keepsGates && ct[outputCount - 1] != nil)
+      hasGates: cell.keepsGates && ct[outputCount - 1] != nil, product: product)
     var inputs = [ct[0] ?? Tensor(repeating: 0, states.spec)]
     if gradient.hasMemory { inputs.append(ct[1]!) }
     if gradient.hasGates { inputs.append(ct[outputCount - 1]!) }
@@ -149,7 +166,7 @@ public struct Recurrence: RecurrentOp {
       let before = concat(isReversed ? [rest] + first : first + [rest], axis: 0)
       let rows = share.shape[0] * share.shape[1]
       cotangents[2] = .dense(
-        matmul(share.reshaped([rows, share.shape[2]]).transposed(), before.reshaped([rows, hidden.shape[1]])))
+        multiplied(share.reshaped([rows, share.shape[2]]).transposed(), before.reshaped([rows, hidden.shape[1]])))
     }
     if cell == .lstm { cotangents.append(needs[3] ? .dense(parts[2]) : nil) }
     if cell == .gru {

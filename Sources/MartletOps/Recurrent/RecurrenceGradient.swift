@@ -13,8 +13,10 @@ public struct RecurrenceGradient: RecurrentOp {
   public let hasMemory: Bool
   /// Whether the cotangents of the gates' values are given.
   public let hasGates: Bool
-  public init(cell: RecurrentCell, isReversed: Bool, hasMemory: Bool, hasGates: Bool) {
+  public let product: DType?
+  public init(cell: RecurrentCell, isReversed: Bool, hasMemory: Bool, hasGates: Bool, product: DType? = nil) {
     self.cell = cell
+    self.product = product
     self.isReversed = isReversed
     self.hasMemory = hasMemory
     self.hasGates = hasGates
@@ -69,6 +71,7 @@ public struct RecurrenceGradient: RecurrentOp {
         throw OpError(.argumentShape(argument: position, expected: "\(shapes[position])"))
       }
     }
+    try checkProduct(dy)
     let x = dy.with(shape: [steps, batch, cell.gates * hidden])
     let first = dy.with(shape: [batch, hidden])
     return [x, first] + (cell == .lstm ? [first] : cell == .gru ? [x] : [])
@@ -116,7 +119,7 @@ public struct RecurrenceGradient: RecurrentOp {
         passed = d * keep
       }
       shares.append(share)
-      dh = matmul(share, weight)
+      dh = multiplied(share, weight)
       if let passed { dh = dh + passed }
     }
     let one = concat([Tensor](repeating: nothing, count: cell.gates), axis: 1)
