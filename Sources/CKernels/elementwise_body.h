@@ -52,6 +52,26 @@ UNARY(gelu_f64, double, PLAIN, 0.5 * x * (1 + erf(x * 0.70710678118654752440)))
 UNARY(gelu_tanh_f32, float, LOOP, L(gelu_tanh_)(x))
 UNARY(gelu_tanh_f64, double, PLAIN, 0.5 * x * (1 + tanh(0.79788456080286535588 * x * (1 + 0.044715 * x * x))))
 
+UNARY(gelu_slope_f32, float, LOOP, L(gelu_slope_)(x))
+UNARY(gelu_tanh_slope_f32, float, LOOP, L(gelu_tanh_slope_)(x))
+static void L(gelu_slope_f64)(ARGUMENTS) {
+  double *o = o_;
+  const double *a = a_;
+  PLAIN(n) {
+    const double z = a[i] > 40 ? 40 : a[i] < -40 ? -40 : a[i];
+    o[i] = 0.5 * (1 + erf(z * 0.70710678118654752440)) + z * (0.39894228040143267794 * exp(-0.5 * z * z));
+  }
+}
+static void L(gelu_tanh_slope_f64)(ARGUMENTS) {
+  double *o = o_;
+  const double *a = a_;
+  PLAIN(n) {
+    const double z = a[i] > 12 ? 12 : a[i] < -12 ? -12 : a[i], s = z * z;
+    const double t = tanh(0.79788456080286535588 * z * (1 + 0.044715 * s));
+    o[i] = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * (0.79788456080286535588 * (1 + 0.134145 * s));
+  }
+}
+
 // Functions that are rare in networks, by libm.
 #define LIBM(name)                              \
   UNARY(name##_f32, float, PLAIN, name##f(x))   \
@@ -138,7 +158,8 @@ static const ck_loop L(unary)[CK_UNARY_OPS][CK_DTYPES] = {
   [CK_LOG10] = {FLOATS(log10)}, [CK_TAN] = {NUMBERS(tan)}, [CK_ASIN] = {FLOATS(asin)}, [CK_ACOS] = {FLOATS(acos)},
   [CK_ATAN] = {FLOATS(atan)}, [CK_SINH] = {NUMBERS(sinh)}, [CK_COSH] = {NUMBERS(cosh)}, [CK_ASINH] = {FLOATS(asinh)},
   [CK_ACOSH] = {FLOATS(acosh)}, [CK_ATANH] = {FLOATS(atanh)}, [CK_SILU] = {FLOATS(silu)}, [CK_GELU] = {FLOATS(gelu)},
-  [CK_GELU_TANH] = {FLOATS(gelu_tanh)}, [CK_LOGICAL_NOT] = {[CK_BOOL] = L(not_bool)},
+  [CK_GELU_TANH] = {FLOATS(gelu_tanh)}, [CK_GELU_SLOPE] = {FLOATS(gelu_slope)},
+  [CK_GELU_TANH_SLOPE] = {FLOATS(gelu_tanh_slope)}, [CK_LOGICAL_NOT] = {[CK_BOOL] = L(not_bool)},
   [CK_CONJ] = {[CK_C64] = L(conj_c64), [CK_C128] = L(conj_c128)},
 };
 #undef abs_u8

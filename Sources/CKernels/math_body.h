@@ -106,6 +106,17 @@ static inline float L(gelu_tanh_)(float x) {
   return 0.5f * x * (1.0f + L(tanh_)(0.797884561f * x * (1.0f + 0.044715f * x * x)));
 }
 
+// Their derivatives. Beyond the bounds those are 0 or 1, and factors would overflow.
+static inline float L(gelu_slope_)(float x) {
+  const float z = x > 40.0f ? 40.0f : x < -40.0f ? -40.0f : x;
+  return 0.5f * (1.0f + L(erf_)(z * 0.707106781f)) + z * (0.398942280f * L(exp_)(-0.5f * z * z));
+}
+static inline float L(gelu_tanh_slope_)(float x) {
+  const float z = x > 12.0f ? 12.0f : x < -12.0f ? -12.0f : x, s = z * z;
+  const float t = L(tanh_)(0.797884561f * z * (1.0f + 0.044715f * s));
+  return 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * (0.797884561f * (1.0f + 0.134145f * s));
+}
+
 // For |x| <= 1e5, in double, where the reduction is exact to 2^-60. quadrant: 0 sine, 1 cosine.
 static inline float L(sincos_)(float x, uint32_t quadrant) {
   const double d = x, m = d * 0.63661977236758134308 + 6755399441055744.0, n = m - 6755399441055744.0;

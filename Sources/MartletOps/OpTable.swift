@@ -8,7 +8,7 @@ package enum OpTable: Int, CaseIterable {
   case atan2, remainder, floorDivide
   case negate, abs, sign, exp, log, sqrt, tanh, sigmoid, relu, sin, cos
   case expm1, exp2, log1p, log2, log10, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erf, round
-  case silu, gelu, clamp, clampGradient
+  case silu, gelu, geluSlope, clamp, clampGradient
   case cast, copyTo
   case conjugate, viewAsReal, viewAsComplex
   case fourier, realFourier, inverseRealFourier
@@ -81,6 +81,7 @@ package enum OpTable: Int, CaseIterable {
     case .round: Round.self
     case .silu: Silu.self
     case .gelu: Gelu.self
+    case .geluSlope: GeluSlope.self
     case .clamp: Clamp.self
     case .clampGradient: ClampGradient.self
     case .cast: Cast.self

@@ -45,7 +45,7 @@ extension OpTable {
     case .relu, .round: return [WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2], .complex64)])]
     case .exp, .log, .sqrt, .tanh, .sigmoid, .sin, .cos, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos,
       .atan,
-      .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu, .clamp:
+      .sinh, .cosh, .asinh, .acosh, .atanh, .erf, .silu, .gelu, .geluSlope, .clamp:
       return [WrongCase(op, [f([2], .int32)]), WrongCase(op, [f([2], .bool)]), WrongCase(op, [f([2]), f([2])])]
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .print: return [WrongCase(op, [])]

@@ -95,7 +95,7 @@ extension OpTable {
       binaryCases
     case .logicalNot, .negate, .abs, .sign, .exp, .log, .sqrt, .tanh, .sigmoid, .relu, .sin, .cos, .cast, .copyTo,
       .detach, .expm1, .exp2, .log1p, .log2, .log10, .tan, .asin, .acos, .atan, .sinh, .cosh, .asinh, .acosh, .atanh,
-      .erf, .round, .silu, .gelu, .clamp:
+      .erf, .round, .silu, .gelu, .geluSlope, .clamp:
       unaryCases
     case .conjugate, .viewAsReal, .viewAsComplex: complexCases
     case .fourier, .realFourier, .inverseRealFourier: fourierCases

@@ -174,7 +174,9 @@ import Testing
     }
     #expect(throws: OpError.self) {
       try withErrors {
-        _ = apply(Recurrence(cell: .tanh, isReversed: false, product: product), [normal([1, 1, 2]), normal([1, 2]), normal([2, 2])])
+        _ = apply(
+          Recurrence(cell: .tanh, isReversed: false, product: product),
+          [normal([1, 1, 2]), normal([1, 2]), normal([2, 2])])
       }
     }
   }

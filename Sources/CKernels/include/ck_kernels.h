@@ -30,7 +30,7 @@ enum {
   CK_NEG, CK_ABS, CK_SIGN, CK_EXP, CK_LOG, CK_SQRT, CK_RSQRT, CK_RECIPROCAL, CK_SQUARE, CK_TANH, CK_SIGMOID, CK_RELU,
   CK_SIN, CK_COS, CK_ERF, CK_FLOOR, CK_CEIL, CK_ROUND, CK_TRUNC, CK_LOGICAL_NOT, CK_EXPM1, CK_EXP2, CK_LOG1P,
   CK_LOG2, CK_LOG10, CK_TAN, CK_ASIN, CK_ACOS, CK_ATAN, CK_SINH, CK_COSH, CK_ASINH, CK_ACOSH, CK_ATANH, CK_SILU, CK_GELU,
-  CK_GELU_TANH, CK_CONJ, CK_UNARY_OPS
+  CK_GELU_TANH, CK_GELU_SLOPE, CK_GELU_TANH_SLOPE, CK_CONJ, CK_UNARY_OPS
 };
 // Integer division truncates, floor division and the remainder follow Python; by zero they yield 0. Max and min give NaN where an operand is NaN. Integer pow with a
 // negative exponent truncates. Bool: add and max are or, mul and min are and.

@@ -34,6 +34,7 @@ func registerElementwise() {
   unary(Erf.self, CK_ERF)
   unary(Silu.self, CK_SILU)
   unary(Gelu.self) { $0.approximate ? CK_GELU_TANH : CK_GELU }
+  unary(GeluSlope.self) { $0.approximate ? CK_GELU_TANH_SLOPE : CK_GELU_SLOPE }
   unary(Round.self) { CK_FLOOR + $0.kind.rawValue }  // the same order as CK_FLOOR …
   binary(Add.self, CK_ADD)
   binary(Subtract.self, CK_SUB)

@@ -35,7 +35,9 @@ extension RecurrentOp {
   func checkProduct(_ states: TensorSpec) throws(OpError) {
     guard let product, product.size != 2 || !product.isFloating || states.dtype != .float32 else { return }
     throw OpError(
-      .misuse("the product is in \(product)", rule: "float32 states are multiplied in bfloat16 or float16, others as they are"))
+      .misuse(
+        "the product is in \(product)", rule: "float32 states are multiplied in bfloat16 or float16, others as they are"
+      ))
   }
 
   /// `a · b` in the dtype of the product.

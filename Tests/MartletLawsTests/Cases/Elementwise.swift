@@ -73,6 +73,8 @@ extension OpTable {
     case .silu: unary(Silu(), .between(-5, 5), []).map { $0.loosened(4) }
     case .gelu:
       [false, true].flatMap { unary(Gelu(approximate: $0), .between(-4, 4), []).map { $0.loosened(4) } }
+    case .geluSlope:
+      [false, true].flatMap { unary(GeluSlope(approximate: $0), .between(-4, 4), []).map { $0.loosened(8) } }
     case .clamp:
       // Away from the bounds, then at them.
       [Clamp(low: -0.1, high: 5), Clamp(low: .nan, high: 0.1, isOpen: true)].flatMap {
