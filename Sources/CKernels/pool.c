@@ -89,7 +89,17 @@ static void system_free(void *p, size_t size) {
   free(p);
 }
 
+// Large work memory that is idle: kernels of many sizes share few blocks, where the pool would keep one of each size.
+enum { SCRATCHES = 16 };
+static struct { void *pointer; size_t bytes; } scratches[SCRATCHES];
+static int32_t scratch_count;
+
 static void empty_locked(void) {
+  while (scratch_count > 0) {
+    scratch_count--;
+    pool_bytes -= (int64_t)scratches[scratch_count].bytes;
+    system_free(scratches[scratch_count].pointer, scratches[scratch_count].bytes);
+  }
   for (int c = SMALL_CLASSES; c < CLASSES; c++)
     for (block *b; (b = lists[c]);) {
       lists[c] = b->next;
@@ -276,6 +286,62 @@ void ck_free(void *pointer, size_t bytes) {
     }
   }
   free_slowly(pointer, bytes);
+}
+
+void *ck_take_scratch(size_t *bytes) {
+  if (!pooled || *bytes < BIG_BYTES || *bytes > MOST_BYTES) return ck_alloc(*bytes);
+  const size_t size = (*bytes + (1 << 21) - 1) >> 21 << 21;
+  void *p = NULL, *old = NULL;
+  size_t old_bytes = 0;
+  pthread_mutex_lock(&lock);
+  int32_t best = -1;  // the smallest that will do, else the largest, which is replaced
+  for (int32_t i = 0; i < scratch_count; i++) {
+    const size_t here = scratches[i].bytes, there = best < 0 ? 0 : scratches[best].bytes;
+    if (best < 0 || (here >= size ? there < size || here < there : there < size && here > there)) best = i;
+  }
+  if (best >= 0) {
+    old = scratches[best].pointer;
+    old_bytes = scratches[best].bytes;
+    scratches[best] = scratches[--scratch_count];
+    pool_bytes -= (int64_t)old_bytes;
+    if (old_bytes >= size) {
+      p = old;
+      *bytes = old_bytes;
+    }
+  }
+  if (!p) {
+    if (old) system_free(old, old_bytes);
+    if (!(p = system_alloc(size))) {
+      empty_locked();
+      p = system_alloc(size);
+    }
+    *bytes = size;
+  }
+  if (p) {
+    large_live += (int64_t)*bytes;
+    large_allocations++;
+    large_of_thread += (int64_t)*bytes;
+    note_peak();
+  }
+  pthread_mutex_unlock(&lock);
+  return p;
+}
+
+void ck_return_scratch(void *pointer, size_t bytes) {
+  if (!pooled || bytes < BIG_BYTES) {
+    ck_free(pointer, bytes);
+    return;
+  }
+  pthread_mutex_lock(&lock);
+  large_live -= (int64_t)bytes;
+  if (scratch_count < SCRATCHES) {
+    scratches[scratch_count].pointer = pointer;
+    scratches[scratch_count++].bytes = bytes;
+    pool_bytes += (int64_t)bytes;
+  } else {
+    system_free(pointer, bytes);
+  }
+  pthread_mutex_unlock(&lock);
 }
 
 ck_pool_stats ck_pool_statistics(void) {

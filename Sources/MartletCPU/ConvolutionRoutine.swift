@@ -84,29 +84,29 @@ enum ConvolutionRoutine {
     case .columns(let columns): return columns.run(operands)
     case .tiles(var tiles, let sizes):
       let narrow = tiles.half && !sizes.isBiasWide ? operands.bias : nil
-      guard let work = Storage(bytes: ck_winograd_bytes(&tiles)),
-        let bias = narrow == nil ? work : Storage(bytes: Int(tiles.outputs) * 4)
-      else { return .library(Int64(CK_NO_MEMORY)) }
-      withExtendedLifetime((work, bias)) {
+      let biasBytes = narrow == nil ? 0 : (Int(tiles.outputs) * 4 + 63) / 64 * 64
+      let bytes = ck_winograd_bytes(&tiles)
+      let status = Scratch.with(bytes: bytes + biasBytes) { work -> KernelStatus in
         var end = ck_epilogue()
         end.bias = operands.bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
         if let narrow {
-          _ = ck_cast_flat(DType.bfloat16.code, DType.float32.code, tiles.outputs, bias.pointer, narrow)
-          end.bias = UnsafePointer(bias.pointer.assumingMemoryBound(to: Float.self))
+          let bias = work + bytes
+          _ = ck_cast_flat(DType.bfloat16.code, DType.float32.code, tiles.outputs, bias, narrow)
+          end.bias = UnsafePointer(bias.assumingMemoryBound(to: Float.self))
         }
         if sizes.adds { end.added = UnsafeRawPointer(operands.y) }
         if let bounds = sizes.bounds {
           (end.bounded, end.low, end.high) = (true, Float(bounds.low), Float(bounds.high))
         }
-        ck_winograd_run(&tiles, operands.x, operands.w, &end, operands.y, work.pointer)
+        ck_winograd_run(&tiles, operands.x, operands.w, &end, operands.y, work)
+        return .ok
       }
-      return .ok
+      return status ?? .library(Int64(CK_NO_MEMORY))
     case .primitive(let handle, let bytes):
-      guard let workspace = Storage(bytes: bytes) else { return .library(Int64(CK_NO_MEMORY)) }
-      let status = withExtendedLifetime(workspace) {
-        dn_convolution_execute(handle, operands.x, operands.w, operands.bias, operands.y, workspace.pointer)
+      let status = Scratch.with(bytes: bytes) { workspace in
+        dn_convolution_execute(handle, operands.x, operands.w, operands.bias, operands.y, workspace)
       }
-      return status == 0 ? .ok : .library(Int64(status))
+      return status == 0 ? .ok : .library(status.map { Int64($0) } ?? Int64(CK_NO_MEMORY))
     }
   }
 }

@@ -128,10 +128,7 @@ struct MatmulPrimitive {
       found = MatmulPrimitive(handle: handle, scratchpad: dn_matmul_scratchpad(handle))
       here.matmul.insert(found, for: spec)
     }
-    guard let scratchpad = Storage(bytes: found.scratchpad) else { return .library(Int64(CK_NO_MEMORY)) }
-    let status = withExtendedLifetime(scratchpad) {
-      dn_matmul_execute(found.handle, a, b, c, scratchpad.pointer)
-    }
-    return status == 0 ? .ok : .library(Int64(status))
+    let status = Scratch.with(bytes: found.scratchpad) { dn_matmul_execute(found.handle, a, b, c, $0) }
+    return status == 0 ? .ok : .library(status.map { Int64($0) } ?? Int64(CK_NO_MEMORY))
   }
 }

@@ -10,6 +10,7 @@ package import MartletCore
       accumulateRegion: { target, value, region in
         target = taking(SliceAdd(region: region), &target, [value])
       },
+      embed: { value, shape, region in apply(Embed(shape: shape, region: region), value) },
       clearRegion: { target, region in
         let zeros = Tensor(repeating: 0, target.spec.with(shape: region.sizes))
         target = taking(SliceUpdate(region: region), &target, [zeros])

@@ -73,6 +73,36 @@ static void batches(void) {
         }
 }
 
+static void scratch(void) {
+  if (getenv("MARTLET_POOL")) return;
+  ck_pool_empty();
+  const int64_t before = ck_pool_statistics().cached_bytes;
+  size_t large = (size_t)9 << 20, small = (size_t)3 << 20, tiny = 100, larger = (size_t)17 << 20;
+  char *a = ck_take_scratch(&large);
+  CHECK(a && large >= (size_t)9 << 20, "taken");
+  memset(a, 1, large);
+  ck_return_scratch(a, large);
+  // What is idle serves a smaller call; a second one at the same time gets its own.
+  char *b = ck_take_scratch(&small), *c = ck_take_scratch(&larger), *d = ck_take_scratch(&tiny);
+  CHECK(b == a && small == large && c && c != a && d, "reused");
+  memset(c, 1, larger);
+  memset(d, 1, tiny);
+  ck_return_scratch(b, small);
+  ck_return_scratch(c, larger);
+  ck_return_scratch(d, tiny);
+  // The smallest that will do; where none will, the largest is replaced.
+  size_t middle = (size_t)5 << 20, largest = (size_t)30 << 20;
+  char *e = ck_take_scratch(&middle);
+  CHECK(e == a, "the smallest that will do");
+  char *f = ck_take_scratch(&largest);
+  CHECK(f && largest >= (size_t)30 << 20, "the largest is replaced");
+  ck_return_scratch(e, middle);
+  ck_return_scratch(f, largest);
+  CHECK(ck_pool_statistics().cached_bytes - before <= (int64_t)(large + largest) + (1 << 20), "two blocks are kept");
+  ck_pool_empty();
+  CHECK(ck_pool_statistics().cached_bytes - before <= 1 << 20, "all given back");
+}
+
 static void pool(void) {
   static void *p[2000];
   static size_t b[2000];
@@ -92,6 +122,6 @@ static void pool(void) {
 }
 
 int main(void) {
-  pool(); randoms(); matrices(); batches();
+  pool(); scratch(); randoms(); matrices(); batches();
   return report("other");
 }

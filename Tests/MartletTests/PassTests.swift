@@ -112,6 +112,27 @@ import Testing
     #expect(views.before.count == 6 && views.after.last == "return %0")
   }
 
+  /// The gradient of parts that are the whole is the parts' gradients side by side; of others it is added up.
+  @Test func gradientsOfParts() throws {
+    func operations(_ sizes: [Range<Int>], _ weights: [Double]) throws -> [String] {
+      let f = grad { (x: Tensor) in
+        zip(sizes, weights).map { part, weight in (exp(x[0..., part]) * weight).sum() }.reduce(Tensor(0 as Float)) {
+          $0 + $1
+        }
+      }
+      let x = Tensor.ones([2, 6])
+      let program = try compile(f).program(for: x).optimized(pass("algebra") + pass("deadCode"))
+      #expect(allClose(try program.run([x], planned: true)[0], f(x), relative: 0, absolute: 0))
+      return program.instructions.map { type(of: $0.op).name }
+    }
+    let whole = try operations([2..<6, 0..<2], [2, 3])
+    #expect(whole.filter { $0 == "concat" }.count == 1 && !whole.contains("sliceAdd") && !whole.contains("embed"))
+    for overlapping in [[0..<4, 2..<6], [0..<2, 3..<6], [0..<3, 0..<3]] {
+      let added = try operations(overlapping, [2, 3])
+      #expect(added.contains("sliceAdd") && added.contains("embed") && !added.contains("concat"), "\(overlapping)")
+    }
+  }
+
   @Test func fusion() throws {
     let (before, after) = try texts("fusion") { x in relu(x + 1) * x }
     #expect(before.count == 5)

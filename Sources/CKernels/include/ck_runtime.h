@@ -79,6 +79,10 @@ void ck_own_alone(const void *object);
 typedef struct { int64_t live_bytes, cached_bytes, peak_bytes, allocations; } ck_pool_stats;
 void *_Nullable ck_alloc(size_t bytes);  // null: out of memory
 void ck_free(void *pointer, size_t bytes);
+// Work memory of one call of a kernel: what was large and is idle serves the next call, whatever its size. `bytes` becomes
+// what was given, and is given back so.
+void *_Nullable ck_take_scratch(size_t *bytes);
+void ck_return_scratch(void *pointer, size_t bytes);
 ck_pool_stats ck_pool_statistics(void);
 int64_t ck_large_bytes(void);  // what the calling thread has been given so far in blocks above 64 KiB
 void ck_pool_reset_peak(void);

@@ -21,7 +21,8 @@ package enum Autocast {
 }
 
 /// Mixed precision: in `body`, matrix products, convolutions and attention of float32 tensors are computed in a dtype of 16
-/// bits, with sums in float32; losses are computed in float32.
+/// bits, with sums in float32; so are the products within recurrent layers, whose states stay float32. Losses are computed in
+/// float32.
 ///
 ///     let loss = withAutocast(.bfloat16) { crossEntropy(model(x), labels) }
 ///     loss.backward()

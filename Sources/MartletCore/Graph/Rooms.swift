@@ -29,6 +29,8 @@ package final class TransformOps: Sendable {
   package let accumulate: @Sendable (_ target: inout Tensor, _ value: Tensor) -> Void
   /// `target[region] += value`, in place when nobody else holds the target.
   package let accumulateRegion: @Sendable (_ target: inout Tensor, _ value: Tensor, _ region: Region) -> Void
+  /// Zeros of a shape, with the value in a region.
+  package let embed: @Sendable (_ value: Tensor, _ shape: Shape, _ region: Region) -> Tensor
   /// `target[region] = 0`, in place when nobody else holds the target.
   package let clearRegion: @Sendable (_ target: inout Tensor, _ region: Region) -> Void
   /// `target[.., indices[i], ..] += values[.., i, ..]`.
@@ -56,6 +58,7 @@ package final class TransformOps: Sendable {
   package init(
     accumulate: @escaping @Sendable (inout Tensor, Tensor) -> Void,
     accumulateRegion: @escaping @Sendable (inout Tensor, Tensor, Region) -> Void,
+    embed: @escaping @Sendable (Tensor, Shape, Region) -> Tensor,
     clearRegion: @escaping @Sendable (inout Tensor, Region) -> Void,
     accumulateRows: @escaping @Sendable (inout Tensor, Tensor, Tensor, Int) -> Void,
     sum: @escaping @Sendable (Tensor, Shape) -> Tensor,
@@ -70,6 +73,7 @@ package final class TransformOps: Sendable {
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
+    self.embed = embed
     self.clearRegion = clearRegion
     self.accumulateRows = accumulateRows
     self.sum = sum

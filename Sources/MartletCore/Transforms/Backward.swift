@@ -18,6 +18,10 @@ enum Accumulator {
       }
       self = .dense(value)
     case .region(let value, let region):
+      if case .none = self {
+        self = .dense(ops.embed(value, spec.shape, region))
+        return
+      }
       update(spec) { ops.accumulateRegion(&$0, value, region) }
     case .outside: fatalError("Martlet: the cotangent of the output is not known here")
     case .rows(let values, let indices, let axis):

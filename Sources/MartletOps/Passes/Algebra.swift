@@ -2,7 +2,7 @@ package import MartletCore
 
 extension Pass {
   /// Simplifies by rules that change no bit of the results: what is undone at once, products by powers of two, casts to the
-  /// same dtype, views of views.
+  /// same dtype, views of views, parts that are added up to a whole.
   package static let algebra = Pass("algebra") { program in
     var makers: [Program.ValueID: Int] = [:]
     var other: [Program.ValueID: Program.ValueID] = [:]
@@ -82,6 +82,21 @@ extension Pass {
           constants[id] = product
           becomes(Multiply(), [inner.inputs[0], id])
         }
+      case let op as SliceAdd:
+        // What is added to zeros part by part, as the gradient of a split, is the parts side by side.
+        var parts = [(region: op.region, value: instruction.inputs[1])]
+        var base = x
+        while uses[base] == 1, let line = makers[base], let inner = program.instructions[line].op as? SliceAdd {
+          parts.append((inner.region, program.instructions[line].inputs[1]))
+          base = program.instructions[line].inputs[0]
+        }
+        guard uses[base] == 1, let line = makers[base], let first = program.instructions[line].op as? Embed else {
+          break
+        }
+        parts.append((first.region, program.instructions[line].inputs[0]))
+        guard let (axis, order) = tiling(parts.map { $0.region }, program.values[x].shape) else { break }
+        let values = order.map { parts[$0].value }
+        becomes(Concat(axis: axis, sizes: values.map { program.values[$0].shape[axis] }), values)
       case is Divide:
         if isSame, number(instruction.inputs[1]) == 1 { becomes(x) }
       default: break
@@ -99,6 +114,22 @@ extension Permute {
   fileprivate var isTransposition: Bool { order == [1, 0] }
   /// Whether it leaves every axis in its place.
   fileprivate var isIdentity: Bool { (0..<order.rank).allSatisfy { order[$0] == $0 } }
+}
+
+/// The axis along which regions follow each other so that together they are the whole, and their order along it.
+private func tiling(_ regions: [Region], _ shape: Shape) -> (axis: Int, order: [Int])? {
+  guard let axis = (0..<shape.rank).first(where: { regions[0].sizes[$0] != shape[$0] }) else { return nil }
+  let order = regions.indices.sorted { regions[$0].starts[axis] < regions[$1].starts[axis] }
+  var next = 0
+  for index in order {
+    let region = regions[index]
+    guard region.starts[axis] == next, region.sizes[axis] == 1 || region.steps[axis] == 1 else { return nil }
+    for other in 0..<shape.rank where other != axis {
+      guard region.sizes[other] == shape[other], shape[other] == 1 || region.steps[other] == 1 else { return nil }
+    }
+    next += region.sizes[axis]
+  }
+  return next == shape[axis] ? (axis, order) : nil
 }
 
 /// Whether a product by a number only changes the exponent.
