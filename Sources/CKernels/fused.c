@@ -1,5 +1,6 @@
 // Elementwise programs: a chain of operations run over blocks that stay in the L1 cache, so that memory is read and written
-// once. The loops are those of elementwise_body.h; 16-bit floats are float32 between the steps.
+// once. The loops are those of elementwise_body.h; 16-bit floats are float32 between the steps. Results may be reduced as they
+// are made, in the order of reduce.c.
 #include "internal.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -20,11 +21,13 @@ typedef struct {
 typedef struct {
   const ck_fused *program;
   int64_t total, width;   // elements; bytes of an element of a register
+  int64_t length;         // of a row, where results are reduced
   operand_t in[CK_FUSED_INPUTS];
   char *out[CK_FUSED_OUTPUTS];
   bool streams[CK_FUSED_OUTPUTS];  // written past the caches
   bool direct[CK_FUSED_OUTPUTS];   // the step that makes it writes to memory itself
   ck_loop loop[CK_FUSED_STEPS];
+  ck_reduction reduction[CK_FUSED_OUTPUTS];
 } fused_job;
 
 static int32_t wide(int32_t dtype) { return ck_is_half(dtype) ? CK_F32 : dtype; }
@@ -100,8 +103,8 @@ static const void *fetch(const operand_t *o, int64_t at, int64_t n, void *buffer
   }
 }
 
-static void run_fused_range(void *context, int64_t begin, int64_t end) {
-  const fused_job *j = context;
+// Elements `begin ..< end`. What is to be reduced is left in the slots.
+static void run_span(const fused_job *j, int64_t begin, int64_t end, char *const *slots) {
   const ck_fused *program = j->program;
   _Alignas(64) char registers[CK_FUSED_REGISTERS * BLOCK * 8], buffers[CK_FUSED_INPUTS][BLOCK * 8];
   _Alignas(64) char raw[BLOCK * 8], bounds[16];
@@ -145,6 +148,12 @@ static void run_fused_range(void *context, int64_t begin, int64_t end) {
       j->loop[s](some ? n : 1, result, in[0], in[1], in[2], steps);
       value[to] = result;
       walks[to] = some;
+      if (step->slot >= 0) {
+        const int64_t size = ck_element_size(wide(step->to));
+        char *slot = slots[step->slot] + (at - begin) * size;
+        if (some) memcpy(slot, result, (size_t)(n * size));
+        else gather_row(size, n, slot, result, 0);
+      }
       if (step->store < 0) continue;
       // The result is done with: to memory, unless it is there.
       const int k = step->store;
@@ -171,6 +180,145 @@ static void run_fused_range(void *context, int64_t begin, int64_t end) {
 #endif
 }
 
+static void run_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  run_span(j, begin, end, NULL);
+}
+
+// MARK: results that are reduced
+
+// The elements to be reduced, a block of each slot.
+typedef struct {
+  _Alignas(64) char memory[CK_FUSED_OUTPUTS][CK_REDUCE_BLOCK * 8];
+  char *slots[CK_FUSED_OUTPUTS];
+} stage;
+
+// Runs at most a block.
+static void run_staged(const fused_job *j, stage *s, int64_t begin, int64_t end) {
+  for (int i = 0; i < CK_FUSED_OUTPUTS; i++) s->slots[i] = s->memory[i];
+  run_span(j, begin, end, s->slots);
+}
+
+static bool is_reduced(const fused_job *j, int output) { return j->program->reduction[output] >= 0; }
+
+// Where the elements of a reduced output lie.
+static const char *staged(const fused_job *j, const stage *s, int output) { return s->memory[j->program->slot[output]]; }
+
+static void put(const ck_reduction *r, int64_t piece, int64_t k, const void *x) {
+  memcpy(r->partial + (piece * r->kept + k) * r->wide_size, x, (size_t)r->wide_size);
+}
+
+// Rows that are not longer than a block, some at once.
+static void short_row_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  const int64_t length = j->length, some = CK_REDUCE_BLOCK / length;
+  stage s;
+  double x;
+  for (int64_t first = begin; first < end; first += some) {
+    const int64_t rows = ck_min64(some, end - first);
+    run_staged(j, &s, first * length, (first + rows) * length);
+    for (int k = 0; k < j->program->outputs; k++) {
+      const ck_reduction *r = &j->reduction[k];
+      for (int64_t i = 0; is_reduced(j, k) && i < rows; i++) {
+        r->row(length, &x, staged(j, &s, k) + i * length * r->wide_size);
+        put(r, 0, first + i, &x);
+      }
+    }
+  }
+}
+
+// Pieces of long rows.
+static void long_row_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  const int64_t length = j->length, pieces = (length + CK_REDUCE_SPAN - 1) / CK_REDUCE_SPAN;
+  stage s;
+  double x, sum[CK_FUSED_OUTPUTS];
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t row = unit / pieces, piece = unit % pieces, first = piece * CK_REDUCE_SPAN;
+    const int64_t stop = ck_min64(length, first + CK_REDUCE_SPAN);
+    for (int64_t at = first; at < stop; at += CK_REDUCE_BLOCK) {
+      const int64_t n = ck_min64(CK_REDUCE_BLOCK, stop - at);
+      run_staged(j, &s, row * length + at, row * length + at + n);
+      for (int k = 0; k < j->program->outputs; k++) {
+        const ck_reduction *r = &j->reduction[k];
+        if (!is_reduced(j, k)) continue;
+        r->row(n, at == first ? &sum[k] : &x, staged(j, &s, k));
+        if (at > first) r->col(1, &sum[k], &x);
+      }
+    }
+    for (int k = 0; k < j->program->outputs; k++)
+      if (is_reduced(j, k)) put(&j->reduction[k], piece, row, &sum[k]);
+  }
+}
+
+// Columns, `length` of them: tiles of columns by pieces of rows; groups of rows, then their sums.
+static void column_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  const int64_t columns = j->length, rows = j->total / columns, tile = CK_REDUCE_TILE;
+  const int64_t pieces = (rows + CK_REDUCE_ROWS - 1) / CK_REDUCE_ROWS;
+  _Alignas(64) char sum[CK_FUSED_OUTPUTS][CK_REDUCE_TILE * 8];
+  stage s;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t first = unit / pieces * tile, n = ck_min64(tile, columns - first), piece = unit % pieces;
+    const int64_t some = n == columns ? CK_REDUCE_BLOCK / n : 1;  // rows that follow each other in memory
+    const int64_t start = piece * CK_REDUCE_ROWS, stop = ck_min64(rows, start + CK_REDUCE_ROWS);
+    for (int64_t group = start; group < stop; group += CK_REDUCE_GROUP) {
+      const int64_t last = ck_min64(stop, group + CK_REDUCE_GROUP);
+      for (int64_t row = group; row < last; row += some) {
+        const int64_t here = ck_min64(some, last - row), at = row * columns + first;
+        run_staged(j, &s, at, at + (here - 1) * columns + n);
+        for (int k = 0; k < j->program->outputs; k++) {
+          const ck_reduction *r = &j->reduction[k];
+          for (int64_t i = 0; is_reduced(j, k) && i < here; i++) {
+            const char *from = staged(j, &s, k) + i * columns * r->wide_size;
+            if (row + i == group) memcpy(sum[k], from, (size_t)(n * r->wide_size));
+            else r->col(n, sum[k], from);
+          }
+        }
+      }
+      for (int k = 0; k < j->program->outputs; k++) {
+        const ck_reduction *r = &j->reduction[k];
+        if (!is_reduced(j, k)) continue;
+        char *total = r->partial + (piece * r->kept + first) * r->wide_size;
+        if (group == start) memcpy(total, sum[k], (size_t)(n * r->wide_size));
+        else r->col(n, total, sum[k]);
+      }
+    }
+  }
+}
+
+// `cost`: of one element.
+static int32_t reduce(fused_job *j, int rank, const int64_t *shape, int64_t cost) {
+  const ck_fused *program = j->program;
+  const bool by_column = program->axis < 0;
+  const int axis = by_column ? ~program->axis : program->axis;
+  j->length = 1;  // of a row: the elements that are reduced, or that stay
+  for (int d = axis; d < rank; d++) j->length *= shape[d];
+  const int64_t rows = j->total / j->length, kept = by_column ? j->length : rows, reduced = j->total / kept;
+  const int64_t piece = by_column ? CK_REDUCE_ROWS : CK_REDUCE_SPAN;
+  int32_t begun = 0;
+  for (; begun < program->outputs; begun++)
+    if (is_reduced(j, begun) &&
+        !ck_reduction_begin(&j->reduction[begun], program->reduction[begun], wide(program->output_dtype[begun]),
+                            program->output_dtype[begun], kept, reduced, piece, j->out[begun]))
+      break;
+  const int64_t pieces = (reduced + piece - 1) / piece;
+  if (begun == program->outputs) {
+    if (by_column) {
+      const int64_t tiles = (j->length + CK_REDUCE_TILE - 1) / CK_REDUCE_TILE;
+      const int64_t work = ck_min64(CK_REDUCE_TILE, j->length) * ck_min64(CK_REDUCE_ROWS, rows);
+      ck_parallel(tiles * pieces, ck_grain_for(work * cost), j, column_range);
+    } else if (j->length <= CK_REDUCE_BLOCK) {
+      ck_parallel(rows, ck_grain_for(j->length * cost), j, short_row_range);
+    } else {
+      ck_parallel(rows * pieces, ck_grain_for(ck_min64(CK_REDUCE_SPAN, j->length) * cost), j, long_row_range);
+    }
+  }
+  for (int k = 0; k < begun; k++)
+    if (is_reduced(j, k)) ck_reduction_end(&j->reduction[k], j->out[k]);
+  return begun == program->outputs ? CK_OK : CK_NO_MEMORY;
+}
+
 int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape, const int64_t *strides,
                      void *const *pointers) {
   fused_job j;
@@ -186,10 +334,12 @@ int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape
     o->size = ck_element_size(o->dtype);
     join(o, rank, shape, strides + i * CK_MAX_RANK);
   }
+  bool reduces = false;
   for (int k = 0; k < program->outputs; k++) {
     const int32_t dtype = program->output_dtype[k];
     j.out[k] = pointers[program->inputs + k];
-    j.streams[k] = j.total * ck_element_size(dtype) > CK_STREAM;
+    reduces |= is_reduced(&j, k);
+    j.streams[k] = !is_reduced(&j, k) && j.total * ck_element_size(dtype) > CK_STREAM;
     for (int i = 0; i < program->inputs; i++) j.streams[k] = j.streams[k] && pointers[i] != (const void *)j.out[k];
     j.direct[k] = !ck_is_half(dtype) && !j.streams[k];
   }
@@ -200,7 +350,8 @@ int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape
     if (!j.loop[s]) return CK_UNSUPPORTED;
     cost += step->family == CK_FUSED_UNARY && step->code > CK_RELU ? 4 : 1;
   }
-  if (j.total <= BLOCK) run_fused_range(&j, 0, j.total);
-  else ck_parallel(j.total, ck_max64(1024, 2 * CK_GRAIN / cost), &j, run_fused_range);
+  if (reduces) return reduce(&j, rank, shape, cost);
+  if (j.total <= BLOCK) run_range(&j, 0, j.total);
+  else ck_parallel(j.total, ck_max64(1024, 2 * CK_GRAIN / cost), &j, run_range);
   return CK_OK;
 }

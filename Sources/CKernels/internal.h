@@ -41,6 +41,21 @@ ck_loop ck_f32_unary(int32_t op);
 void ck_sort_row(int32_t wide, int64_t n, bool descending, int64_t *positions, const void *row, void *buffer);
 size_t ck_sort_bytes(int32_t wide, int64_t n);
 
+// A reduction of `kept` results over `reduced` elements each, in pieces of fixed size, so that no bit depends on the threads.
+enum { CK_REDUCE_BLOCK = 2048, CK_REDUCE_SPAN = 32768, CK_REDUCE_TILE = 2048, CK_REDUCE_ROWS = 1024, CK_REDUCE_GROUP = 64 };
+typedef void (*ck_stretch)(int64_t n, void *result, const void *a);
+typedef struct {
+  int32_t kind, wide, result;  // wide: the dtype that is accumulated in, of wide_size bytes; result: that of the results
+  int64_t wide_size, kept, reduced, pieces;
+  ck_stretch row, col;         // n elements as one; result[i] with a[i]
+  char *partial;               // [pieces, kept] in the wide dtype
+  bool direct;                 // that is the output itself
+} ck_reduction;
+// `piece`: the elements of one. False: no memory. The end brings the pieces together.
+bool ck_reduction_begin(ck_reduction *r, int32_t kind, int32_t wide, int32_t result, int64_t kept, int64_t reduced,
+                        int64_t piece, void *out);
+void ck_reduction_end(ck_reduction *r, void *out);
+
 // Of indices in CK_I64 or CK_I32.
 static inline int64_t ck_index_at(int32_t dtype, const void *idx, int64_t i) {
   return dtype == CK_I32 ? ((const int32_t *)idx)[i] : ((const int64_t *)idx)[i];

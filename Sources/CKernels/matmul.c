@@ -53,6 +53,10 @@ void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_
   if (turned) ck_free(turned, bytes);
 }
 
+void ck_matmul_finish_f32(int64_t m, int64_t n, float *c, const float *bias, const float *added, bool rectified) {
+  CK_PICK(finish)(m, n, c, bias, added, rectified);
+}
+
 // MARK: batches
 
 typedef struct {

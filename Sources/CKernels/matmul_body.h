@@ -102,6 +102,16 @@ static void L(dots)(int64_t n, int64_t k, const float *x, const float *b, int64_
   }
 }
 
+#define LOOP(n) _Pragma("clang loop vectorize(assume_safety)") for (int64_t i = 0; i < (n); i++)
+static void L(finish)(int64_t m, int64_t n, float *c, const float *bias, const float *added, bool rectified) {
+  for (int64_t r = 0; r < m; r++, c += n) {
+    if (bias) LOOP(n) c[i] += bias[i];
+    if (added) LOOP(n) c[i] += added[r * n + i];
+    if (rectified) LOOP(n) c[i] = c[i] < 0 ? 0 : c[i];
+  }
+}
+#undef LOOP
+
 // Generic products by rows: c[i, :] += x * b[p, :], in the dtype that is accumulated in.
 #define AXPY(t, T, U)                                                                               \
   static void L(axpy_##t)(int64_t n, T *c, const T *x, const T *b, int64_t ldb, int64_t k) {        \

@@ -2,9 +2,9 @@
 #include "internal.h"
 
 typedef struct {
-  void *p_out, *m_out, *v_out, *top_out;
-  const void *p, *g, *m, *v, *top;
-  double rate, beta1, beta2, epsilon, decay, bias1, bias2;
+  int32_t parameters;
+  const ck_update *update;
+  double beta1, beta2, epsilon, decay;
   bool flag, first;  // flag: decoupled decay, or Nesterov's momentum
 } job;
 #define CK_BODY "optimizer_body.h"
@@ -33,10 +33,18 @@ static uint64_t flush_denormals(void) { return 0; }
 static void restore_denormals(uint64_t old) { (void)old; }
 #endif
 
+// Elements `begin ..< end` of all parameters in a row.
 #define RANGE(name)                                                          \
   static void name##_range(void *context, int64_t begin, int64_t end) {      \
     const uint64_t old = flush_denormals();                                  \
-    CK_PICK(name)(context, begin, end);                                      \
+    const job *j = context;                                                  \
+    int64_t first = 0;                                                       \
+    for (int32_t i = 0; i < j->parameters && first < end; i++) {             \
+      const ck_update *u = &j->update[i];                                    \
+      const int64_t from = ck_max64(begin, first), to = ck_min64(end, first + u->count); \
+      if (from < to) CK_PICK(name)(j, u, from - first, to - first);          \
+      first += u->count;                                                     \
+    }                                                                        \
     restore_denormals(old);                                                  \
   }
 RANGE(adam_f32)
@@ -44,19 +52,24 @@ RANGE(adam_f64)
 RANGE(sgd_f32)
 RANGE(sgd_f64)
 
-int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, void *top_out, const void *p,
-                const void *g, const void *m, const void *v, const void *top, double rate, double beta1, double beta2,
-                double epsilon, double weight_decay, bool decoupled, double bias1, double bias2) {
-  job j = {p_out, m_out, v_out, top_out, p, g, m, v, top, rate, beta1, beta2, epsilon, weight_decay, bias1, bias2, decoupled, false};
+static int64_t elements(int32_t parameters, const ck_update *update) {
+  int64_t sum = 0;
+  for (int32_t i = 0; i < parameters; i++) sum += update[i].count;
+  return sum;
+}
+
+int32_t ck_adam(int32_t dtype, int32_t parameters, const ck_update *update, double beta1, double beta2, double epsilon,
+                double weight_decay, bool decoupled) {
+  job j = {parameters, update, beta1, beta2, epsilon, weight_decay, decoupled, false};
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
-  ck_parallel(count, 8192, &j, dtype == CK_F32 ? adam_f32_range : adam_f64_range);
+  ck_parallel(elements(parameters, update), 8192, &j, dtype == CK_F32 ? adam_f32_range : adam_f64_range);
   return CK_OK;
 }
 
-int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *b_out, const void *p, const void *g, const void *b,
-               double rate, double momentum, double dampening, double weight_decay, bool nesterov, bool first) {
-  job j = {p_out, b_out, NULL, NULL, p, g, b, NULL, NULL, rate, momentum, dampening, 0, weight_decay, 1, 1, nesterov, first};
+int32_t ck_sgd(int32_t dtype, int32_t parameters, const ck_update *update, double momentum, double dampening,
+               double weight_decay, bool nesterov, bool first) {
+  job j = {parameters, update, momentum, dampening, 0, weight_decay, nesterov, first};
   if (dtype != CK_F32 && dtype != CK_F64) return CK_UNSUPPORTED;
-  ck_parallel(count, 16384, &j, dtype == CK_F32 ? sgd_f32_range : sgd_f64_range);
+  ck_parallel(elements(parameters, update), 16384, &j, dtype == CK_F32 ? sgd_f32_range : sgd_f64_range);
   return CK_OK;
 }

@@ -1,12 +1,12 @@
 // Reductions over any strides. Work is cut into pieces of fixed size, so that no bit depends on the threads.
 #include "internal.h"
-typedef void (*stretch)(int64_t n, void *result, const void *a);
+typedef ck_stretch stretch;
 typedef void (*stretch_of_four)(int64_t n, void *result, const void *a, int64_t row);
 #define CK_BODY "reduce_body.h"
 #include "levels.h"
 
 enum { ADD, MUL, MAX, MIN };
-enum { BLOCK = 2048, SPAN = 32768, TILE = 2048, ROWS = 1024 };
+enum { BLOCK = CK_REDUCE_BLOCK, SPAN = CK_REDUCE_SPAN, TILE = CK_REDUCE_TILE, ROWS = CK_REDUCE_ROWS };
 
 typedef union { float f32; double f64; int64_t i64; } number;
 
@@ -110,8 +110,8 @@ static void column_range(void *context, int64_t begin, int64_t end) {
     const int64_t stop = ck_min64(j->reduced, (piece + 1) * ROWS);
     const int64_t step = nd->reduced_strides[0];
     const bool in_steps = nd->reduced == 1 && j->wide == j->dtype;
-    for (int64_t group = piece * ROWS; group < stop; group += 64) {  // groups of 64 rows, then their sums
-      const int64_t end = ck_min64(stop, group + 64);
+    for (int64_t group = piece * ROWS; group < stop; group += CK_REDUCE_GROUP) {  // groups of rows, then their sums
+      const int64_t end = ck_min64(stop, group + CK_REDUCE_GROUP);
       for (int64_t r = group; r < end;) {
         if (in_steps && r > group && r + 4 <= end) {
           j->four(n, sum, j->a + (base + r * step) * j->size, step);
@@ -134,6 +134,8 @@ static void column_range(void *context, int64_t begin, int64_t end) {
 
 // MARK: entry points
 
+static int table(int32_t wide) { return wide == CK_F32 ? 0 : wide == CK_F64 ? 1 : 2; }
+
 static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd, const void *a) {
   if (!ck_is_dtype(dtype) || ck_is_complex(dtype)) return false;
   j->take = take;
@@ -141,7 +143,7 @@ static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd,
   j->size = ck_element_size(dtype);
   j->wide = dtype == CK_F64 ? CK_F64 : ck_is_float(dtype) ? CK_F32 : CK_I64;
   j->wide_size = ck_element_size(j->wide);
-  const int t = j->wide == CK_F32 ? 0 : j->wide == CK_F64 ? 1 : 2;
+  const int t = table(j->wide);
   j->row = CK_PICK(row)[t][take];
   j->col = CK_PICK(col)[t][take];
   j->four = CK_PICK(four)[t][take];
@@ -168,8 +170,30 @@ static int32_t fill_empty(int32_t kind, int32_t dtype, int64_t kept, void *out) 
   return ck_fill(dtype, kept, out, &one);
 }
 
+static const int32_t takes[] = {ADD, ADD, MAX, MIN, MUL, MAX, MIN};  // by kind
+
+bool ck_reduction_begin(ck_reduction *r, int32_t kind, int32_t wide, int32_t result, int64_t kept, int64_t reduced,
+                        int64_t piece, void *out) {
+  const int64_t pieces = (reduced + piece - 1) / piece;
+  *r = (ck_reduction){kind, wide, result, ck_element_size(wide), kept, reduced, pieces, CK_PICK(row)[table(wide)][takes[kind]],
+                      CK_PICK(col)[table(wide)][takes[kind]], out, pieces == 1 && result == wide};
+  if (!r->direct) r->partial = ck_alloc((size_t)(pieces * kept * r->wide_size));
+  return r->partial != NULL;
+}
+
+void ck_reduction_end(ck_reduction *r, void *out) {
+  for (int64_t p = 1; p < r->pieces; p++) r->col(r->kept, r->partial, r->partial + p * r->kept * r->wide_size);
+  if (r->kind == CK_RED_MEAN) {
+    const float n32 = (float)r->reduced;
+    const double n64 = (double)r->reduced;
+    ck_binary_flat(CK_DIV, r->wide, r->kept, r->partial, r->partial, 1, r->wide == CK_F64 ? (const void *)&n64 : &n32, 0);
+  }
+  if (r->direct) return;
+  ck_cast_flat(r->wide, r->result, r->kept, out, r->partial);
+  ck_free(r->partial, (size_t)(r->pieces * r->kept * r->wide_size));
+}
+
 int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out, const void *a) {
-  static const int32_t takes[] = {ADD, ADD, MAX, MIN, MUL, MAX, MIN};
   job j;
   if ((uint32_t)kind > CK_RED_ALL || (kind >= CK_RED_ANY && dtype != CK_BOOL) ||
       (kind == CK_RED_MEAN && !ck_is_float(dtype)) || !prepare(&j, takes[kind], dtype, nd, a))
@@ -182,11 +206,10 @@ int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out
   const bool by_column = c->kept_strides[c->kept - 1] == 1 && columns >= 8 &&
                          (c->reduced_strides[c->reduced - 1] != 1 || c->reduced_shape[c->reduced - 1] < 8);
   const int64_t piece = by_column ? ROWS : SPAN;
-  j.pieces = (j.reduced + piece - 1) / piece;
-  const bool direct = j.pieces == 1 && result == j.wide;
-  const size_t bytes = (size_t)(j.pieces * j.kept * j.wide_size);
-  j.partial = direct ? out : ck_alloc(bytes);
-  if (!j.partial) return CK_NO_MEMORY;
+  ck_reduction r;
+  if (!ck_reduction_begin(&r, kind, j.wide, result, j.kept, j.reduced, piece, out)) return CK_NO_MEMORY;
+  j.pieces = r.pieces;
+  j.partial = r.partial;
   if (by_column) {
     const int64_t tiles = (columns + TILE - 1) / TILE, outer = j.kept / columns;
     ck_parallel(outer * tiles * j.pieces, ck_grain_for(ck_min64(TILE, columns) * ck_min64(ROWS, j.reduced)), &j,
@@ -194,16 +217,7 @@ int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out
   } else {
     ck_parallel(j.kept * j.pieces, ck_grain_for(ck_min64(SPAN, j.reduced)), &j, row_range);
   }
-  for (int64_t p = 1; p < j.pieces; p++) j.col(j.kept, j.partial, j.partial + p * j.kept * j.wide_size);
-  if (kind == CK_RED_MEAN) {
-    const float n32 = (float)j.reduced;
-    const double n64 = (double)j.reduced;
-    ck_binary_flat(CK_DIV, j.wide, j.kept, j.partial, j.partial, 1, dtype == CK_F64 ? (const void *)&n64 : &n32, 0);
-  }
-  if (!direct) {
-    ck_cast_flat(j.wide, result, j.kept, out, j.partial);
-    ck_free(j.partial, bytes);
-  }
+  ck_reduction_end(&r, out);
   return CK_OK;
 }
 

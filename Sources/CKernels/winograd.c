@@ -2,7 +2,8 @@
 //
 // y = A^T [(G w G^T) * (B^T x B)] A over tiles of 4x4 outputs from 6x6 inputs: at each of the 36 places of a tile a product
 // of matrices [tiles, channels] [channels, outputs]. The gradient of the weights is the adjoint in w:
-// G^T [(A y A^T) * (B^T x B)] G, with sums over the tiles. Each number is summed in one order, whatever the threads.
+// G^T [(A y A^T) * (B^T x B)] G, with sums over the tiles. Each number is summed in one order, whatever the threads: where the
+// sums are not too large, those of two halves of the tiles, so that two cores need not read what the other has written.
 #include "internal.h"
 
 // Images in tiles of 4x4, each with the numbers around it that a window needs.
@@ -38,12 +39,14 @@ typedef struct {
   tiles x, y;
   int64_t count;          // tiles
   int64_t inputs, outputs, ldx, ldy;
-  int64_t block;          // tiles at once: of a thread, or of all in turns
+  int64_t block;          // tiles at once: of a thread, of all in turns, or of a slice
   bool in_turns;
   int32_t threads;
   int64_t panel, panels;
   int64_t area_u, area_x, area_y, area_w;  // floats from place to place
-  int64_t rows, groups;   // of the gradient of weights: input channels at once
+  // Of the gradient of weights: slices of the tiles that have sums of their own, the tiles of one; input channels at once, and
+  // the first of them.
+  int64_t slices, slice, rows, row;
   bool half;              // images and kernels are bfloat16
   const void *from, *gradient, *w;
   ck_epilogue end;
@@ -83,10 +86,14 @@ static void plan(job *j, const ck_winograd *c) {
   const int64_t bytes = PLACES * (j->ldx + j->ldy) * (int64_t)sizeof(float);
   const int64_t all = rounded_up(j->count, 2);
   if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
+    const int64_t sums = PLACES * j->inputs * j->outputs * (int64_t)sizeof(float);
     j->in_turns = true;
-    j->block = all * bytes <= FAR ? all : ck_min64(all, ck_max64(32, NEARBY / bytes / 2 * 2));
-    j->rows = j->inputs % 32 ? 16 : 32;
-    j->groups = j->inputs / j->rows;
+    j->slices = 2 * sums <= FAR ? 2 : 1;
+    j->slice = (j->count + j->slices - 1) / j->slices;
+    j->block = all * bytes <= FAR ? j->slice : ck_min64(j->slice, ck_max64(32, NEARBY / bytes) / j->slices);
+    j->rows = j->inputs;
+    if (j->block == j->slice && j->slices == 1)
+      while (j->rows % 32 == 0 && PLACES * j->rows * j->outputs * (int64_t)sizeof(float) > NEARBY) j->rows /= 2;
   } else {
     j->in_turns = PLACES * j->inputs * j->outputs * (int64_t)sizeof(float) > LARGE;
     if (j->in_turns) j->block = ck_min64(all, ck_max64(48, FAR / bytes / 6 * 6));
@@ -95,20 +102,18 @@ static void plan(job *j, const ck_winograd *c) {
   j->area_u = area(j->inputs * j->outputs);
   j->area_x = area(j->block * j->ldx);
   j->area_y = area(j->block * j->ldy);
-  j->area_w = area(j->rows * j->panel);
+  j->area_w = area(j->rows * j->outputs);
 }
 
 // The parts of the work memory, in floats; their sum, or the places of the parts in `work`.
 static size_t lay(job *j, const ck_winograd *c, float *work) {
   const bool weights = c->direction == CK_WINOGRAD_WEIGHT_GRADIENT;
-  const int64_t blocks = j->in_turns ? 1 : j->threads;
-  const bool once = weights && j->block >= j->count;
-  const int64_t units = once ? j->threads : j->groups * j->panels;
+  const int64_t blocks = weights ? j->slices : j->in_turns ? 1 : j->threads;
   const struct { float **part; int64_t count; } parts[] = {
     {&j->u, weights || c->packed ? 0 : PLACES * j->area_u},
     {&j->vx, blocks * PLACES * j->area_x},
     {&j->vy, blocks * PLACES * j->area_y},
-    {&j->sums, weights ? units * PLACES * j->area_w : 0},
+    {&j->sums, j->slices * PLACES * j->area_w},
     {&j->zeros, ck_max64(j->inputs, j->outputs)},
   };
   size_t at = 0;
@@ -191,28 +196,50 @@ static void transform_back(job *j, int32_t thread, int64_t begin, int64_t end) {
                      j->to, j->half);
 }
 
-static void transform_y(job *j, int32_t thread, int64_t begin, int64_t end) {
-  (void)thread;
-  CK_PICK(tiles_in)(&j->y, 4, j->first + begin, end - begin, j->gradient, j->zeros, j->vy + begin * j->ldy, j->ldy,
-                    j->area_y, j->half);
+// Tiles of a turn that a slice has.
+static int64_t now_of(const job *j, int64_t slice) {
+  const int64_t begin = slice * j->slice + j->first, end = ck_min64(j->count, (slice + 1) * j->slice);
+  return ck_max64(0, ck_min64(j->block, end - begin));
 }
+// Tiles `begin`..<`end` of the turn, those of one slice after those of the other.
 static void transform_both(job *j, int32_t thread, int64_t begin, int64_t end) {
-  transform_x(j, thread, begin, end);
-  transform_y(j, thread, begin, end);
+  (void)thread;
+  for (int64_t s = begin / j->block; s * j->block < end; s++) {
+    const int64_t from = ck_max64(0, begin - s * j->block), to = ck_min64(now_of(j, s), end - s * j->block);
+    if (from >= to) continue;
+    const int64_t tile = s * j->slice + j->first + from;
+    CK_PICK(tiles_in)(&j->x, 6, tile, to - from, j->from, j->zeros, j->vx + s * PLACES * j->area_x + from * j->ldx, j->ldx,
+                      j->area_x, j->half);
+    CK_PICK(tiles_in)(&j->y, 4, tile, to - from, j->gradient, j->zeros, j->vy + s * PLACES * j->area_y + from * j->ldy,
+                      j->ldy, j->area_y, j->half);
+  }
 }
+// Places `begin`..<`end`, those of one slice after those of the other: rows of the gradient by all columns.
 static void sum_products(job *j, int32_t thread, int64_t begin, int64_t end) {
-  const bool once = j->block >= j->count, is_last = j->first + j->now >= j->count;
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t q = i / j->groups, row = i % j->groups * j->rows, width = width_of(j, q);
-    float *sums = j->sums + (once ? thread : i) * PLACES * j->area_w;
-    for (int p = 0; p < PLACES; p++)
-      CK_PICK(columns_product)(j->rows, width, j->now, j->vx + p * j->area_x + row, j->ldx,
-                               j->vy + p * j->area_y + q * j->panel, j->ldy, sums + p * j->area_w, width,
-                               j->first > 0);
-    if (is_last)
-      CK_PICK(kernels_out)(sums, j->rows, width, j->area_w,
-                           (char *)j->dw + (q * j->panel * j->inputs + row) * 9 * (j->half ? 2 : 4), j->inputs * 9,
-                           j->half);
+  (void)thread;
+  for (int64_t i = begin; i < end; i++)  // the place among those of all slices
+    for (int64_t q = 0; q < j->panels; q++) {
+      const int64_t width = width_of(j, q);
+      CK_PICK(columns_product)(j->rows, width, now_of(j, i / PLACES), j->vx + i * j->area_x + j->row, j->ldx,
+                               j->vy + i * j->area_y + q * j->panel, j->ldy,
+                               j->sums + i * j->area_w + q * j->panel * j->rows, width, j->first > 0);
+    }
+}
+// Rows of panels.
+static void transform_sums(job *j, int32_t thread, int64_t begin, int64_t end) {
+  (void)thread;
+  for (int64_t i = begin; i < end;) {
+    const int64_t q = i / j->rows, row = i % j->rows, width = width_of(j, q), count = ck_min64(end - i, j->rows - row);
+    float *sums = j->sums + q * j->panel * j->rows + row * width;
+    for (int64_t p = 0; p < (j->slices - 1) * PLACES; p++) {
+      float *to = sums + p % PLACES * j->area_w;
+      const float *from = sums + (p + PLACES) * j->area_w;
+      for (int64_t k = 0; k < count * width; k++) to[k] += from[k];
+    }
+    CK_PICK(kernels_out)(sums, count, width, j->area_w,
+                         (char *)j->dw + (q * j->panel * j->inputs + j->row + row) * 9 * (j->half ? 2 : 4),
+                         j->inputs * 9, j->half);
+    i += count;
   }
 }
 
@@ -256,10 +283,13 @@ void ck_winograd_run(const ck_winograd *c, void *x, void *w, const ck_epilogue *
     j.from = x;
     j.gradient = y;
     j.dw = w;
-    for (j.first = 0; j.first < j.count; j.first += j.block) {
-      j.now = ck_min64(j.block, j.count - j.first);
-      share(&j, j.now, transform_both);
-      share(&j, j.panels * j.groups, sum_products);
+    for (j.first = 0; j.first < j.slice; j.first += j.block) {
+      share(&j, j.slices * j.block, transform_both);
+      // Some rows only where the sums need not wait for the next turn.
+      for (j.row = 0; j.row < j.inputs; j.row += j.rows) {
+        share(&j, j.slices * PLACES, sum_products);
+        if (j.first + j.block >= j.slice) share(&j, j.panels * j.rows, transform_sums);
+      }
     }
     return;
   }

@@ -115,7 +115,8 @@ struct MatmulPrimitive {
   let scratchpad: Int
 
   static func run(
-    _ spec: dn_matmul_spec, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeMutableRawPointer
+    _ spec: dn_matmul_spec, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ c: UnsafeMutableRawPointer,
+    bias: UnsafeRawPointer? = nil, added: UnsafeRawPointer? = nil
   ) -> KernelStatus {
     let here = ThreadPrimitives.here
     let found: MatmulPrimitive
@@ -128,7 +129,7 @@ struct MatmulPrimitive {
       found = MatmulPrimitive(handle: handle, scratchpad: dn_matmul_scratchpad(handle))
       here.matmul.insert(found, for: spec)
     }
-    let status = Scratch.with(bytes: found.scratchpad) { dn_matmul_execute(found.handle, a, b, c, $0) }
+    let status = Scratch.with(bytes: found.scratchpad) { dn_matmul_execute(found.handle, a, b, bias, added, c, $0) }
     return status == 0 ? .ok : .library(status.map { Int64($0) } ?? Int64(CK_NO_MEMORY))
   }
 }

@@ -27,7 +27,7 @@ package enum OpTable: Int, CaseIterable {
   case resample, gridSample, gridSampleGradient, roiAlign, roiAlignGradient
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
-  case fused, packKernels, fusedConvolution
+  case fused, fusedMatmul, packKernels, fusedConvolution, joinedUpdates
   case print, assert
   case branch, loop, loopGradient, scan
 
@@ -159,8 +159,10 @@ package enum OpTable: Int, CaseIterable {
     case .adamUpdate: AdamUpdate.self
     case .sgdUpdate: SGDUpdate.self
     case .fused: Fused.self
+    case .fusedMatmul: FusedMatmul.self
     case .packKernels: PackKernels.self
     case .fusedConvolution: FusedConvolution.self
+    case .joinedUpdates: JoinedUpdates.self
     case .print: Print.self
     case .assert: Assert.self
     case .branch: Branch.self

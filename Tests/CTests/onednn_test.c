@@ -90,21 +90,28 @@ int main(void) {
   for (int i = 0; i < BATCH * M * K; i++) a[i] = (float)(i % 13) - 6;
   for (int i = 0; i < BATCH * K * N; i++) b[i] = (float)(i % 7) - 3;
   int bad = 0;
-  for (int flags = 0; flags < 16; flags++) {
-    const int at = flags & 1, bt = flags >> 1 & 1, batch = flags & 4 ? BATCH : 1, share = flags >> 3;
+  static float bias[N], added[BATCH * M * N];
+  for (int i = 0; i < N; i++) bias[i] = (float)(i % 5) - 2;
+  for (int i = 0; i < BATCH * M * N; i++) added[i] = (float)(i % 11) / 4 - 1;
+  for (int flags = 0; flags < 256; flags++) {
+    const int at = flags & 1, bt = flags >> 1 & 1, batch = flags & 4 ? BATCH : 1, share = flags >> 3 & 1;
+    const int biased = flags >> 4 & 1, adds = flags >> 5 & 1, function = flags >> 6;
     const dn_matmul_spec spec = {M, N, K, batch, M * K, at ? 1 : K, at ? M : 1, share ? 0 : K * N, bt ? 1 : N,
-                                 bt ? K : 1, M * N, N, DN_F32, flags & 1 ? 1 : 0};
+                                 bt ? K : 1, M * N, N, DN_F32, flags & 1 ? 1 : 0, biased, adds, function, 0};
     dn_matmul *h;
     int status = dn_matmul_create(&spec, &h);
     if (status) { printf("create %d: status %d\n", flags, status); bad++; continue; }
     void *scratch = malloc(dn_matmul_scratchpad(h) + 64);
-    for (int run = 0; run < 2; run++) status |= dn_matmul_execute(h, a, b, c, scratch);
+    for (int run = 0; run < 2; run++) status |= dn_matmul_execute(h, a, b, biased ? bias : NULL, adds ? added : NULL, c, scratch);
     for (int q = 0; q < batch; q++)
       for (int i = 0; i < M; i++)
         for (int j = 0; j < N; j++) {
-          double s = 0;
+          double s = (biased ? bias[j] : 0) + (adds ? added[(q * M + i) * N + j] : 0);
           for (int p = 0; p < K; p++)
             s += a[q * M * K + (at ? p * M + i : i * K + p)] * b[(share ? 0 : q * K * N) + (bt ? j * K + p : p * N + j)];
+          if (function == DN_GELU) s *= 0.5 * (1 + erf(s / sqrt(2)));
+          if (function == DN_GELU_TANH) s *= 0.5 * (1 + tanh(sqrt(2 / M_PI) * (s + 0.044715 * s * s * s)));
+          if (function == DN_SILU) s /= 1 + exp(-s);
           if (fabs(s - c[(q * M + i) * N + j]) > 1e-3 && bad++ < 5) printf("case %d: %g, not %g\n", flags, c[(q * M + i) * N + j], s);
         }
     if (status) { printf("execute %d: status %d\n", flags, status); bad++; }

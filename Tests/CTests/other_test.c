@@ -55,6 +55,23 @@ static void matrices(void) {
       }
 }
 
+static void finishes(void) {
+  enum { ROWS = 3, COLUMNS = 37 };
+  float start[ROWS * COLUMNS], bias[COLUMNS], added[ROWS * COLUMNS], c[ROWS * COLUMNS];
+  for (int i = 0; i < ROWS * COLUMNS; i++) start[i] = (float)(i % 9) - 4, added[i] = (float)(i % 4) / 2 - 1;
+  for (int i = 0; i < COLUMNS; i++) bias[i] = (float)(i % 3) - 1;
+  start[40] = NAN;
+  for (int flags = 0; flags < 8; flags++) {
+    memcpy(c, start, sizeof c);
+    ck_matmul_finish_f32(ROWS, COLUMNS, c, flags & 1 ? bias : NULL, flags & 2 ? added : NULL, flags & 4);
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+      float x = start[i] + (flags & 1 ? bias[i % COLUMNS] : 0) + (flags & 2 ? added[i] : 0);
+      if (flags & 4 && x < 0) x = 0;
+      CHECK(c[i] == x || (isnan(c[i]) && isnan(x)), "finish %d at %d: %g, not %g", flags, i, c[i], x);
+    }
+  }
+}
+
 static void batches(void) {
   static float a[12 * 20 * 9], b[20 * 9 * 7], c[12 * 20 * 12 * 7];
   for (int i = 0; i < 12 * 20 * 9; i++) a[i] = (float)floor(uniform() * 5);
@@ -122,6 +139,6 @@ static void pool(void) {
 }
 
 int main(void) {
-  pool(); scratch(); randoms(); matrices(); batches();
+  pool(); scratch(); randoms(); matrices(); batches(); finishes();
   return report("other");
 }

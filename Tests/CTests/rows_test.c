@@ -86,7 +86,15 @@ static void others(void) {
       const int n = 1003;
       static char M[8100], V[8100];
       for (int i = 0; i < n; i++) { set(t, A, i, uniform()); set(t, B, i, uniform() - 0.5); set(t, M, i, uniform()); set(t, V, i, uniform()); }
-      ck_adam(t, n, O, O + 9000, O + 18000, NULL, A, B, M, V, NULL, 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled, 0.19, 0.002);
+      // As one parameter, and as three of which the second is empty.
+      const int64_t size = ck_element_size(t), cut = 400 * (decoupled == 1);
+      ck_update parts[3];
+      for (int i = 0; i < 3; i++) {
+        const int64_t at = i == 0 ? 0 : cut * size;
+        parts[i] = (ck_update){i == 0 ? cut : i == 1 ? 0 : n - cut, O + at, O + 9000 + at, O + 18000 + at, NULL, A + at, B + at,
+                               M + at, V + at, NULL, 0.01, 0.19, 0.002};
+      }
+      ck_adam(t, 3, parts, 0.9, 0.999, 1e-8, 0.1, decoupled);
       for (int i = 0; i < n; i++) {
         double p = get(t, A, i), g = get(t, B, i), m = get(t, M, i), v = get(t, V, i);
         if (decoupled) p -= 0.01 * 0.1 * p; else g += 0.1 * p;

@@ -52,6 +52,20 @@ extension OpTable {
     case .assert: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2]), f([2])])]
     case .branch, .loop, .loopGradient, .scan: return controlWrongCases
     case .packKernels, .fusedConvolution: return fusedConvolutionWrongCases
+    case .fusedMatmul:
+      let op = FusedMatmul(hasBias: true, adds: true, function: .relu)
+      let (a, b) = (f([4, 2]), f([2, 3]))
+      return [
+        WrongCase(op, [a, b, f([3])]), WrongCase(op, [a, b, f([2]), f([4, 3])]), WrongCase(op, [a, b, f([3]), f([3])]),
+        WrongCase(op, [f([2, 4, 2]), f([2, 2, 3]), f([3]), f([2, 4, 3])]),
+        WrongCase(op, [a, b, f([3], .float64), f([4, 3])]),
+      ]
+    case .joinedUpdates:
+      let op = JoinedUpdates(
+        SGDUpdate(momentum: 0, dampening: 0, weightDecay: 0, nesterov: false), count: 2, inputCount: 3)
+      return [
+        WrongCase(op, [f([2]), f([2]), f([])]), WrongCase(op, [f([2]), f([2]), f([]), f([2]), f([3]), f([])]),
+      ]
     case .fused: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2, 3]), f([2])])]
     case .mean: return [WrongCase(op, [f([2], .int64)])]
     case .max, .min: return [WrongCase(op, [f([0])]), WrongCase(op, [f([2], .complex64)])]

@@ -117,6 +117,8 @@ extension OpTable {
     case .solve, .triangularSolve, .signedLogDeterminant, .cholesky, .qr, .eigh, .svd, .pseudoInverse: matrixCases
     case .randomBits, .randomUniform, .randomNormal, .adamUpdate, .sgdUpdate: otherCases
     case .fused: fusedCases
+    case .fusedMatmul: fusedMatmulCases
+    case .joinedUpdates: joinedUpdateCases
     case .packKernels, .fusedConvolution: fusedConvolutionCases
     case .print, .assert: effectCases
     case .branch, .loop, .loopGradient, .scan: controlCases

@@ -107,6 +107,15 @@ import Testing
     #expect(transposed.before.filter { $0.contains("permute") }.count == 2)
     #expect(transposed.after.contains("%4 = permute(%0) {order=[1, 0]} -> float32[2, 2]"))
     #expect(transposed.after.contains("%3 = matmul(%0, %4) -> float32[2, 2]"))
+    // Also behind a cast, as in gradients of weights under autocast.
+    let cast = try texts(
+      "algebra",
+      { x in
+        let y = x.cast(to: .bfloat16)
+        return matmul(y, y).cast(to: .float32).transposed()
+      }, on: square)
+    #expect(cast.after.last == "return %4" && cast.after.contains { $0.hasPrefix("%4 = cast") })
+    #expect(cast.after.contains { $0.hasPrefix("%7 = matmul(%5, %6)") })
     let views = try texts(
       "algebra", { x in x.reshaped([4]).reshaped([1, 4]).reshaped([2, 2]).transposed().transposed() }, on: square)
     #expect(views.before.count == 6 && views.after.last == "return %0")
@@ -168,5 +177,118 @@ import Testing
       !Pass.selected("-fusion").contains { $0.name == "fusion" } && Pass.selected("-fusion").count == Pass.all.count - 1
     )
     #expect(Pass.selected("fusion,algebra").map { $0.name } == ["algebra", "fusion"])
+  }
+
+  @Test func matmulEpilogues() throws {
+    let w = Tensor.ones([3, 5])
+    let bias = Tensor.ones([5])
+    let name = "matmulEpilogues"
+    func operations(_ f: @escaping (Tensor) -> Tensor, on x: Tensor = .ones([4, 3])) throws -> [String] {
+      try texts(name, f, on: x).after.filter { !$0.contains("= constant") && !$0.hasPrefix("return") }
+        .map { String($0[$0.firstIndex(of: "=")!...].dropFirst(2)) }
+    }
+    #expect(
+      try operations { x in relu(matmul(x, w) + bias) } == ["fusedMatmul(%0, %1, %3) {bias, relu} -> float32[4, 5]"])
+    #expect(
+      try operations { x in matmul(x, w) + matmul(x * 2, w) }.last!.contains("fusedMatmul") == true)
+    // A row of the shape [1, N] is a bias; a column is none.
+    #expect(
+      try operations { x in matmul(x, w) + bias.reshaped([1, 5]) }.contains { $0.contains("{bias}") })
+    #expect(try operations { x in matmul(x, w) + Tensor.ones([4, 1]) }.allSatisfy { !$0.contains("fusedMatmul") })
+    // What somebody else reads stays.
+    #expect(
+      try operations { x in
+        let y = matmul(x, w)
+        return (y + bias) * y
+      }.allSatisfy { !$0.contains("fusedMatmul") })
+    // The rectifier of a large product is not the library's, which takes NaN for 0; the others are.
+    let (large, wide) = (Tensor.ones([128, 256]), Tensor.ones([256, 512]))
+    let zeros = Tensor.zeros([512])
+    #expect(
+      try operations({ x in relu(matmul(x, wide) + zeros) }, on: large)
+        == ["fusedMatmul(%0, %1, %3) {bias} -> float32[128, 512]", "relu(%4) -> float32[128, 512]"])
+    #expect(
+      try operations({ x in gelu(matmul(x, wide) + zeros) }, on: large)
+        == ["fusedMatmul(%0, %1, %3) {bias, gelu} -> float32[128, 512]"])
+    #expect(
+      try operations({ x in matmul(x, x.transposed()) + x }, on: .ones([2, 3, 3])).allSatisfy { !$0.contains("fused") })
+  }
+
+  /// NaN stays NaN through products with a rectifier, small and large.
+  @Test(arguments: [4, 200]) func rectifiersKeepNaN(size: Int) throws {
+    let f = compile { (x: Tensor) in relu(matmul(x, Tensor.ones([size, size])) + Tensor.ones([size])) }
+    let result = f(Tensor(repeating: .nan, TensorSpec([size, size])))
+    #expect(result.isNaN.all().array(as: Bool.self) == [true])
+  }
+
+  @Test func reductions() throws {
+    func operations(_ f: @escaping (Tensor) -> Tensor, on x: Tensor = .ones([4, 16])) throws -> [String] {
+      let program = try compile(f).program(for: x).optimized(pass("fusion") + pass("reductions"))
+      return lines(program).filter { !$0.contains("= constant") && !$0.hasPrefix("return") }
+        .map { String($0[$0.firstIndex(of: "=")!...].dropFirst(2)) }
+    }
+    #expect(
+      try operations { x in (exp(x) * x).sum() }
+        == ["fused(%0) {exp(0); multiply(1, 0); sum(2)[axes=[0, 1]]} -> float32[]"])
+    #expect(try operations { x in exp(x).mean(axis: 1) } == ["fused(%0) {exp(0); mean(1)[axes=[1]]} -> float32[4]"])
+    #expect(
+      try operations { x in
+        let y = exp(x)
+        return matmul(y, Tensor.ones([16, 1])) + y.max(axis: 0).sum()
+      }.first == "fused(%0) {1 = exp(0); max(1)[axes=[0]]} -> float32[4, 16], float32[16]")
+    // Axes in the middle, few columns, whole numbers, and an input that lies otherwise: as before.
+    #expect(try operations({ x in exp(x).sum(axis: 1) }, on: .ones([2, 3, 4])).count == 2)
+    #expect(try operations({ x in exp(x).sum(axis: 0) }, on: .ones([4, 3])).count == 2)
+    #expect(try operations { x in (x .> 0).sum() }.count == 2)
+    #expect(try operations { x in exp(x.transposed()).sum(axis: 0) }.contains { $0.hasPrefix("sum") })
+  }
+
+  /// Reductions of chains have the bits of reductions alone.
+  @Test(arguments: [[7], [70_000], [3, 700], [40, 3], [3, 40_000], [300, 33], [2500, 8], [2, 5000]] as [Shape])
+  func reducedBits(shape: Shape) throws {
+    let x = sin(Tensor.range(to: Double(shape.elementCount), dtype: .float32)).reshaped(shape)
+    for axes in shape.rank == 1 ? [[0]] : [[0], [1], [0, 1]] {
+      let f: @Sendable (Tensor) -> Tensor = { x in
+        let y = exp(x) * x
+        return concat(
+          [y.sum(axes: axes), y.mean(axes: axes), y.max(axes: axes), y.min(axes: axes)].map { $0.flattened() })
+      }
+      let program = try compile(f).program(for: x)
+      let (alone, joined) = (program.optimized(pass("fusion")), program.optimized(pass("fusion") + pass("reductions")))
+      let results = try [alone, joined].map { try $0.run([x], planned: true)[0].array(as: Float.self) }
+      #expect(results[0] == results[1])
+    }
+  }
+
+  @Test func updates() throws {
+    let model = Sequential {
+      Linear(3, 4)
+      ReLU()
+      Linear(4, 2)
+    }
+    let optimizer = SGD(model.parameters, learningRate: 0.1)
+    let step = compile { (x: Tensor) in
+      let loss = model(x).sum()
+      loss.backward()
+      optimizer.step()
+      return loss
+    }
+    let program = try step.program(for: .ones([5, 3]))
+    let after = lines(program.optimized(pass("updates"))).filter { $0.contains("Update") }
+    #expect(lines(program).filter { $0.contains("sgdUpdate") }.count == 4)
+    #expect(after.count == 1 && after[0].contains("joinedUpdates") && after[0].contains("{4 × sgdUpdate, momentum=0"))
+    // What reads an updated parameter comes between: two steps are two groups.
+    let twice = compile { (x: Tensor) -> Tensor in
+      func loss() -> Tensor {
+        optimizer.zeroGrad()
+        let loss = model(x).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+      }
+      return loss() + loss()
+    }
+    let both = try twice.program(for: .ones([5, 3]))
+    #expect(lines(both.optimized(pass("updates"))).filter { $0.contains("joinedUpdates") }.count == 2)
   }
 }

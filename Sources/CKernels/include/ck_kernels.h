@@ -78,12 +78,16 @@ typedef struct {
   int32_t family, code, dtype, to;
   int32_t inputs, in[3], out;
   int32_t store;     // the output that the result is, or -1
+  int32_t slot;      // the slot in which the result is left to be reduced, or -1
   double low, high;  // bounds
 } ck_fused_step;
 typedef struct {
   int32_t inputs, outputs, steps;
   int32_t width;  // bytes of the widest element of a register
   int32_t input_dtype[CK_FUSED_INPUTS], output_dtype[CK_FUSED_OUTPUTS];
+  // What some outputs are made by, CK_RED_SUM … CK_RED_MIN of a slot, or -1: over all axes from `axis` on if it is not
+  // negative, else over those before ~axis. These results have floating dtypes.
+  int32_t reduction[CK_FUSED_OUTPUTS], slot[CK_FUSED_OUTPUTS], axis;
   ck_fused_step step[CK_FUSED_STEPS];
 } ck_fused;
 // The loop of a step; null where there is none. No 16-bit floats.
@@ -91,7 +95,9 @@ typedef void (*ck_elementwise)(int64_t n, void *o, const void *_Nullable a, cons
                                const void *_Nullable c, int steps);
 ck_elementwise _Nullable ck_elementwise_loop(int32_t family, int32_t code, int32_t dtype, int32_t to);
 // `shape` in the order in which the results lie, which is without gaps; CK_MAX_RANK strides for each input. `pointers`: the
-// inputs, then the outputs. An output may be an input of its dtype that lies like it and is read by no later step.
+// inputs, then the outputs. An output may be an input of its dtype that lies like it and is read by no later step. With
+// reductions `shape` is in the order of the axes, and no size is 0; their results are those of ck_reduce, bit by bit, if no
+// 16-bit floats are among them.
 int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape, const int64_t *strides,
                      void *_Nonnull const *_Nonnull pointers);
 
@@ -243,17 +249,21 @@ int32_t ck_sort_rows(int32_t dtype, int64_t n, int64_t k, int64_t *order, const 
 int32_t ck_ctc(int32_t dtype, int64_t steps, int64_t batch, int64_t classes, int64_t width, int64_t blank, const void *x,
                const int64_t *labels, const int64_t *times, const int64_t *lengths, void *_Nullable losses,
                void *_Nullable gradient);
-// One step of PyTorch's Adam (AdamW when decoupled; amsgrad when top, the largest v so far, is not null).
-// bias1 = 1 - beta1^t, bias2 = 1 - beta2^t. F32 or F64.
-int32_t ck_adam(int32_t dtype, int64_t count, void *p_out, void *m_out, void *v_out, void *_Nullable top_out,
-                const void *p, const void *g, const void *m, const void *v, const void *_Nullable top, double rate,
-                double beta1, double beta2, double epsilon, double weight_decay, bool decoupled, double bias1,
-                double bias2);
-// One step of PyTorch's SGD: g += weight_decay * p; b = first ? g : momentum * b + (1 - dampening) * g;
-// g = nesterov ? g + momentum * b : b; p -= rate * g. b and b_out are null when momentum is 0. F32 or F64.
-int32_t ck_sgd(int32_t dtype, int64_t count, void *p_out, void *_Nullable b_out, const void *p, const void *g,
-               const void *_Nullable b, double rate, double momentum, double dampening, double weight_decay,
-               bool nesterov, bool first);
+// The update of one parameter.
+typedef struct {
+  int64_t count;
+  void *p_out, *_Nullable m_out, *_Nullable v_out, *_Nullable top_out;
+  const void *p, *g, *_Nullable m, *_Nullable v, *_Nullable top;
+  double rate, bias1, bias2;   // bias1 = 1 - beta1^t, bias2 = 1 - beta2^t
+} ck_update;
+// One step of PyTorch's Adam for each parameter (AdamW when decoupled; amsgrad when top, the largest v so far, is not null).
+// F32 or F64.
+int32_t ck_adam(int32_t dtype, int32_t parameters, const ck_update *update, double beta1, double beta2, double epsilon,
+                double weight_decay, bool decoupled);
+// One step of PyTorch's SGD for each parameter: g += weight_decay * p; m = first ? g : momentum * m + (1 - dampening) * g;
+// g = nesterov ? g + momentum * m : m; p -= rate * g. m and m_out are null when momentum is 0. F32 or F64.
+int32_t ck_sgd(int32_t dtype, int32_t parameters, const ck_update *update, double momentum, double dampening,
+               double weight_decay, bool nesterov, bool first);
 
 // MARK: windows over up to three spatial axes; missing ones come first, with size, kernel and stride 1
 
@@ -372,6 +382,9 @@ void ck_matmul_small_batch_f32(const ck_nd *batch, int64_t m, int64_t n, int64_t
 // Single-threaded; meant for m * n * k <= 2^18, or m == 1.
 void ck_matmul_small_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool a_transposed, const float *b,
                          int64_t ldb, bool b_transposed, float *c, int64_t ldc);
+// What follows such a product in place: c + bias[n] + added[m, n], then max(., 0), which keeps NaN.
+void ck_matmul_finish_f32(int64_t m, int64_t n, float *c, const float *_Nullable bias, const float *_Nullable added,
+                          bool rectified);
 // Any dtype but bool, any strides of a and b; parallel over rows.
 int32_t ck_matmul_generic(int32_t dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                           const void *b, int64_t b_row, int64_t b_column, void *c, int64_t ldc);

@@ -16,8 +16,10 @@ dn_version_t dn_version(void);                 // of the library at run time
 void dn_thread_end(void);                      // frees what the calling thread keeps
 bool dn_available(void);                       // false: built without oneDNN; every other call fails with a status
 
-// c[batch, m, n] = a[batch, m, k] @ b[batch, k, n]; strides in elements. One of row and column stride must be 1.
-// A batch stride of 0 (with batch > 1) broadcasts the operand.
+// c[batch, m, n] = f(a[batch, m, k] @ b[batch, k, n] + bias[n] + added[batch, m, n]); strides in elements. One of row and
+// column stride must be 1. A batch stride of 0 (with batch > 1) broadcasts the operand. `added` lies like c.
+// No rectifier: the library's takes NaN for 0.
+enum { DN_IDENTITY = 0, DN_GELU = 1, DN_GELU_TANH = 2, DN_SILU = 3 };
 typedef struct {
   int64_t m, n, k, batch;
   int64_t a_batch, a_row, a_column;
@@ -25,13 +27,15 @@ typedef struct {
   int64_t c_batch, c_row;                      // the columns of c are adjacent
   int32_t dtype;
   int32_t threads;                             // the thread count that the primitive is made for; 0: the caller's own
+  int32_t bias, adds, function, reserved;      // whether there are bias and added; f
 } dn_matmul_spec;
 
 // A handle belongs to one thread at a time and must run with the thread count it was made for.
 typedef struct dn_matmul dn_matmul;
 int32_t dn_matmul_create(const dn_matmul_spec *spec, dn_matmul *_Nullable *_Nonnull handle);
 size_t dn_matmul_scratchpad(const dn_matmul *handle);   // bytes
-int32_t dn_matmul_execute(dn_matmul *handle, const void *a, const void *b, void *c, void *_Nullable scratchpad);
+int32_t dn_matmul_execute(dn_matmul *handle, const void *a, const void *b, const void *_Nullable bias,
+                          const void *_Nullable added, void *c, void *_Nullable scratchpad);
 void dn_matmul_destroy(dn_matmul *_Nullable handle);
 
 // A convolution or one of its gradients, over 1 to 3 spatial axes. x: [n, channels, size…], w: [outputs, channels / groups,

@@ -31,9 +31,11 @@ private final class FusedTables: @unchecked Sendable {
   // Sendable: written once, when it is made.
   let program: UnsafePointer<ck_fused>
   let inputs: [TensorSpec]
+  /// That of the steps' results, where some are reduced.
+  let shape: Shape?
 
   /// Nil for a chain that the kernel does not hold.
-  init?(_ inputs: [TensorSpec], _ steps: [Fused.Step], _ specs: [TensorSpec], _ results: [Int]) {
+  init?(_ inputs: [TensorSpec], _ steps: [Fused.Step], _ specs: [TensorSpec], _ results: [Fused.Result]) {
     guard inputs.count <= CK_FUSED_INPUTS, results.count <= CK_FUSED_OUTPUTS, steps.count <= CK_FUSED_STEPS else {
       return nil
     }
@@ -46,7 +48,21 @@ private final class FusedTables: @unchecked Sendable {
     func wide(_ dtype: DType) -> DType { dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype }
     program.width = Int32(specs.map { wide($0.dtype).size }.max() ?? 4)
     set(&program.input_dtype, inputs.map { $0.dtype.code })
-    set(&program.output_dtype, results.map { specs[$0].dtype.code })
+    set(&program.output_dtype, results.map { specs[$0.step].dtype.code })
+    set(&program.reduction, results.map { $0.reduction.map { FusedTables.kind($0) } ?? -1 })
+    let reductions = results.compactMap { result in
+      result.reduction.map { (spec: specs[result.step], axes: $0.axes) }
+    }
+    shape = reductions.first?.spec.shape
+    if let first = reductions.first {
+      guard reductions.allSatisfy({ $0.spec.dtype.isFloating && $0.axes == first.axes }),
+        specs.allSatisfy({ $0.shape == first.spec.shape }), let axis = FusedTables.axis(first.axes, first.spec.shape)
+      else { return nil }
+      program.axis = axis
+    }
+    /// The steps of which something is reduced: they leave their results in slots.
+    let slots = Array(Set(results.filter { $0.reduction != nil }.map { $0.step })).sorted()
+    set(&program.slot, results.map { Int32(slots.firstIndex(of: $0.step) ?? -1) })
     guard let registers = FusedTables.registers(steps, inputs.count) else { return nil }
     var tables: [ck_fused_step] = []
     for (position, step) in steps.enumerated() {
@@ -64,7 +80,8 @@ private final class FusedTables: @unchecked Sendable {
       table.inputs = Int32(operands.count)
       set(&table.in, operands.map { Int32($0 < inputs.count ? $0 : inputs.count + registers[$0 - inputs.count]) })
       table.out = Int32(registers[position])
-      table.store = Int32(results.firstIndex(of: position) ?? -1)
+      table.store = Int32(results.firstIndex { $0.step == position && $0.reduction == nil } ?? -1)
+      table.slot = Int32(slots.firstIndex(of: position) ?? -1)
       table.low = loop.low
       table.high = loop.high
       tables.append(table)
@@ -76,6 +93,28 @@ private final class FusedTables: @unchecked Sendable {
   }
 
   deinit { program.deallocate() }
+
+  private static func kind(_ op: any Reduction) -> Int32 {
+    switch op {
+    case is Sum: Int32(CK_RED_SUM)
+    case is Mean: Int32(CK_RED_MEAN)
+    case is Max: Int32(CK_RED_MAX)
+    default: Int32(CK_RED_MIN)
+    }
+  }
+
+  /// Where the axes begin that go, if these are the last ones, or where those begin that stay, as `~axis`; nil for others, and
+  /// for what `ck_reduce` would add up in another order.
+  private static func axis(_ axes: Positions, _ shape: Shape) -> Int32? {
+    let first = (0..<shape.rank).first { axes[$0] } ?? shape.rank
+    if shape.elementCount == 0 || axes.isEmpty { return nil }
+    if (first..<shape.rank).allSatisfy({ axes[$0] }) { return Int32(first) }
+    guard let kept = (0..<shape.rank).first(where: { !axes[$0] }), (kept..<shape.rank).allSatisfy({ !axes[$0] }) else {
+      return nil
+    }
+    let columns = shape[kept...].reduce(1, *)
+    return columns == 1 ? 0 : columns >= 8 ? ~Int32(kept) : nil
+  }
 
   /// A register for each step's result, given back after its last reader; nil when there are too few.
   private static func registers(_ steps: [Fused.Step], _ inputs: Int) -> [Int]? {
@@ -120,8 +159,8 @@ func registerFused() {
 }
 
 private func run(_ tables: FusedTables, _ arguments: borrowing KernelArguments) -> KernelStatus {
-  let shape = arguments.outputSpec().shape
-  let order = axesByPlace(arguments)
+  let shape = tables.shape ?? arguments.outputSpec().shape
+  let order = tables.shape == nil ? axesByPlace(arguments) : Shape(0..<shape.rank)
   let inputs = arguments.inputCount
   let rank = shape.rank
   return withUnsafeTemporaryAllocation(of: Int64.self, capacity: (inputs + 1) * 8) { numbers in

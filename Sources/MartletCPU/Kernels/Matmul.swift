@@ -6,28 +6,85 @@ import MartletOps
 func registerMatmul() {
   Kernels.register(Matmul.self, .cpu) { _, arguments in
     if let status = small(arguments) { return status }
-    let (a, c) = (arguments.spec(0), arguments.outputSpec())
-    let m = c.shape[c.rank - 2]
-    let n = c.shape[c.rank - 1]
-    let k = a.shape[a.rank - 1]
-    if c.count == 0 { return .ok }
-    guard let left = Factor(arguments, 0), let right = Factor(arguments, 1) else {
-      return .library(Int64(CK_NO_MEMORY))
-    }
-    defer { withExtendedLifetime((left, right)) {} }
-    let out = arguments.outputPointer()
-    if k == 0 {
-      out.initializeMemory(as: UInt8.self, repeating: 0, count: c.byteCount)
-      return .ok
-    }
-    var batch = Batch(c.shape, left, right)
-    var product = Product(dtype: a.dtype, m: m, n: n, k: k, left: left, right: right)
-    if let step = batch.rows(left, right, m: m) {
-      product.m = step
-      batch = Batch(single: ())
-    }
-    return product.run(batch, out)
+    return multiply(arguments, nil)
   }
+  FusedMatmul.isFast = { op, a, b in
+    takes(op.function, a.dtype, a.count / Swift.max(1, b.shape[0]), b.shape[1], b.shape[0])
+  }
+  Kernels.register(FusedMatmul.self, .cpu) { op, arguments in
+    let (a, b) = (arguments.spec(0), arguments.shape(1))
+    guard takes(op.function, a.dtype, a.count / Swift.max(1, b[0]), b[1], b[0]) else { return .unsupported }
+    // The first of the terms, and the last; copies where they do not lie row by row.
+    guard let first = Dense(arguments, arguments.inputCount > 2 ? 2 : 0),
+      let last = arguments.inputCount > 3 ? Dense(arguments, 3) : first
+    else { return .library(Int64(CK_NO_MEMORY)) }
+    defer { withExtendedLifetime((first, last)) {} }
+    let tail = Tail(
+      bias: op.hasBias ? first.pointer : nil, added: op.adds ? last.pointer : nil, function: op.function)
+    if let status = small(arguments) {
+      let shape = arguments.outputSpec().shape
+      tail.finish(arguments.outputPointer(), rows: shape[0], columns: shape[1])
+      return status
+    }
+    return multiply(arguments, tail)
+  }
+}
+
+/// What follows a product of float32 or bfloat16.
+private struct Tail {
+  let bias: UnsafeMutableRawPointer?
+  let added: UnsafeMutableRawPointer?
+  let function: FusedMatmul.Function?
+
+  /// Applies it to float32 numbers in place.
+  func finish(_ out: UnsafeMutableRawPointer, rows: Int, columns: Int) {
+    ck_matmul_finish_f32(
+      Int64(rows), Int64(columns), out.assumingMemoryBound(to: Float.self), bias?.assumingMemoryBound(to: Float.self),
+      added?.assumingMemoryBound(to: Float.self), function == .relu)
+  }
+}
+
+/// Whether products are own work: too small for oneDNN.
+private func isSmall(_ dtype: DType, _ m: Int, _ n: Int, _ k: Int) -> Bool { dtype == .float32 && m * n * k <= 1 << 18 }
+
+/// Whether what follows a product is done by what makes it.
+private func takes(_ function: FusedMatmul.Function?, _ dtype: DType, _ m: Int, _ n: Int, _ k: Int) -> Bool {
+  if m == 0 || n == 0 || k == 0 { return false }
+  if isSmall(dtype, m, n, k) { return function == nil || function == .relu }
+  return dn_available() && dnnlType(dtype) != nil && function != .relu
+}
+
+private func dnnlType(_ dtype: DType) -> Int32? {
+  switch dtype {
+  case .float32: Int32(DN_F32)
+  case .bfloat16: Int32(DN_BF16)
+  default: nil
+  }
+}
+
+private func multiply(_ arguments: borrowing KernelArguments, _ tail: Tail?) -> KernelStatus {
+  let (a, c) = (arguments.spec(0), arguments.outputSpec())
+  let m = c.shape[c.rank - 2]
+  let n = c.shape[c.rank - 1]
+  let k = a.shape[a.rank - 1]
+  if c.count == 0 { return .ok }
+  // A product of all rows as one takes what follows it.
+  guard let left = Factor(arguments, 0, isDense: tail != nil && a.rank > 2), let right = Factor(arguments, 1) else {
+    return .library(Int64(CK_NO_MEMORY))
+  }
+  defer { withExtendedLifetime((left, right)) {} }
+  let out = arguments.outputPointer()
+  if k == 0 {
+    out.initializeMemory(as: UInt8.self, repeating: 0, count: c.byteCount)
+    return .ok
+  }
+  var batch = Batch(c.shape, left, right)
+  var product = Product(dtype: a.dtype, m: m, n: n, k: k, left: left, right: right, tail: tail)
+  if let step = batch.rows(left, right, m: m) {
+    product.m = step
+    batch = Batch(single: ())
+  }
+  return product.run(batch, out)
 }
 
 /// The product of two small float32 matrices, without looking further; nil for others.
@@ -36,7 +93,7 @@ private func small(_ arguments: borrowing KernelArguments) -> KernelStatus? {
   let (a, b) = (arguments.shape(0), arguments.shape(1))
   guard a.rank == 2, b.rank == 2, arguments.dtype(0) == .float32 else { return nil }
   let (m, k, n) = (a[0], a[1], b[1])
-  guard m > 0, n > 0, k > 0, m * n * k <= 1 << 18, let left = leading(a, arguments.strides(0)),
+  guard m > 0, n > 0, k > 0, isSmall(.float32, m, n, k), let left = leading(a, arguments.strides(0)),
     let right = leading(b, arguments.strides(1))
   else { return nil }
   ck_matmul_small_f32(
@@ -71,7 +128,8 @@ private struct Factor {
   let column: Int
   private let storage: Storage?
 
-  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
+  /// - Parameter isDense: Whether the rows must follow each other through the leading axes.
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, isDense: Bool = false) {
     let spec = arguments.spec(position)
     shape = spec.shape
     let rank = spec.rank
@@ -80,7 +138,10 @@ private struct Factor {
     if shape[rank - 1] == 1 { strides[rank - 1] = 1 }
     if shape[rank - 2] == 1 { strides[rank - 2] = shape[rank - 1] * strides[rank - 1] }
     let (row, column) = (strides[rank - 2], strides[rank - 1])
-    let regular = column == 1 && row >= shape[rank - 1] || row == 1 && column >= shape[rank - 2]
+    let regular =
+      isDense
+      ? strides == shape.contiguousStrides
+      : column == 1 && row >= shape[rank - 1] || row == 1 && column >= shape[rank - 2]
     if regular {
       pointer = arguments.pointer(position)
       storage = nil
@@ -150,12 +211,16 @@ private struct Product {
   let k: Int
   let left: Factor
   let right: Factor
+  /// Where there is one the product is one, and one that `takes` takes.
+  let tail: Tail?
 
   func run(_ batch: Batch, _ out: UnsafeMutableRawPointer) -> KernelStatus {
     let size = dtype.size
-    let small = dtype == .float32 && (m * n * k <= 1 << 18 || m == 1 && right.isTransposed == false)
-    if !small, dn_available(), let code = dnnlType, batch.sizes.count <= 1 {
-      return MatmulPrimitive.run(spec(batch, code), left.pointer, right.pointer, out)
+    let isRow = dtype == .float32 && m == 1 && !right.isTransposed && tail?.function == nil
+    let small = isSmall(dtype, m, n, k) || isRow
+    if !small, dn_available(), let code = dnnlType(dtype), batch.sizes.count <= 1 {
+      return MatmulPrimitive.run(
+        spec(batch, code), left.pointer, right.pointer, out, bias: tail?.bias, added: tail?.added)
     }
     if small {
       // Each product is whole on one thread, so their number changes nothing.
@@ -168,6 +233,7 @@ private struct Product {
         &nd, Int64(m), Int64(n), Int64(k), left.pointer.assumingMemoryBound(to: Float.self), Int64(left.leading),
         left.isTransposed, right.pointer.assumingMemoryBound(to: Float.self), Int64(right.leading), right.isTransposed,
         out.assumingMemoryBound(to: Float.self), Int64(n))
+      tail?.finish(out, rows: m, columns: n)
       return .ok
     }
     var index = [Int](repeating: 0, count: batch.sizes.count)
@@ -176,7 +242,7 @@ private struct Product {
       let b = right.pointer + zip(index, batch.right).reduce(0) { $0 + $1.0 * $1.1 } * size
       let c = out + number * m * n * size
       let status: KernelStatus
-      if dn_available(), let code = dnnlType {
+      if dn_available(), let code = dnnlType(dtype) {
         status = MatmulPrimitive.run(spec(Batch(single: ()), code), a, b, c)
       } else {
         status = KernelStatus(
@@ -196,14 +262,6 @@ private struct Product {
     return .ok
   }
 
-  private var dnnlType: Int32? {
-    switch dtype {
-    case .float32: Int32(DN_F32)
-    case .bfloat16: Int32(DN_BF16)
-    default: nil
-    }
-  }
-
   private func spec(_ batch: Batch, _ code: Int32) -> dn_matmul_spec {
     var spec = dn_matmul_spec()
     spec.m = Int64(m)
@@ -220,6 +278,15 @@ private struct Product {
     spec.c_row = Int64(n)
     spec.dtype = code
     spec.threads = ck_threads()
+    spec.bias = tail?.bias == nil ? 0 : 1
+    spec.adds = tail?.added == nil ? 0 : 1
+    spec.function =
+      switch tail?.function {
+      case .gelu: Int32(DN_GELU)
+      case .geluTanh: Int32(DN_GELU_TANH)
+      case .silu: Int32(DN_SILU)
+      case .relu, nil: Int32(DN_IDENTITY)
+      }
     return spec
   }
 }

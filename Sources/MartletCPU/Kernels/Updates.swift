@@ -11,43 +11,86 @@ import MartletOps
 #endif
 
 func registerUpdates() {
-  Kernels.register(AdamUpdate.self, .cpu) { op, arguments in
-    let dtype = arguments.dtype(0)
-    guard dtype == .float32 || dtype == .float64 else { return .unsupported }
-    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1), let m = Dense(arguments, 3),
-      let v = Dense(arguments, 4)
-    else { return .library(Int64(CK_NO_MEMORY)) }
-    var top: Dense?
-    if op.amsgrad {
-      guard let dense = Dense(arguments, 6) else { return .library(Int64(CK_NO_MEMORY)) }
-      top = dense
+  Kernels.register(AdamUpdate.self, .cpu) { op, arguments in adam(op, parameters: 1, arguments) }
+  Kernels.register(SGDUpdate.self, .cpu) { op, arguments in sgd(op, parameters: 1, arguments) }
+  Kernels.register(JoinedUpdates.self, .cpu) { op, arguments in
+    switch op.update {
+    case let update as AdamUpdate: adam(update, parameters: op.count, arguments)
+    case let update as SGDUpdate: sgd(update, parameters: op.count, arguments)
+    default: .unsupported
     }
-    defer { withExtendedLifetime((p, g, m, v, top)) {} }
-    let step = scalar(arguments, 5)
-    return KernelStatus(
-      ck_adam(
-        dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(0), arguments.outputPointer(1),
-        arguments.outputPointer(2), op.amsgrad ? arguments.outputPointer(3) : nil, p.pointer, g.pointer, m.pointer,
-        v.pointer, top?.pointer, scalar(arguments, 2), op.beta1, op.beta2, op.epsilon, op.weightDecay, op.decoupled,
-        1 - pow(op.beta1, step), 1 - pow(op.beta2, step)))
   }
-  Kernels.register(SGDUpdate.self, .cpu) { op, arguments in
-    let dtype = arguments.dtype(0)
-    guard dtype == .float32 || dtype == .float64 else { return .unsupported }
-    guard let p = Dense(arguments, 0), let g = Dense(arguments, 1) else { return .library(Int64(CK_NO_MEMORY)) }
-    var b: Dense?
-    if arguments.inputCount == 4 {
-      guard let dense = Dense(arguments, 3) else { return .library(Int64(CK_NO_MEMORY)) }
-      b = dense
+}
+
+private func adam(_ op: AdamUpdate, parameters: Int, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let (inputs, outputs) = (arguments.inputCount / parameters, arguments.outputCount / parameters)
+  var operands = DenseOperands()
+  // The steps of the parameters are mostly the same.
+  var step = Double.nan
+  var bias = (0.0, 0.0)
+  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parameters) { updates in
+    for part in 0..<parameters {
+      let (from, to) = (part * inputs, part * outputs)
+      let its = scalar(arguments, from + 5)
+      if its != step {
+        step = its
+        bias = (1 - pow(op.beta1, step), 1 - pow(op.beta2, step))
+      }
+      guard let p = operands.pointer(arguments, from), let g = operands.pointer(arguments, from + 1),
+        let m = operands.pointer(arguments, from + 3), let v = operands.pointer(arguments, from + 4),
+        let top = operands.pointer(arguments, from + (op.amsgrad ? 6 : 4))
+      else { return .library(Int64(CK_NO_MEMORY)) }
+      updates[part] = ck_update(
+        count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
+        m_out: arguments.outputPointer(to + 1), v_out: arguments.outputPointer(to + 2),
+        top_out: op.amsgrad ? arguments.outputPointer(to + 3) : nil, p: p, g: g, m: m, v: v,
+        top: op.amsgrad ? top : nil, rate: scalar(arguments, from + 2), bias1: bias.0, bias2: bias.1)
     }
-    defer { withExtendedLifetime((p, g, b)) {} }
-    let hasMomentum = op.momentum != 0
-    return KernelStatus(
-      ck_sgd(
-        dtype.code, Int64(arguments.elementCount(0)), arguments.outputPointer(0),
-        hasMomentum ? arguments.outputPointer(1) : nil, p.pointer, g.pointer,
-        hasMomentum ? b?.pointer ?? g.pointer : nil, scalar(arguments, 2), op.momentum, op.dampening, op.weightDecay,
-        op.nesterov, b == nil))
+    let code = arguments.dtype(0).code
+    return withExtendedLifetime(operands) {
+      KernelStatus(
+        ck_adam(
+          code, Int32(parameters), updates.baseAddress!, op.beta1, op.beta2, op.epsilon, op.weightDecay, op.decoupled))
+    }
+  }
+}
+
+private func sgd(_ op: SGDUpdate, parameters: Int, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let (inputs, outputs) = (arguments.inputCount / parameters, arguments.outputCount / parameters)
+  let hasMomentum = op.momentum != 0
+  // There is none to read before the first step.
+  let isFirst = inputs < 4
+  var operands = DenseOperands()
+  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parameters) { updates in
+    for part in 0..<parameters {
+      let (from, to) = (part * inputs, part * outputs)
+      guard let p = operands.pointer(arguments, from), let g = operands.pointer(arguments, from + 1),
+        let m = operands.pointer(arguments, from + (isFirst ? 1 : 3))
+      else { return .library(Int64(CK_NO_MEMORY)) }
+      updates[part] = ck_update(
+        count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
+        m_out: hasMomentum ? arguments.outputPointer(to + 1) : nil, v_out: nil, top_out: nil, p: p, g: g,
+        m: hasMomentum ? m : nil, v: nil, top: nil, rate: scalar(arguments, from + 2), bias1: 1, bias2: 1)
+    }
+    let code = arguments.dtype(0).code
+    return withExtendedLifetime(operands) {
+      KernelStatus(
+        ck_sgd(
+          code, Int32(parameters), updates.baseAddress!, op.momentum, op.dampening, op.weightDecay, op.nesterov,
+          isFirst))
+    }
+  }
+}
+
+/// Operands row by row: those that lie otherwise as copies, which live as long as this.
+private struct DenseOperands {
+  private var copies: [Dense] = []
+
+  mutating func pointer(_ arguments: borrowing KernelArguments, _ position: Int) -> UnsafeMutableRawPointer? {
+    if arguments.isContiguous(position) { return arguments.pointer(position) }
+    guard let copy = Dense(arguments, position) else { return nil }
+    copies.append(copy)
+    return copy.pointer
   }
 }
 

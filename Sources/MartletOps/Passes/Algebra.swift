@@ -9,6 +9,8 @@ extension Pass {
     var constants = program.constantTensors
     var uses = [Int](repeating: 0, count: program.values.count)
     for id in program.instructions.flatMap({ $0.inputs }) + program.results { uses[id] += 1 }
+    /// Whether one operand alone reads a value.
+    func isReadOnce(_ id: Program.ValueID) -> Bool { id >= uses.count || uses[id] == 1 }
     /// Instructions that are to stand before others.
     var before: [Int: [Program.Instruction]] = [:]
     /// A matrix with its axes exchanged.
@@ -16,8 +18,7 @@ extension Pass {
       if let maker = makers[id], let op = program.instructions[maker].op as? Permute, op.isTransposition {
         return program.instructions[maker].inputs[0]
       }
-      let spec = program.values[id]
-      let result = program.value(spec.with(shape: [spec.shape[1], spec.shape[0]]))
+      let result = program.value(program.values[id].transposed)
       before[line, default: []].append(
         Program.Instruction(op: Permute(order: [1, 0]), inputs: [id], outputs: [result]))
       return result
@@ -53,9 +54,21 @@ extension Pass {
           if both.isIdentity { becomes(inner.inputs[0]) } else { becomes(both, inner.inputs) }
         } else if op.isIdentity {
           becomes(x)
-        } else if let inner = maker(0), inner.op is Matmul, op.isTransposition, uses[x] == 1 {
-          // (a b)^T = b^T a^T: the product is made in the order in which it is wanted.
-          becomes(Matmul(), [transposed(inner.inputs[1], line), transposed(inner.inputs[0], line)])
+        } else if op.isTransposition, isReadOnce(x), let inner = maker(0) {
+          // (a b)^T = b^T a^T: the product is made in the order in which it is wanted, also behind a cast.
+          func turned(_ product: Program.Instruction) -> [Program.ValueID] {
+            [transposed(product.inputs[1], line), transposed(product.inputs[0], line)]
+          }
+          if inner.op is Matmul {
+            becomes(Matmul(), turned(inner))
+          } else if inner.op is Cast, isReadOnce(inner.inputs[0]),
+            let product = makers[inner.inputs[0]].map({ program.instructions[$0] }), product.op is Matmul
+          {
+            let operands = turned(product)
+            let id = program.value(program.values[inner.inputs[0]].transposed)
+            before[line, default: []].append(Program.Instruction(op: Matmul(), inputs: operands, outputs: [id]))
+            becomes(inner.op, [id])
+          }
         }
       case let op as Reshape:
         let inner = maker(0).flatMap { $0.op is Reshape ? $0.inputs[0] : nil }
@@ -86,11 +99,11 @@ extension Pass {
         // What is added to zeros part by part, as the gradient of a split, is the parts side by side.
         var parts = [(region: op.region, value: instruction.inputs[1])]
         var base = x
-        while uses[base] == 1, let line = makers[base], let inner = program.instructions[line].op as? SliceAdd {
+        while isReadOnce(base), let line = makers[base], let inner = program.instructions[line].op as? SliceAdd {
           parts.append((inner.region, program.instructions[line].inputs[1]))
           base = program.instructions[line].inputs[0]
         }
-        guard uses[base] == 1, let line = makers[base], let first = program.instructions[line].op as? Embed else {
+        guard isReadOnce(base), let line = makers[base], let first = program.instructions[line].op as? Embed else {
           break
         }
         parts.append((first.region, program.instructions[line].inputs[0]))
@@ -114,6 +127,11 @@ extension Permute {
   fileprivate var isTransposition: Bool { order == [1, 0] }
   /// Whether it leaves every axis in its place.
   fileprivate var isIdentity: Bool { (0..<order.rank).allSatisfy { order[$0] == $0 } }
+}
+
+extension TensorSpec {
+  /// A matrix with its axes exchanged.
+  fileprivate var transposed: TensorSpec { with(shape: [shape[1], shape[0]]) }
 }
 
 /// The axis along which regions follow each other so that together they are the whole, and their order along it.

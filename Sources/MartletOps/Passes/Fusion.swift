@@ -22,7 +22,6 @@ private struct Fusion {
   private let makers: [Int?]
   /// For an instruction with an effect, the one with an effect before it.
   private var effectBefore: [Int: Int] = [:]
-  /// The instructions that read a value; `instructions.count` for the caller.
   private var readers: [[Int]]
   /// The chain of an instruction.
   private var chain: [Int?]
@@ -38,13 +37,9 @@ private struct Fusion {
     self.program = program
     makers = program.makers
     chain = [Int?](repeating: nil, count: program.instructions.count)
-    readers = [[Int]](repeating: [], count: program.values.count)
-    for (line, instruction) in program.instructions.enumerated() {
-      for id in instruction.inputs { readers[id].append(line) }
-    }
+    readers = program.readers
     let effects = program.instructions.indices.filter { program.instructions[$0].op.effect == .ordered }
     for (earlier, later) in zip(effects, effects.dropFirst()) { effectBefore[later] = earlier }
-    for id in program.results { readers[id].append(program.instructions.count) }
   }
 
   private func isElementwise(_ line: Int) -> Bool {
@@ -290,7 +285,7 @@ private struct Fusion {
     var operand: [Program.ValueID: Int] = [:]
     for (position, id) in inputs.enumerated() { operand[id] = position }
     var steps: [Fused.Step] = []
-    var results: [Int] = []
+    var results: [Fused.Result] = []
     var outputs: [Program.ValueID] = []
     let inside = Set(members[own])
     for (position, line) in lines.enumerated() {
@@ -299,7 +294,7 @@ private struct Fusion {
       let id = instruction.outputs[0]
       operand[id] = inputs.count + position
       if inside.contains(line), isRead(line, outside: inside) {
-        results.append(position)
+        results.append(Fused.Result(step: position))
         outputs.append(id)
       }
     }

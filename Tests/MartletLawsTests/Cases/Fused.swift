@@ -3,12 +3,16 @@ import MartletCore
 import MartletOps
 
 /// A step of a chain: the operation and the numbers of its operands, the inputs first.
-private func chain(_ inputs: [Input], _ steps: [(any Op, [Int])], results: [Int]) -> OpCase {
+private func chain(
+  _ inputs: [Input], _ steps: [(any Op, [Int])], results: [Int], reduced: [(Int, any Reduction)] = []
+) -> OpCase {
   var specs = inputs.map { TensorSpec($0.shape, $0.dtype) }
   for (op, operands) in steps { specs += try! op.outputs(for: operands.map { specs[$0] }) }
   let op = Fused(
     inputs: Array(specs.prefix(inputs.count)), steps: steps.map { Fused.Step(op: $0.0, operands: $0.1) },
-    specs: Array(specs.dropFirst(inputs.count)), results: results)
+    specs: Array(specs.dropFirst(inputs.count)),
+    results: results.map { Fused.Result(step: $0) }
+      + reduced.map { Fused.Result(step: $0.0, reduction: $0.1) })
   return OpCase(op!, inputs, .kinked)
 }
 
@@ -35,6 +39,7 @@ extension OpTable {
               (Subtract(), [5, 6]), (Compare(kind: .greater), [7, 3]), (Select(), [8, 0, 2]), (Negate(), [9]),
             ], results: [4, 5, 7]))
       }
+      cases += reducedCases(dtype).map { $0.loosened(loose) }
       // Broadcast operands of every kind, and orders in memory.
       for (a, b): (Shape, Shape) in [
         ([4, 5, 6], [6]), ([4, 5, 6], [5, 1]), ([4, 5, 6], [4, 1, 1]), ([4, 1, 6], [5, 1]),
@@ -78,6 +83,35 @@ extension OpTable {
         ],
         results: [1, 2, 3]
       ).loosened(8))
+    return cases
+  }
+
+  /// Chains whose results are reduced: whole, by rows and by columns, over pieces of every kind.
+  private func reducedCases(_ dtype: DType) -> [OpCase] {
+    var cases: [OpCase] = []
+    for (shape, axes): (Shape, Positions) in [
+      ([1], [0]), ([600], [0]), ([3, 700], [0, 1]), ([40, 3], [1]), ([3, 2500], [1]), ([2, 33_000], [1]),
+      ([5, 8], [0]),
+      ([130, 9], [0]), ([3, 2100], [0]), ([1030, 16], [0]), ([4, 5, 6], [1, 2]), ([4, 5, 6], [0]),
+      ([4, 5, 9], [0, 1]),
+    ] {
+      let some = dtype.size == 2 && shape.elementCount > 4000 ? 1 : 2
+      for keepDims in [false, true].prefix(some) {
+        let kinds: [any Reduction] = [
+          Sum(axes: axes, keepDims: keepDims), Mean(axes: axes, keepDims: keepDims),
+          Max(axes: axes, keepDims: keepDims),
+          Min(axes: axes, keepDims: keepDims),
+        ]
+        let x = Input(shape, dtype, .between(-1, 1))
+        let y = Input(shape, dtype, .between(0.5, 1))
+        // Two of one result, which is kept as well; one of another.
+        cases.append(
+          chain(
+            [x, y], [(Multiply(), [0, 1]), (Add(), [2, 0])], results: [0],
+            reduced: [(0, kinds[0]), (1, kinds[1]), (0, kinds[2])]))
+        cases.append(chain([x, y], [(Subtract(), [0, 1])], results: [], reduced: [(0, kinds[3])]))
+      }
+    }
     return cases
   }
 }

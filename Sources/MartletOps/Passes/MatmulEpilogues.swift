@@ -1,0 +1,91 @@
+package import MartletCore
+
+extension Pass {
+  /// Joins matrix products with what follows them: a bias, a tensor that is added, then an activation, where the device
+  /// computes all of it as the result is written.
+  package static let matmulEpilogues = Pass("matmulEpilogues") { program in
+    guard program.instructions.contains(where: { $0.op is Matmul && program.values[$0.outputs[0]].device == .cpu })
+    else {
+      return
+    }
+    Rooms.require(.cpu)  // which says what is fast
+    guard let isFast = FusedMatmul.isFast else { return }
+    let readers = program.readers
+    var isGone = [Bool](repeating: false, count: program.instructions.count)
+    /// What stands in place of the last instruction that a product is joined with.
+    var replacement: [Int: [Program.Instruction]] = [:]
+    for line in program.instructions.indices {
+      let product = program.instructions[line]
+      guard product.op is Matmul, !isGone[line] else { continue }
+      let (a, b) = (program.values[product.inputs[0]], program.values[product.inputs[1]])
+      guard a.device == .cpu, b.rank == 2 else { continue }
+      var tail = MatmulTail(result: product.outputs[0])
+      while tail.function == nil, readers[tail.result].count == 1, let next = readers[tail.result].first,
+        next < program.instructions.count, !isGone[next], let longer = tail.extended(by: next, program),
+        isFast(longer.op, a, b)
+      { tail = longer }
+      guard let last = tail.lines.last else { continue }
+      var made: [Program.Instruction] = []
+      var inputs = product.inputs
+      if let bias = tail.bias {
+        if program.values[bias].rank == 1 {
+          inputs.append(bias)
+        } else {
+          inputs.append(program.value(program.values[bias].with(shape: [b.shape[1]])))
+          made.append(Program.Instruction(op: Reshape(shape: [b.shape[1]]), inputs: [bias], outputs: [inputs[2]]))
+        }
+      }
+      if let added = tail.added { inputs.append(added) }
+      for gone in [line] + tail.lines { isGone[gone] = true }
+      replacement[last] = made + [Program.Instruction(op: tail.op, inputs: inputs, outputs: [tail.result])]
+    }
+    program.instructions = program.instructions.indices.flatMap { line in
+      replacement[line] ?? (isGone[line] ? [] : [program.instructions[line]])
+    }
+  }
+}
+
+/// What is known of `y = f(product + bias + added)`.
+private struct MatmulTail {
+  var bias: Program.ValueID?
+  var added: Program.ValueID?
+  var function: FusedMatmul.Function?
+  /// The instructions after the product that it stands for.
+  var lines: [Int] = []
+  /// What the last of them yields.
+  var result: Program.ValueID
+
+  init(result: Program.ValueID) { self.result = result }
+
+  var op: FusedMatmul { FusedMatmul(hasBias: bias != nil, adds: added != nil, function: function) }
+
+  /// With one more instruction; nil where that is none that a product can be joined with.
+  func extended(by line: Int, _ program: Program) -> MatmulTail? {
+    let instruction = program.instructions[line]
+    guard instruction.outputs.count == 1, program.values[instruction.outputs[0]] == program.values[result] else {
+      return nil
+    }
+    var longer = self
+    if let function = FusedMatmul.Function(instruction.op) {
+      longer.function = function
+    } else if instruction.op is Add {
+      let other = instruction.inputs[instruction.inputs[0] == result ? 1 : 0]
+      let (spec, sum) = (program.values[other], program.values[result])
+      guard spec.dtype == sum.dtype else { return nil }
+      if spec == sum, added == nil {
+        longer.added = other
+      } else if spec.rank > 0, spec.count == spec.shape[spec.rank - 1], spec.count == sum.shape[sum.rank - 1],
+        bias == nil, added == nil
+      {
+        longer.bias = other
+      } else {
+        return nil
+      }
+    } else {
+      return nil
+    }
+    longer.lines.append(line)
+    longer.result = instruction.outputs[0]
+    return longer
+  }
+}

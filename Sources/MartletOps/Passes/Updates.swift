@@ -1,0 +1,49 @@
+package import MartletCore
+
+extension Pass {
+  /// Joins the updates of parameters by one optimizer into one operation, which shares its threads among all of them.
+  ///
+  /// It stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
+  package static let updates = Pass("updates") { program in
+    var open: [UpdateKind: [Int]] = [:]
+    var groups: [[Int]] = []
+    /// For what an open group makes, its kind.
+    var kinds: [Program.ValueID: UpdateKind] = [:]
+    for (line, instruction) in program.instructions.enumerated() {
+      for id in instruction.inputs {
+        guard let kind = kinds[id], let group = open.removeValue(forKey: kind) else { continue }
+        groups.append(group)
+        for id in group.flatMap({ program.instructions[$0].outputs }) { kinds[id] = nil }
+      }
+      guard let op = instruction.op as? any UpdateOp, program.values[instruction.inputs[0]].device == .cpu else {
+        continue
+      }
+      let kind = UpdateKind(
+        op: AnyHashable(op), inputs: instruction.inputs.count,
+        dtypes: instruction.inputs.map { program.values[$0].dtype })
+      open[kind, default: []].append(line)
+      for id in instruction.outputs { kinds[id] = kind }
+    }
+    groups += open.values
+    var replacement: [Int: Program.Instruction] = [:]
+    var isGone = [Bool](repeating: false, count: program.instructions.count)
+    for group in groups where group.count > 1 {
+      let members = group.map { program.instructions[$0] }
+      let joined = JoinedUpdates(
+        members[0].op as! any UpdateOp, count: group.count, inputCount: members[0].inputs.count)
+      for line in group { isGone[line] = true }
+      replacement[group.last!] = Program.Instruction(
+        op: joined, inputs: members.flatMap { $0.inputs }, outputs: members.flatMap { $0.outputs })
+    }
+    program.instructions = program.instructions.indices.flatMap { line in
+      replacement[line].map { [$0] } ?? (isGone[line] ? [] : [program.instructions[line]])
+    }
+  }
+}
+
+/// What updates have in common that can be one operation.
+private struct UpdateKind: Hashable {
+  let op: AnyHashable
+  let inputs: Int
+  let dtypes: [DType]
+}

@@ -1,0 +1,54 @@
+public import MartletCore
+
+/// An update of one parameter, of which those of several parameters can be one operation.
+package protocol UpdateOp: Op {}
+extension AdamUpdate: UpdateOp {}
+extension SGDUpdate: UpdateOp {}
+
+/// The same update of several parameters: the inputs of one after those of the other, and the results likewise. Made by the
+/// pass `updates`.
+public struct JoinedUpdates: PassMade {
+  public static var id: OpID { OpTable.joinedUpdates.id }
+  public static var name: String { "joinedUpdates" }
+  public static var rules: Rules { [.decomposed] }
+  package let update: any UpdateOp
+  /// How many parameters there are.
+  package let count: Int
+  /// The inputs of each.
+  package let inputCount: Int
+
+  package init(_ update: any UpdateOp, count: Int, inputCount: Int) {
+    self.update = update
+    self.count = count
+    self.inputCount = inputCount
+  }
+
+  public static func == (a: JoinedUpdates, b: JoinedUpdates) -> Bool {
+    a.count == b.count && a.inputCount == b.inputCount && AnyHashable(a.update) == AnyHashable(b.update)
+  }
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(count)
+    hasher.combine(AnyHashable(update))
+  }
+
+  public var outputCount: Int { count * update.outputCount }
+  public func takeover(output: Int) -> Int? {
+    let (part, its) = output.quotientAndRemainder(dividingBy: update.outputCount)
+    return update.takeover(output: its).map { part * inputCount + $0 }
+  }
+
+  /// The inputs of each parameter.
+  private func parts<T>(_ inputs: [T]) -> [[T]] {
+    (0..<count).map { Array(inputs[($0 * inputCount)..<(($0 + 1) * inputCount)]) }
+  }
+  public func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
+    guard inputs.count == count * inputCount else {
+      throw OpError(.numberOfInputs(inputs.count, expected: "\(count * inputCount)"))
+    }
+    var specs: [TensorSpec] = []
+    for part in parts(inputs) { specs += try update.outputs(for: part) }
+    return specs
+  }
+  public func decomposed(_ inputs: [Tensor]) -> [Tensor]? { parts(inputs).flatMap { apply(any: update, $0) } }
+  public var attributes: String { "\(count) × \(type(of: update).name), \(update.attributes)" }
+}
