@@ -27,7 +27,7 @@ package enum OpTable: Int, CaseIterable {
   case resample, gridSample, gridSampleGradient, roiAlign, roiAlignGradient
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
-  case fused, packKernels, fusedConvolution
+  case fused, packKernels, fusedConvolution, normalizeRelu, normalizeReluGradient
   case print, assert
   case branch, loop, loopGradient, scan
 
@@ -161,6 +161,8 @@ package enum OpTable: Int, CaseIterable {
     case .fused: Fused.self
     case .packKernels: PackKernels.self
     case .fusedConvolution: FusedConvolution.self
+    case .normalizeRelu: NormalizeRelu.self
+    case .normalizeReluGradient: NormalizeReluGradient.self
     case .print: Print.self
     case .assert: Assert.self
     case .branch: Branch.self
