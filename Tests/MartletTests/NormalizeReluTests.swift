@@ -124,6 +124,15 @@ import Testing
           ], returning: [5, 8]), ["normalizeRelu", "permute", "clampGradient", "normalizeGradient"]
       ),
       (
+        "none: the cotangent is what was rectified",
+        try program(
+          [plane],
+          [
+            (Normalize(Self.batch), [0]), (Relu(), [1]), (Self.slope, [4, 4]),
+            (NormalizeGradient(Self.batch, affine: 0), [5, 0, 2, 3]),
+          ], returning: [4, 6]), ["normalizeRelu", "normalizeReluGradient"]
+      ),
+      (
         "rows", try program([row], [(Normalize(others), [0]), (Relu(), [1])], returning: [4]), ["normalize", "relu"]
       ),
     ]

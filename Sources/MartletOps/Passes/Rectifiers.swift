@@ -38,7 +38,7 @@ private struct RectifiedNorms {
     else { return }
     let y = program.instructions[relu].outputs[0]
     remove(relu, leaving: read)
-    let gradients = readers[y].compactMap { gradient($0, of: y, norm) }
+    let gradients = Set(readers[y]).sorted().compactMap { gradient($0, of: y, norm) }
     guard !gradients.isEmpty else {
       program.instructions[line].op = NormalizeRelu(op.sets, keepsFactors: false)
       return
