@@ -149,7 +149,8 @@ static void F(columns_factors)(void *context, int64_t begin, int64_t end) {
     for (int64_t row = piece * j->piece_rows; row < ck_min64(j->n, (piece + 1) * j->piece_rows); row++) {      \
       const E *x = (const E *)j->x + row * j->c, *g = j->g ? (const E *)j->g + row * j->c : NULL;              \
       E *o = (E *)j->out + row * j->c;                                                                         \
-      if (SCALE) LOOP(j->c) o[i] = BITS(F(raised)((VALUE(x[i]) - m[i]) * a[i] + b[i], low));                   \
+      if (SCALE && !rectified) LOOP(j->c) o[i] = BITS((VALUE(x[i]) - m[i]) * a[i] + b[i]);                     \
+      else if (SCALE) LOOP(j->c) o[i] = BITS(F(raised)((VALUE(x[i]) - m[i]) * a[i] + b[i], low));              \
       else if (!f) LOOP(j->c) o[i] = BITS(VALUE(g[i]) * a[i] + ((VALUE(x[i]) - m[i]) * b[i] + c[i]));          \
       else LOOP(j->c) {                                                                                        \
         const T h = F(passed)(VALUE(g[i]), VALUE(x[i]), f[i], fa[i], fb[i], tiny, &all);                       \
@@ -163,6 +164,7 @@ static bool F(columns_direct)(const job *j, int64_t begin, int64_t end, bool sca
   const T *m = scale ? j->m : j->mean, *a = j->a, *b = j->b, *c = j->m;
   F(bits) all = 0;
   const T *f = j->factors, *fa = f ? f + j->c : NULL, *fb = f ? fa + j->c : NULL, low = (T)j->low, tiny = (T)j->tiny;
+  const bool rectified = j->low > -INFINITY;  // comparing takes time where rounding takes most of it
   if (j->half == CK_BF16) {
     if (scale) DIRECT(uint16_t, L(bf16_value), L(bf16_bits), true)
     else DIRECT(uint16_t, L(bf16_value), L(bf16_bits), false)
