@@ -10,8 +10,9 @@ typedef struct {
   double epsilon;
   bool centred;
   int32_t half;  // the dtype of 16-bit elements, else 0; weights and statistics are float32 then
+  double tiny, low;  // the largest number that is stored as 0; below what results are 0
   const void *x, *g, *weight, *bias;
-  void *out, *mean, *variance;
+  void *out, *mean, *variance, *factors;
   double *weight_sums, *bias_sums;  // rows of c: one for each piece of rows, each example, or all
   // For channels side by side: rows of a piece and of a block, two sums of each piece, and numbers for each channel.
   int64_t piece_rows, block_rows;
@@ -63,6 +64,9 @@ static int32_t backward(job *j, bool f64) {
   return CK_OK;
 }
 
+// Half of the smallest positive number of 16 bits.
+static double tiny(int32_t dtype) { return dtype == CK_F16 ? 0x1p-25 : dtype == CK_BF16 ? 0x1p-134 : 0; }
+
 static bool fits(int32_t dtype, int64_t c, int64_t groups) {
   return ck_is_float(dtype) && groups >= 0 && (groups == 0 || c % groups == 0);
 }
@@ -81,11 +85,12 @@ static bool widen_weights(job *j, float **memory) {
 }
 
 int32_t ck_normalize(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
-                     void *y, void *mean, void *variance, const void *x, const void *weight, const void *bias) {
-  if (!fits(dtype, c, groups)) return CK_UNSUPPORTED;
+                     bool rectified, void *y, void *mean, void *variance, void *factors, const void *x,
+                     const void *weight, const void *bias) {
+  if (!fits(dtype, c, groups) || ((rectified || factors) && groups && s == 1)) return CK_UNSUPPORTED;
   job j = {.n = n, .c = c, .s = s, .groups = groups, .epsilon = epsilon, .centred = centred,
-           .half = ck_is_half(dtype) ? dtype : 0, .x = x, .weight = weight, .bias = bias, .out = y, .mean = mean,
-           .variance = variance};
+           .half = ck_is_half(dtype) ? dtype : 0, .low = rectified ? -tiny(dtype) : -INFINITY, .x = x, .weight = weight,
+           .bias = bias, .out = y, .mean = mean, .variance = variance, .factors = factors};
   float *wide;
   if (!widen_weights(&j, &wide)) return CK_NO_MEMORY;
   const int32_t status = forward(&j, dtype == CK_F64);
@@ -95,11 +100,12 @@ int32_t ck_normalize(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t gro
 
 int32_t ck_normalize_grad(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
                           void *dx, void *dweight, void *dbias, const void *g, const void *x, const void *mean,
-                          const void *variance, const void *weight) {
-  if (!fits(dtype, c, groups)) return CK_UNSUPPORTED;
+                          const void *variance, const void *weight, const void *factors) {
+  if (!fits(dtype, c, groups) || (factors && groups && s == 1)) return CK_UNSUPPORTED;
   job j = {.n = n, .c = c, .s = s, .groups = groups, .epsilon = epsilon, .centred = centred,
-           .half = ck_is_half(dtype) ? dtype : 0, .x = x, .g = g, .weight = weight, .out = dx,
-           .mean = (void *)(uintptr_t)mean, .variance = (void *)(uintptr_t)variance};
+           .half = ck_is_half(dtype) ? dtype : 0, .tiny = tiny(dtype), .x = x, .g = g, .weight = weight, .out = dx,
+           .mean = (void *)(uintptr_t)mean, .variance = (void *)(uintptr_t)variance,
+           .factors = (void *)(uintptr_t)factors};
   // Rows of several groups walk through the channels in turn, so a piece of them touches all.
   const int64_t pieces = ck_max64(1, groups == 0 ? 1 : s == 1 ? (n * groups + PIECE - 1) / PIECE : n);
   const size_t bytes = (size_t)(2 * pieces * c) * sizeof(double);

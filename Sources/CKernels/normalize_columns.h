@@ -49,22 +49,31 @@ static void F(column_moments)(int64_t rows, int64_t n, const T *x, int64_t step,
     }
 }
 
-static void F(column_products)(int64_t rows, int64_t n, const T *x, int64_t xs, const T *g, int64_t gs, const T *m, T *s,
-                               T *q) {
+// With what of g passed the rectifiers, of which f holds m, a and b, `fs` apart, where there are any.
+static inline __attribute__((always_inline)) void F(column_products)(int64_t rows, int64_t n, const T *x, int64_t xs,
+                                                                     const T *g, int64_t gs, const T *m, const T *f,
+                                                                     int64_t fs, T tiny, T *s, T *q) {
+  const T *fa = f ? f + fs : NULL, *fb = f ? fa + fs : NULL;
+  F(bits) all = 0;
+#define H(G, X) (f ? F(passed)(G, X, f[i], fa[i], fb[i], tiny, &all) : (G))
   LOOP(n) s[i] = q[i] = 0;
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4, x += 4 * xs, g += 4 * gs) {
     const T *x1 = x + xs, *x2 = x1 + xs, *x3 = x2 + xs, *g1 = g + gs, *g2 = g1 + gs, *g3 = g2 + gs;
     LOOP(n) {
-      s[i] += (g[i] + g1[i]) + (g2[i] + g3[i]);
-      q[i] += (g[i] * (x[i] - m[i]) + g1[i] * (x1[i] - m[i])) + (g2[i] * (x2[i] - m[i]) + g3[i] * (x3[i] - m[i]));
+      const T h = H(g[i], x[i]), h1 = H(g1[i], x1[i]), h2 = H(g2[i], x2[i]), h3 = H(g3[i], x3[i]);
+      s[i] += (h + h1) + (h2 + h3);
+      q[i] += (h * (x[i] - m[i]) + h1 * (x1[i] - m[i])) + (h2 * (x2[i] - m[i]) + h3 * (x3[i] - m[i]));
     }
   }
   for (; r < rows; r++, x += xs, g += gs)
     LOOP(n) {
-      s[i] += g[i];
-      q[i] += g[i] * (x[i] - m[i]);
+      const T h = H(g[i], x[i]);
+      s[i] += h;
+      q[i] += h * (x[i] - m[i]);
     }
+  ALL_READ(all);
+#undef H
 }
 
 // Joins the sum and the sum of squares around the mean of `more` rows, of which the mean is known, to those of `held`.
@@ -129,33 +138,44 @@ static void F(columns_factors)(void *context, int64_t begin, int64_t end) {
     const double rate = 1 / __builtin_elementwise_sqrt(variance + j->epsilon), by = w ? rate * (double)w[i] : rate;
     a[i] = (T)by;
     b[i] = (T)((v ? (double)v[i] : 0) - (j->centred ? (mean - (double)m[i]) * by : 0));
+    F(keep)(j, i, m[i], a[i], b[i]);
   }
 }
 
 #ifdef HALVES
-// Whole rows of 16-bit floats, widened and rounded in registers: o = EXPRESSION of x, and of g where it is read.
+// Whole rows of 16-bit floats, widened and rounded in registers.
 #define DIRECT(E, VALUE, BITS, SCALE)                                                                          \
   for (int64_t piece = begin; piece < end; piece++)                                                            \
     for (int64_t row = piece * j->piece_rows; row < ck_min64(j->n, (piece + 1) * j->piece_rows); row++) {      \
       const E *x = (const E *)j->x + row * j->c, *g = j->g ? (const E *)j->g + row * j->c : NULL;              \
       E *o = (E *)j->out + row * j->c;                                                                         \
-      if (SCALE) LOOP(j->c) o[i] = BITS((VALUE(x[i]) - m[i]) * a[i] + b[i]);                                   \
-      else LOOP(j->c) o[i] = BITS(VALUE(g[i]) * a[i] + ((VALUE(x[i]) - m[i]) * b[i] + c[i]));                  \
+      if (SCALE && !rectified) LOOP(j->c) o[i] = BITS((VALUE(x[i]) - m[i]) * a[i] + b[i]);                     \
+      else if (SCALE) LOOP(j->c) o[i] = BITS(F(raised)((VALUE(x[i]) - m[i]) * a[i] + b[i], low));              \
+      else if (!f) LOOP(j->c) o[i] = BITS(VALUE(g[i]) * a[i] + ((VALUE(x[i]) - m[i]) * b[i] + c[i]));          \
+      else LOOP(j->c) {                                                                                        \
+        const T h = F(passed)(VALUE(g[i]), VALUE(x[i]), f[i], fa[i], fb[i], tiny, &all);                       \
+        o[i] = BITS(h * a[i] + ((VALUE(x[i]) - m[i]) * b[i] + c[i]));                                          \
+      }                                                                                                        \
     }
 #define F16_VALUE(v) ((T)(v))
 #define F16_BITS(v) ((_Float16)(v))
 // False where this level has no such loop.
 static bool F(columns_direct)(const job *j, int64_t begin, int64_t end, bool scale) {
   const T *m = scale ? j->m : j->mean, *a = j->a, *b = j->b, *c = j->m;
+  F(bits) all = 0;
+  const T *f = j->factors, *fa = f ? f + j->c : NULL, *fb = f ? fa + j->c : NULL, low = (T)j->low, tiny = (T)j->tiny;
+  const bool rectified = j->low > -INFINITY;  // comparing takes time where rounding takes most of it
   if (j->half == CK_BF16) {
     if (scale) DIRECT(uint16_t, L(bf16_value), L(bf16_bits), true)
     else DIRECT(uint16_t, L(bf16_value), L(bf16_bits), false)
+    ALL_READ(all);
     return true;
   }
 #if CK_DIRECT_F16
   if (j->half == CK_F16) {
     if (scale) DIRECT(_Float16, F16_VALUE, F16_BITS, true)
     else DIRECT(_Float16, F16_VALUE, F16_BITS, false)
+    ALL_READ(all);
     return true;
   }
 #endif
@@ -177,7 +197,9 @@ static void F(columns_scale)(void *context, int64_t begin, int64_t end) {
       const T *x = F(rows_of)(j, j->x, row, rows, at, n, wide, &step);
       const T *m = (const T *)j->m + at, *a = (const T *)j->a + at, *b = (const T *)j->b + at;
       T *o = F(room)(j->half, j->out, row * j->c + at, wide);
-      for (int64_t r = 0; r < rows; r++, x += step, o += step) LOOP(n) o[i] = (x[i] - m[i]) * a[i] + b[i];
+      const T low = (T)j->low;
+      for (int64_t r = 0; r < rows; r++, x += step, o += step)
+        LOOP(n) o[i] = F(raised)((x[i] - m[i]) * a[i] + b[i], low);
       F(rows_written)(j, row, rows, at, n, wide);
     }
 }
@@ -192,7 +214,9 @@ static void F(columns_products)(void *context, int64_t begin, int64_t end) {
       const T *x = F(rows_of)(j, j->x, row, rows, at, n, wide, &step);
       const T *g = F(rows_of)(j, j->g, row, rows, at, n, wide_g, &step);
       double *total = s + at, *product = q + at;
-      F(column_products)(rows, n, x, step, g, step, (const T *)j->mean + at, first, second);
+      const T *m = (const T *)j->mean + at, *f = (const T *)j->factors;
+      if (f) F(column_products)(rows, n, x, step, g, step, m, f + at, j->c, (T)j->tiny, first, second);
+      else F(column_products)(rows, n, x, step, g, step, m, NULL, 0, 0, first, second);
       LOOP(n) {
         total[i] += (double)first[i];
         product[i] += (double)second[i];
@@ -228,6 +252,7 @@ static void F(columns_slope)(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   if (F(columns_direct)(j, begin, end, false)) return;
   _Alignas(64) T wide[BLOCK_ROOM], wide_x[BLOCK_ROOM];
+  F(bits) all = 0;
   for (int64_t piece = begin; piece < end; piece++)
     BLOCKS {
       const T *x = F(rows_of)(j, j->x, row, rows, at, n, wide_x, &step);
@@ -235,10 +260,17 @@ static void F(columns_slope)(void *context, int64_t begin, int64_t end) {
       const T *m = (const T *)j->mean + at, *a = (const T *)j->a + at, *b = (const T *)j->b + at;
       const T *c = (const T *)j->m + at;
       T *o = F(room)(j->half, j->out, row * j->c + at, wide);
+      const T *f = j->factors ? (const T *)j->factors + at : NULL, *fa = f ? f + j->c : NULL, *fb = f ? fa + j->c : NULL;
+      const T tiny = (T)j->tiny;
       for (int64_t r = 0; r < rows; r++, x += step, g += step, o += step)
-        LOOP(n) o[i] = g[i] * a[i] + ((x[i] - m[i]) * b[i] + c[i]);
+        if (!f) LOOP(n) o[i] = g[i] * a[i] + ((x[i] - m[i]) * b[i] + c[i]);
+        else LOOP(n) {
+          const T h = F(passed)(g[i], x[i], f[i], fa[i], fb[i], tiny, &all);
+          o[i] = h * a[i] + ((x[i] - m[i]) * b[i] + c[i]);
+        }
       F(rows_written)(j, row, rows, at, n, wide);
     }
+  ALL_READ(all);
 }
 #undef BLOCKS
 #undef JOIN

@@ -5,6 +5,8 @@
 // 16-bit floats are widened and rounded stretch by stretch in the first cache.
 
 typedef T F(vec) __attribute__((vector_size(64), aligned(sizeof(T)), may_alias));
+typedef __typeof__((F(vec)){0} < (F(vec)){0}) F(mask);
+typedef __typeof__(((F(mask)){0})[0]) F(bits);
 enum { F(LANES) = 64 / sizeof(T) };
 enum { F(TOTAL), F(MOMENTS), F(PRODUCTS) };
 
@@ -69,12 +71,36 @@ static inline void F(load)(int32_t half, const void *p, int64_t i, F(vec) *v) { 
 static inline T F(one)(int32_t half, const void *p, int64_t i) { return ((const T *)p)[i]; }
 #endif
 
+// A rectifier of (x - m) a + b, which is stored as 0 up to `tiny`.
+typedef struct { T m, a, b, tiny; } F(rectifier);
+
+// y, rectified: `low` is the least that is stored as 0, or minus infinity. NaN stays.
+static inline T F(raised)(T y, T low) { return y < low ? 0 : y; }
+// The cotangent g of a rectified (x - m) a + b: 0 where that is none. It is computed as it was forward, to the last bit.
+//
+// `all` makes that all cotangents are read, also those that come to nothing: loads that wait for the comparison wait for the
+// memory twice.
+static inline T F(passed)(T g, T x, T m, T a, T b, T tiny, F(bits) *all) {
+  F(bits) bits;
+  memcpy(&bits, &g, sizeof bits);
+  *all |= bits;
+  return (x - m) * a + b <= tiny ? 0 : g;
+}
+static inline __attribute__((always_inline)) void F(pass)(F(vec) *g, const F(vec) *x, const F(rectifier) *r, F(mask) *all) {
+  const F(vec) y = (*x - r->m) * r->a + r->b;
+  *all |= (F(mask))*g;
+  *g = (F(vec))((F(mask))*g & ~(y <= r->tiny));
+}
+#define ALL_READ(all) __asm__ volatile("" : : "m"(all))
+
 // Over `parts` stretches of n elements, `step` apart. TOTAL: sum of x. MOMENTS: sums of x - m and of its square.
-// PRODUCTS: sums of h and of h (x - m), with h = g, or g w where there is a weight for each element.
+// PRODUCTS: sums of h and of h (x - m), with h = g, or g w where there is a weight for each element, or what of g passed
+// the rectifier r where there is one.
 static inline __attribute__((always_inline)) void F(sums)(int kind, int32_t half, int64_t parts, int64_t step, int64_t n,
-                                                          const void *x, const void *g, const T *w, T m, double *first,
-                                                          double *second) {
+                                                          const void *x, const void *g, const T *w, T m,
+                                                          const F(rectifier) *r, double *first, double *second) {
   F(vec) s[4] = {{0}}, q[4] = {{0}};
+  F(mask) all = {0};
   double a = 0, b = 0;
   int64_t held = 0;
   _Alignas(64) T wide_x[CHUNK], wide_g[CHUNK];
@@ -82,9 +108,12 @@ static inline __attribute__((always_inline)) void F(sums)(int kind, int32_t half
 #define TAKE(k, as, xs, gs, ws, i) {                   \
     F(vec) d, h;                                       \
     F(load)(as, xs, i, &d);                            \
-    if (kind != F(TOTAL)) d = d - m;                   \
     if (kind == F(PRODUCTS)) {                         \
       F(load)(as, gs, i, &h);                          \
+      if (r) F(pass)(&h, &d, r, &all);                 \
+    }                                                  \
+    if (kind != F(TOTAL)) d = d - m;                   \
+    if (kind == F(PRODUCTS)) {                         \
       if (w) h = h * AT(ws, i);                        \
       s[k] += h;                                       \
       q[k] = h * d + q[k];                             \
@@ -121,6 +150,7 @@ static inline __attribute__((always_inline)) void F(sums)(int kind, int32_t half
         held = 0;
       }
     }
+  if (r) ALL_READ(all);
   *first = a + F(folded)(s);
   *second = b + F(folded)(q);
 #undef AT
@@ -137,29 +167,31 @@ static inline __attribute__((always_inline)) void F(sums)(int kind, int32_t half
     else F(sums)(__VA_ARGS__(0));                                    \
   }
 #else
-#define KINDS(...) F(sums)(__VA_ARGS__(0));
+#define KINDS(...) { F(sums)(__VA_ARGS__(0)); }
 #endif
 static void F(total)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, double *sum) {
   double none;
-#define ARGUMENTS(h) F(TOTAL), h, parts, step, n, x, NULL, NULL, 0, sum, &none
+#define ARGUMENTS(h) F(TOTAL), h, parts, step, n, x, NULL, NULL, 0, NULL, sum, &none
   KINDS(ARGUMENTS)
 #undef ARGUMENTS
 }
 static void F(moments)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, T m, double *first,
                        double *second) {
-#define ARGUMENTS(h) F(MOMENTS), h, parts, step, n, x, NULL, NULL, m, first, second
+#define ARGUMENTS(h) F(MOMENTS), h, parts, step, n, x, NULL, NULL, m, NULL, first, second
   KINDS(ARGUMENTS)
 #undef ARGUMENTS
 }
 static void F(products)(int32_t half, int64_t parts, int64_t step, int64_t n, const void *x, const void *g, T m,
-                        double *first, double *second) {
-#define ARGUMENTS(h) F(PRODUCTS), h, parts, step, n, x, g, NULL, m, first, second
-  KINDS(ARGUMENTS)
+                        const F(rectifier) *r, double *first, double *second) {
+#define ARGUMENTS(h) F(PRODUCTS), h, parts, step, n, x, g, NULL, m, NULL, first, second
+#define RECTIFIED(h) F(PRODUCTS), h, parts, step, n, x, g, NULL, m, r, first, second
+  if (r) KINDS(RECTIFIED) else KINDS(ARGUMENTS)
+#undef RECTIFIED
 #undef ARGUMENTS
 }
 static void F(weighted)(int32_t half, int64_t n, const void *x, const void *g, const T *w, T m, double *first,
                         double *second) {
-#define ARGUMENTS(h) F(PRODUCTS), h, 1, 0, n, x, g, w, m, first, second
+#define ARGUMENTS(h) F(PRODUCTS), h, 1, 0, n, x, g, w, m, NULL, first, second
   KINDS(ARGUMENTS)
 #undef ARGUMENTS
 }
@@ -169,20 +201,20 @@ static void F(weighted)(int32_t half, int64_t n, const void *x, const void *g, c
 
 #undef KINDS
 
-// (x - m) a + b
-static void F(scale)(int32_t half, int64_t n, void *out, const void *in, T m, T a, T b) {
+// (x - m) a + b, but 0 below `low`
+static void F(scale)(int32_t half, int64_t n, void *out, const void *in, T m, T a, T b, T low) {
 #ifdef HALVES
   if (half == CK_BF16) {
     const uint16_t *x = in;
     uint16_t *o = out;
-    LOOP(n) o[i] = L(bf16_bits)((L(bf16_value)(x[i]) - m) * a + b);
+    LOOP(n) o[i] = L(bf16_bits)(F(raised)((L(bf16_value)(x[i]) - m) * a + b, low));
     return;
   }
 #if CK_DIRECT_F16
   if (half == CK_F16) {
     const _Float16 *x = in;
     _Float16 *o = out;
-    LOOP(n) o[i] = (_Float16)(((T)x[i] - m) * a + b);
+    LOOP(n) o[i] = (_Float16)F(raised)(((T)x[i] - m) * a + b, low);
     return;
   }
 #endif
@@ -191,7 +223,7 @@ static void F(scale)(int32_t half, int64_t n, void *out, const void *in, T m, T 
   STRETCHES {
     const T *x = F(read)(half, in, at, count, wide);
     T *o = F(room)(half, out, at, wide);
-    LOOP(count) o[i] = (x[i] - m) * a + b;
+    LOOP(count) o[i] = F(raised)((x[i] - m) * a + b, low);
     F(written)(half, out, at, count, wide);
   }
 }
@@ -206,20 +238,27 @@ static void F(scale_each)(int32_t half, int64_t n, void *out, const void *in, T 
     F(written)(half, out, at, count, wide);
   }
 }
-// g a + (x - m) b + c
-static void F(slope)(int32_t half, int64_t n, void *out, const void *cotangent, const void *in, T m, T a, T b, T c) {
+// g a + (x - m) b + c, with what of g passed the rectifier r where there is one
+static inline __attribute__((always_inline)) void F(slope_of)(int32_t half, int64_t n, void *out, const void *cotangent,
+                                                              const void *in, T m, T a, T b, T c,
+                                                              const F(rectifier) *r) {
+  const F(rectifier) by = r ? *r : (F(rectifier)){0};
+  F(bits) all = 0;
+#define SLOPE(G, X) ((r ? F(passed)(G, X, by.m, by.a, by.b, by.tiny, &all) : (G)) * a + (((X) - m) * b + c))
 #ifdef HALVES
   if (half == CK_BF16) {
     const uint16_t *x = in, *g = cotangent;
     uint16_t *o = out;
-    LOOP(n) o[i] = L(bf16_bits)(L(bf16_value)(g[i]) * a + ((L(bf16_value)(x[i]) - m) * b + c));
+    LOOP(n) o[i] = L(bf16_bits)(SLOPE(L(bf16_value)(g[i]), L(bf16_value)(x[i])));
+    ALL_READ(all);
     return;
   }
 #if CK_DIRECT_F16
   if (half == CK_F16) {
     const _Float16 *x = in, *g = cotangent;
     _Float16 *o = out;
-    LOOP(n) o[i] = (_Float16)((T)g[i] * a + (((T)x[i] - m) * b + c));
+    LOOP(n) o[i] = (_Float16)SLOPE((T)g[i], (T)x[i]);
+    ALL_READ(all);
     return;
   }
 #endif
@@ -228,9 +267,16 @@ static void F(slope)(int32_t half, int64_t n, void *out, const void *cotangent, 
   STRETCHES {
     const T *g = F(read)(half, cotangent, at, count, wide), *x = F(read)(half, in, at, count, wide_x);
     T *o = F(room)(half, out, at, wide);
-    LOOP(count) o[i] = g[i] * a + ((x[i] - m) * b + c);
+    LOOP(count) o[i] = SLOPE(g[i], x[i]);
     F(written)(half, out, at, count, wide);
   }
+  ALL_READ(all);
+#undef SLOPE
+}
+static void F(slope)(int32_t half, int64_t n, void *out, const void *g, const void *x, T m, T a, T b, T c,
+                     const F(rectifier) *r) {
+  if (r) F(slope_of)(half, n, out, g, x, m, a, b, c, r);
+  else F(slope_of)(half, n, out, g, x, m, a, b, c, NULL);
 }
 static void F(slope_each)(int32_t half, int64_t n, void *out, const void *cotangent, const void *in, T m, T a, T b, T c,
                           const T *weight) {
@@ -256,6 +302,21 @@ static F(center) F(centered)(const job *j, int64_t set, double count, T m, doubl
   return (F(center)){m, shift, 1 / sqrt(variance + j->epsilon)};
 }
 
+// Where the factors of a channel lie; the others follow at this distance.
+static inline int64_t F(factor_step)(const job *j) { return j->groups ? j->n * j->c : j->c; }
+static inline void F(keep)(const job *j, int64_t channel, T m, T a, T b) {
+  if (!j->factors) return;
+  T *f = (T *)j->factors + channel;
+  f[0] = m;
+  f[F(factor_step)(j)] = a;
+  f[2 * F(factor_step)(j)] = b;
+}
+static inline F(rectifier) F(kept)(const job *j, int64_t channel) {
+  if (!j->factors) return (F(rectifier)){0};
+  const T *f = (const T *)j->factors + channel;
+  return (F(rectifier)){f[0], f[F(factor_step)(j)], f[2 * F(factor_step)(j)], (T)j->tiny};
+}
+
 static void F(sets)(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   const T *w = j->weight, *v = j->bias;
@@ -273,22 +334,24 @@ static void F(sets)(void *context, int64_t begin, int64_t end) {
     const T m = (T)(j->centred ? first / count : 0);
     F(moments)(half, parts, step, size, x, m, &first, &second);
     const F(center) c = F(centered)(j, set, count, m, first, second);
-    const int64_t channel = j->groups ? set % j->groups * channels : set;
+    const int64_t channel = j->groups ? set % j->groups * channels : set, start = j->groups ? set / j->groups * j->c : 0;
     if (!w || (j->s == 1 && j->groups)) {
       const T a = (T)c.rate, b = (T)(-c.shift * c.rate);
+      for (int64_t k = 0; k < channels; k++) F(keep)(j, start + channel + k, m, a, b);
       for (int64_t p = 0; p < parts; p++) {
         void *to = F(to)(half, o, p * step);
         const void *from = F(at)(half, x, p * step);
         if (w) F(scale_each)(half, size, to, from, m, a, b, w + channel, v ? v + channel : NULL);
-        else F(scale)(half, size, to, from, m, a, b);
+        else F(scale)(half, size, to, from, m, a, b, (T)j->low);
       }
     } else {
       for (int64_t k = 0; k < channels; k++) {
         const double a = c.rate * (double)w[channel + k];
         const T b = (T)((v ? (double)v[channel + k] : 0) - c.shift * a);
+        F(keep)(j, start + channel + k, m, (T)a, b);
         for (int64_t p = 0; p < parts; p++) {
           const int64_t at = p * step + k * j->s;
-          F(scale)(half, j->s, F(to)(half, o, at), F(at)(half, x, at), m, (T)a, b);
+          F(scale)(half, j->s, F(to)(half, o, at), F(at)(half, x, at), m, (T)a, b, (T)j->low);
         }
       }
     }
@@ -315,7 +378,9 @@ static void F(sets_back)(void *context, int64_t begin, int64_t end) {
     double sum = 0, product = 0;  // of the cotangent of the normalised elements, and of that times these
     for (int64_t k = 0; k < channels; k++) {
       double first, second;
-      F(products)(half, parts, step, j->s, F(at)(half, x, k * j->s), F(at)(half, g, k * j->s), m, &first, &second);
+      const F(rectifier) r = F(kept)(j, start + channel + k);
+      F(products)(half, parts, step, j->s, F(at)(half, x, k * j->s), F(at)(half, g, k * j->s), m,
+                  j->factors ? &r : NULL, &first, &second);
       if (j->weight_sums) {
         j->weight_sums[start + channel + k] = second * rate;
         j->bias_sums[start + channel + k] = first;
@@ -327,9 +392,11 @@ static void F(sets_back)(void *context, int64_t begin, int64_t end) {
     const T b = (T)(-rate * rate * product / count), c = (T)(j->centred ? -rate * sum / count : 0);
     for (int64_t k = 0; k < channels; k++) {
       const T a = (T)(w ? rate * (double)w[channel + k] : rate);
+      const F(rectifier) r = F(kept)(j, start + channel + k);
       for (int64_t p = 0; p < parts; p++) {
         const int64_t at = p * step + k * j->s;
-        F(slope)(half, j->s, F(to)(half, o, at), F(at)(half, g, at), F(at)(half, x, at), m, a, b, c);
+        F(slope)(half, j->s, F(to)(half, o, at), F(at)(half, g, at), F(at)(half, x, at), m, a, b, c,
+                 j->factors ? &r : NULL);
       }
     }
     if (at_once) F(written)(j->half, j->out, set * size, size, row);
@@ -354,7 +421,7 @@ static void F(rows_back)(void *context, int64_t begin, int64_t end) {
       const double rate = 1 / sqrt((double)((const T *)j->variance)[set] + j->epsilon);
       double sum, product;
       if (w) F(weighted)(half, size, x, g, w + channel, m, &sum, &product);
-      else F(products)(half, 1, 0, size, x, g, m, &sum, &product);
+      else F(products)(half, 1, 0, size, x, g, m, NULL, &sum, &product);
       const T a = (T)rate, b = (T)(-rate * rate * rate * product / (double)size);
       const T c = (T)(j->centred ? -rate * sum / (double)size : 0);
       for (int64_t at = 0, count; j->weight_sums && at < size; at += count) {
@@ -368,7 +435,7 @@ static void F(rows_back)(void *context, int64_t begin, int64_t end) {
         }
       }
       if (w) F(slope_each)(half, size, o, g, x, m, a, b, c, w + channel);
-      else F(slope)(half, size, o, g, x, m, a, b, c);
+      else F(slope)(half, size, o, g, x, m, a, b, c, NULL);
       if (at_once) F(written)(j->half, j->out, set * size, size, row);
     }
 }

@@ -27,7 +27,7 @@ package enum OpTable: Int, CaseIterable {
   case resample, gridSample, gridSampleGradient, roiAlign, roiAlignGradient
   case randomBits, randomUniform, randomNormal
   case topK, ctc, ctcGradient, adamUpdate, sgdUpdate
-  case fused, fusedMatmul, packKernels, fusedConvolution, joinedUpdates
+  case fused, fusedMatmul, packKernels, fusedConvolution, normalizeRelu, normalizeReluGradient, joinedUpdates
   case print, assert
   case branch, loop, loopGradient, scan
 
@@ -162,6 +162,8 @@ package enum OpTable: Int, CaseIterable {
     case .fusedMatmul: FusedMatmul.self
     case .packKernels: PackKernels.self
     case .fusedConvolution: FusedConvolution.self
+    case .normalizeRelu: NormalizeRelu.self
+    case .normalizeReluGradient: NormalizeReluGradient.self
     case .joinedUpdates: JoinedUpdates.self
     case .print: Print.self
     case .assert: Assert.self

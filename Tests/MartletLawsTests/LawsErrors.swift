@@ -139,7 +139,7 @@ extension OpTable {
       return convolutionWrongCases
     case .attention, .attentionGradient: return attentionWrongCases
     case .recurrence, .recurrenceGradient: return recurrenceWrongCases
-    case .normalize, .normalizeGradient: return normalizationWrongCases
+    case .normalize, .normalizeGradient, .normalizeRelu, .normalizeReluGradient: return normalizationWrongCases
     case .resample: return resampleWrongCases
     case .gridSample, .gridSampleGradient: return gridWrongCases
     case .roiAlign, .roiAlignGradient: return boxWrongCases

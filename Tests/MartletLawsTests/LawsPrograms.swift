@@ -103,7 +103,7 @@ import Testing
           return
         }
         add(Matmul(), [x, y])
-      case 13 where rank > 0: add(Softmax(axis: rank - 1), [x])
+      case 13 where rank > 0: below(2) == 0 ? add(Softmax(axis: rank - 1), [x]) : rectify(x)
       case 14:
         add(Cast(dtype: [.float64, .int32, .bool][below(3)]), [x])
         if let y = value(where: { $0.dtype != .float32 && $0.shape == spec.shape }) { add(Cast(dtype: .float32), [y]) }
@@ -121,6 +121,22 @@ import Testing
         }
         add(chosen.op, operands)
       }
+    }
+
+    /// A normalisation and a rectifier, and the gradients of both: others may read what is between them.
+    private mutating func rectify(_ x: Int) {
+      let spec = program.values[x]
+      guard spec.count > 4, spec.count % 4 == 0 else { return }
+      let sets = NormalizedSets(groups: below(3) == 0 ? 1 : nil, epsilon: 0.5)
+      add(Reshape(shape: [2, 2, spec.count / 4]), [x])
+      let planes = program.values.count - 1
+      add(Normalize(sets), [planes])
+      add(Relu(), [planes + 1])
+      let y = planes + 4
+      let like = program.values[y]
+      guard let g = value(where: { $0 == like }) else { return }
+      add(ClampGradient(low: 0, high: .nan, isOpen: true), [g, y])
+      add(NormalizeGradient(sets, affine: 0), [y + 1, planes, planes + 2, planes + 3])
     }
   }
 

@@ -107,7 +107,7 @@ extension OpTable {
     case .convolution, .convolutionInputGradient, .convolutionWeightGradient: convolutionCases
     case .attention, .attentionGradient: attentionCases
     case .recurrence, .recurrenceGradient: recurrenceCases
-    case .normalize, .normalizeGradient: normalizationCases
+    case .normalize, .normalizeGradient, .normalizeRelu, .normalizeReluGradient: normalizationCases
     case .maxPool, .unpool, .averagePool, .averagePoolGradient: poolingCases
     case .resample: resampleCases
     case .gridSample, .gridSampleGradient: gridCases

@@ -211,14 +211,18 @@ int32_t ck_recur_grad(const ck_recurrent *r, float *dx, float *_Nullable dhidden
 // with groups 0 a channel of all examples. mean and variance: one for each set, [n, groups] or [c]; F32 for F16 and BF16.
 
 // y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with [c] weights and biases or none. Not centred: mean is 0,
-// and the variance is the mean of the squares.
+// and the variance is the mean of the squares. Rectified: y is 0 where it would be less. factors: m, a and b of
+// y = (x - m) a + b where wanted, of the type of the statistics, [3, n, c] or with groups 0 [3, c]. Neither of these for
+// groups of channels with s = 1.
 int32_t ck_normalize(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
-                     void *y, void *mean, void *variance, const void *x, const void *_Nullable weight,
-                     const void *_Nullable bias);
-// From g, the cotangent of y: those of x, weight and bias, the latter where wanted.
+                     bool rectified, void *y, void *mean, void *variance, void *_Nullable factors, const void *x,
+                     const void *_Nullable weight, const void *_Nullable bias);
+// From g, the cotangent of y: those of x, weight and bias, the latter where wanted. With factors g is the cotangent of the
+// rectified y.
 int32_t ck_normalize_grad(int32_t dtype, int64_t n, int64_t c, int64_t s, int64_t groups, double epsilon, bool centred,
                           void *dx, void *_Nullable dweight, void *_Nullable dbias, const void *g, const void *x,
-                          const void *mean, const void *variance, const void *_Nullable weight);
+                          const void *mean, const void *variance, const void *_Nullable weight,
+                          const void *_Nullable factors);
 
 // MARK: random numbers: Philox-4x32-10
 

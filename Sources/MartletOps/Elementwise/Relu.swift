@@ -7,7 +7,7 @@ public struct Relu: ElementwiseUnary {
   public static var rules: Rules { [.vjp, .jvp, .batched, .decomposed] }
   public static var domain: Domain { .numeric }
   public init() {}
-  private static var slope: ClampGradient { ClampGradient(low: 0, high: .nan, isOpen: true) }
+  static var slope: ClampGradient { ClampGradient(low: 0, high: .nan, isOpen: true) }
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? { [MartletOps.maximum(inputs[0], inputs[0].zeroScalar)] }
   public func saves(needs: Positions) -> Saves { Saves(outputs: [0]) }
   public func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
