@@ -28,7 +28,7 @@ package import MartletCore
       copy: { x, device in x.to(device) },
       reshape: { x, shape in x.reshaped(shape) },
       firstRows: { x, count in x[..<count] },
-      passes: [.algebra, .commonSubexpressions, .channelsLast, .epilogues, .fusion],
+      passes: [.algebra, .commonSubexpressions, .attention, .channelsLast, .epilogues, .fusion],
       operations: OpTable.allCases.map { $0.type }
     ))
 }

@@ -37,12 +37,8 @@ private struct Epilogues {
     orders = Orders(program)
     makers = program.makers
     isGone = [Bool](repeating: false, count: program.instructions.count)
-    readers = [[Int]](repeating: [], count: program.values.count)
+    readers = program.readers
     isStable = program.isStable
-    for (line, instruction) in program.instructions.enumerated() {
-      for id in instruction.inputs { readers[id].append(line) }
-    }
-    for id in program.results { readers[id].append(program.instructions.count) }
   }
 
   /// What is known of `y = factor · convolution + offset + added`, by numbers of each channel `[O]` or for all `[]`.

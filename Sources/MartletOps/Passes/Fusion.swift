@@ -38,13 +38,9 @@ private struct Fusion {
     self.program = program
     makers = program.makers
     chain = [Int?](repeating: nil, count: program.instructions.count)
-    readers = [[Int]](repeating: [], count: program.values.count)
-    for (line, instruction) in program.instructions.enumerated() {
-      for id in instruction.inputs { readers[id].append(line) }
-    }
+    readers = program.readers
     let effects = program.instructions.indices.filter { program.instructions[$0].op.effect == .ordered }
     for (earlier, later) in zip(effects, effects.dropFirst()) { effectBefore[later] = earlier }
-    for id in program.results { readers[id].append(program.instructions.count) }
   }
 
   private func isElementwise(_ line: Int) -> Bool {

@@ -74,6 +74,16 @@ extension Program {
     return makers
   }
 
+  /// For each value the instructions that read it, an instruction once for each operand; `instructions.count` for the caller.
+  package var readers: [[Int]] {
+    var readers = [[Int]](repeating: [], count: values.count)
+    for (line, instruction) in instructions.enumerated() {
+      for id in instruction.inputs { readers[id].append(line) }
+    }
+    for id in results { readers[id].append(instructions.count) }
+    return readers
+  }
+
   /// The elements of a constant, by value.
   package var constantTensors: [ValueID: Tensor] {
     Dictionary(constants.map { ($0.value, $0.tensor) }) { first, _ in first }
