@@ -29,8 +29,8 @@ package import MartletCore
       reshape: { x, shape in x.reshaped(shape) },
       firstRows: { x, count in x[..<count] },
       passes: [
-        .algebra, .commonSubexpressions, .channelsLast, .normalizeRelu, .epilogues, .matmulEpilogues, .updates, .fusion,
-        .reductions,
+        .algebra, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues, .matmulEpilogues,
+        .updates, .fusion, .reductions,
       ],
       operations: OpTable.allCases.map { $0.type }
     ))
