@@ -102,7 +102,7 @@ extension OpTable {
           Max(axes: axes, keepDims: keepDims),
           Min(axes: axes, keepDims: keepDims),
         ]
-        let x = Input(shape, dtype, .between(-1, 1))
+        let x = Input(shape, dtype, .between(0.25, 1))  // sums that do not cancel
         let y = Input(shape, dtype, .between(0.5, 1))
         // Two of one result, which is kept as well; one of another.
         cases.append(
