@@ -30,7 +30,7 @@ package import MartletCore
       firstRows: { x, count in x[..<count] },
       passes: [
         .algebra, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues, .matmulEpilogues,
-        .updates, .fusion, .reductions,
+        .updates, .recomputation, .fusion, .reductions,
       ],
       operations: OpTable.allCases.map { $0.type }
     ))

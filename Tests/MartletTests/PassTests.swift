@@ -291,4 +291,38 @@ import Testing
     let both = try twice.program(for: .ones([5, 3]))
     #expect(lines(both.optimized(pass("updates"))).filter { $0.contains("joinedUpdates") }.count == 2)
   }
+
+  /// An activation that the backward part reads long after the forward part is made again, if its argument is there.
+  @Test func recomputation() throws {
+    let size = 512
+    func chain(_ activation: @escaping (Tensor) -> Tensor) throws -> (before: [String], after: [String]) {
+      let f = valueAndGrad { (x: Tensor) in
+        var h = x
+        for _ in 0..<8 { h = matmul(activation(matmul(h, x)), x) }
+        return h.sum()
+      }
+      let program = try compile { (x: Tensor) in f(x).1 }.program(for: Tensor.ones([size, size]))
+      let after = program.optimized(pass("recomputation"))
+      let x = Tensor.normal([size, size], generator: Generator(seed: 1)) / Double(size).squareRoot()
+      let results = try [program, after].map { try $0.run([x], planned: true)[0] }
+      #expect(allClose(results[0], results[1], relative: 0, absolute: 0))
+      return (lines(program), lines(after))
+    }
+    func count(_ lines: [String], _ name: String) -> Int { lines.filter { $0.contains("= \(name)(") }.count }
+    let gelus = try chain { gelu($0) }
+    #expect(count(gelus.before, "gelu") == 8 && (13...16).contains(count(gelus.after, "gelu")))
+    // The gradient of tanh reads the result, and the argument is not there any more.
+    let tanhs = try chain { tanh($0) }
+    #expect(tanhs.before == tanhs.after)
+    // Small results stay.
+    let small = try texts(
+      "recomputation",
+      { x in
+        let y = exp(x)
+        var z = y
+        for _ in 0..<40 { z = sin(z) }
+        return z * y * x
+      })
+    #expect(small.before == small.after)
+  }
 }

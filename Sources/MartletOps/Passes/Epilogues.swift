@@ -4,6 +4,9 @@ extension Pass {
   /// Joins convolutions whose kernels stay the same from call to call with what follows them: a factor and a summand of each
   /// channel, as those of a batch norm in evaluation, go into kernels and bias; a tensor that is added and a rectifier are
   /// applied as the result is written. The kernels are packed as the device reads them.
+  ///
+  /// oneDNN's rectifier takes NaN for 0, which operations alone do not: where images may hold NaN, `MARTLET_PASSES=-epilogues`
+  /// shows them.
   package static let epilogues = Pass("epilogues") { program in
     guard program.stateOutputs.isEmpty, program.values.allSatisfy({ $0.device == .cpu }),
       program.instructions.contains(where: { $0.op is Convolution })

@@ -1,0 +1,47 @@
+package import MartletCore
+
+extension Pass {
+  /// Computes a large elementwise result again where it is read much later, as the activation that a backward part needs, if
+  /// what it is made of stays in memory until then anyway. So one of the two is not held meanwhile.
+  ///
+  /// Casts of weights are left alone: they are made once in a step.
+  package static let recomputation = Pass("recomputation") { program in
+    let readers = program.readers
+    let last = program.lastUses
+    let makers = program.makers
+    /// Results that must stay as they are, because something is made of them again.
+    var isHeld = [Bool](repeating: false, count: program.values.count)
+    /// Instructions that are to stand before others, and what these read in place of what they read.
+    var before: [Int: [Program.Instruction]] = [:]
+    var other: [Int: [Program.ValueID: Program.ValueID]] = [:]
+    for (line, instruction) in program.instructions.enumerated() {
+      guard instruction.op is any Elementwise, !(instruction.op is Cast), let old = instruction.outputs.first,
+        !isHeld[old],
+        program.values[old].byteCount >= Self.largeBytes, last[old] < program.instructions.count,
+        let late = firstLate(readers[old], after: line, distance: Self.longDistance(program)),
+        instruction.inputs.allSatisfy({ makers[$0] == nil || last[$0] >= late })
+      else { continue }
+      let new = program.value(program.values[old])
+      before[late, default: []].append(
+        Program.Instruction(op: instruction.op, inputs: instruction.inputs, outputs: [new]))
+      for reader in readers[old] where reader >= late { other[reader, default: [:]][old] = new }
+      for id in instruction.inputs { isHeld[id] = true }
+    }
+    guard !before.isEmpty else { return }
+    program.instructions = program.instructions.enumerated().flatMap { line, instruction in
+      var instruction = instruction
+      if let renamed = other[line] { instruction.inputs = instruction.inputs.map { renamed[$0] ?? $0 } }
+      return (before[line] ?? []) + [instruction]
+    }
+  }
+
+  /// Of results that are worth it.
+  private static let largeBytes = 1 << 20
+  /// Instructions between two readers during which others make values of their own.
+  private static func longDistance(_ program: Program) -> Int { max(16, program.instructions.count / 16) }
+
+  /// The first of the later readers, which come long after an instruction and the earlier ones.
+  private static func firstLate(_ readers: [Int], after line: Int, distance: Int) -> Int? {
+    zip([line] + readers, readers).first { $1 - $0 >= distance }?.1
+  }
+}
