@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
   const ck_fused *program;
   int64_t total, width;   // elements; bytes of an element of a register
-  int64_t length;         // of a row, where results are reduced
+  int64_t length, tile;   // of a row, where results are reduced; columns at once
   operand_t in[CK_FUSED_INPUTS];
   char *out[CK_FUSED_OUTPUTS];
   bool streams[CK_FUSED_OUTPUTS];  // written past the caches
@@ -254,7 +254,7 @@ static void long_row_range(void *context, int64_t begin, int64_t end) {
 // Columns, `length` of them: tiles of columns by pieces of rows; groups of rows, then their sums.
 static void column_range(void *context, int64_t begin, int64_t end) {
   const fused_job *j = context;
-  const int64_t columns = j->length, rows = j->total / columns, tile = CK_REDUCE_TILE;
+  const int64_t columns = j->length, rows = j->total / columns, tile = j->tile;
   const int64_t pieces = (rows + CK_REDUCE_ROWS - 1) / CK_REDUCE_ROWS;
   _Alignas(64) char sum[CK_FUSED_OUTPUTS][CK_REDUCE_TILE * 8];
   stage s;
@@ -305,8 +305,11 @@ static int32_t reduce(fused_job *j, int rank, const int64_t *shape, int64_t cost
   const int64_t pieces = (reduced + piece - 1) / piece;
   if (begun == program->outputs) {
     if (by_column) {
-      const int64_t tiles = (j->length + CK_REDUCE_TILE - 1) / CK_REDUCE_TILE;
-      const int64_t work = ck_min64(CK_REDUCE_TILE, j->length) * ck_min64(CK_REDUCE_ROWS, rows);
+      // Narrow enough that there is work for many threads; columns do not depend on each other.
+      j->tile = CK_REDUCE_TILE;
+      while (j->tile > 256 && (j->length + j->tile - 1) / j->tile * pieces < 16) j->tile /= 2;
+      const int64_t tiles = (j->length + j->tile - 1) / j->tile;
+      const int64_t work = ck_min64(j->tile, j->length) * ck_min64(CK_REDUCE_ROWS, rows);
       ck_parallel(tiles * pieces, ck_grain_for(work * cost), j, column_range);
     } else if (j->length <= CK_REDUCE_BLOCK) {
       ck_parallel(rows, ck_grain_for(j->length * cost), j, short_row_range);

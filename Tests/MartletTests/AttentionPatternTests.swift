@@ -218,6 +218,28 @@ import Testing
         }
       ),
       ("keys for all examples", { x in [matmul(softmax(matmul(x[0], x[1][0].transposed())), x[2])] }),
+      (
+        "weights that are turned and cast",
+        { x in
+          let x = x.map { $0.cast(to: .bfloat16) }
+          let w = softmax(matmul(x[0], x[1].transposed()).cast(to: .float32))
+          return [matmul(w.transposed().cast(to: .bfloat16), x[2])]
+        }
+      ),
+      (
+        "weights that are multiplied from both sides",
+        { x in
+          let w = softmax(matmul(x[0], x[1].transposed()))
+          return [matmul(w, x[2]), matmul(w.transposed(), x[2][0..., 0..., ..<3])]
+        }
+      ),
+      (
+        "weights that are the values too",
+        { x in
+          let w = softmax(matmul(x[0], x[1].transposed()))
+          return [matmul(w, w.transposed())]
+        }
+      ),
       ("no product", { x in [matmul(softmax(x[0] + x[1]), x[2])] }),
       (
         "float64",

@@ -292,6 +292,76 @@ import Testing
     #expect(lines(both.optimized(pass("updates"))).filter { $0.contains("joinedUpdates") }.count == 2)
   }
 
+  /// Compiled steps, whose updates are joined, train as steps by single operations do: parameters of one shape side by side,
+  /// more than go into one operation, and the first step, which has no momentum yet.
+  @Test(arguments: ["SGD", "momentum", "Adam", "AMSGrad"]) func updatesAgree(name: String) throws {
+    func trained(compiled: Bool) -> [[Float]] {
+      let model = Sequential {
+        Linear(6, 6)
+        BatchNorm1d(6)
+        Linear(6, 6)
+        BatchNorm1d(6)
+        Linear(6, 6)
+      }
+      for (number, parameter) in model.parameters.enumerated() {
+        parameter.value = Tensor.normal(parameter.value.shape, generator: Generator(seed: number))
+      }
+      let optimizer: any Optimizer =
+        switch name {
+        case "SGD": SGD(model.parameters, learningRate: 0.01)
+        case "momentum": SGD(model.parameters, learningRate: 0.01, momentum: 0.9)
+        case "Adam": Adam(model.parameters, learningRate: 0.01)
+        default: Adam(model.parameters, learningRate: 0.01, amsgrad: true)
+        }
+      let plain = { (x: Tensor) -> Tensor in
+        optimizer.zeroGrad()
+        let loss = (model(x) * model(x)).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+      }
+      let step = compile(plain)
+      let x = Tensor.normal([5, 6], generator: Generator(seed: 9))
+      for _ in 0..<3 { _ = compiled ? step(x) : plain(x) }
+      return model.parameters.map { $0.value.array(as: Float.self) }
+    }
+    for (a, b) in zip(trained(compiled: true), trained(compiled: false)) {
+      #expect(allClose(Tensor(a), Tensor(b), relative: 1e-4, absolute: 1e-5))
+    }
+  }
+
+  /// Products with all that may follow them, against operations one by one; also where numbers are not finite.
+  @Test(arguments: [8, 200]) func productsAgree(size: Int) throws {
+    let generator = Generator(seed: 4)
+    var odd = Tensor.normal([size, size], generator: generator)
+    odd[0] = Tensor(repeating: .nan, TensorSpec([size]))
+    odd[1] = Tensor(repeating: 1e30, TensorSpec([size]))
+    odd[2] = Tensor(repeating: -1e30, TensorSpec([size]))
+    odd[3] = Tensor(repeating: 1e4, TensorSpec([size]))
+    let (w, bias) = (Tensor.normal([size, size], generator: generator), Tensor.normal([size], generator: generator))
+    let other = Tensor.normal([size, size], generator: generator)
+    let identity = Tensor.identity(size)
+    let functions: [(Tensor) -> Tensor] = [
+      { $0 }, { relu($0) }, { gelu($0) }, { gelu($0, approximate: true) }, { silu($0) },
+    ]
+    for (number, function) in functions.enumerated() {
+      for dtype in [DType.float32, .bfloat16] {
+        let f = { (x: Tensor) -> Tensor in
+          let (w, bias, other) = (w.cast(to: dtype), bias.cast(to: dtype), other.cast(to: dtype))
+          let y = x.cast(to: dtype)
+          return concat([
+            function(matmul(y, w) + bias), function(matmul(y, w) + bias + other), matmul(y, w) + other,
+          ]).cast(to: .float32)
+        }
+        let x = Tensor.normal([size, size], generator: generator) / Double(size).squareRoot()
+        let tolerance = dtype == .float32 ? 1e-4 : 0.1
+        #expect(allClose(compile(f)(x), f(x), relative: tolerance, absolute: tolerance), "\(number) \(dtype)")
+      }
+      let limits = { (x: Tensor) in function(matmul(x, identity) + bias) }
+      #expect(allClose(compile(limits)(odd), limits(odd), relative: 1e-4, absolute: 1e-4, equalNaN: true), "\(number)")
+    }
+  }
+
   /// An activation that the backward part reads long after the forward part is made again, if its argument is there.
   @Test func recomputation() throws {
     let size = 512

@@ -14,13 +14,11 @@ func registerMatmul() {
   Kernels.register(FusedMatmul.self, .cpu) { op, arguments in
     let (a, b) = (arguments.spec(0), arguments.shape(1))
     guard takes(op.function, a.dtype, a.count / Swift.max(1, b[0]), b[1], b[0]) else { return .unsupported }
-    // The first of the terms, and the last; copies where they do not lie row by row.
-    guard let first = Dense(arguments, arguments.inputCount > 2 ? 2 : 0),
-      let last = arguments.inputCount > 3 ? Dense(arguments, 3) : first
+    guard let bias = MaybeDense(arguments, op.hasBias ? 2 : arguments.inputCount),
+      let added = MaybeDense(arguments, op.adds ? arguments.inputCount - 1 : arguments.inputCount)
     else { return .library(Int64(CK_NO_MEMORY)) }
-    defer { withExtendedLifetime((first, last)) {} }
-    let tail = Tail(
-      bias: op.hasBias ? first.pointer : nil, added: op.adds ? last.pointer : nil, function: op.function)
+    defer { withExtendedLifetime((bias, added)) {} }
+    let tail = Tail(bias: bias.dense?.pointer, added: added.dense?.pointer, function: op.function)
     if let status = small(arguments) {
       let shape = arguments.outputSpec().shape
       tail.finish(arguments.outputPointer(), rows: shape[0], columns: shape[1])

@@ -11,35 +11,25 @@ import MartletOps
 #endif
 
 func registerUpdates() {
-  Kernels.register(AdamUpdate.self, .cpu) { op, arguments in adam(op, 0..<1, of: 1, arguments) }
-  Kernels.register(SGDUpdate.self, .cpu) { op, arguments in sgd(op, 0..<1, of: 1, arguments) }
+  Kernels.register(AdamUpdate.self, .cpu) { op, arguments in adam(op, parameters: 1, arguments) }
+  Kernels.register(SGDUpdate.self, .cpu) { op, arguments in sgd(op, parameters: 1, arguments) }
   Kernels.register(JoinedUpdates.self, .cpu) { op, arguments in
-    // So many at once that their descriptions lie on the stack, and few copies of what does not lie row by row live together.
-    for first in stride(from: 0, to: op.count, by: 8) {
-      let parts = first..<Swift.min(first + 8, op.count)
-      let status: KernelStatus =
-        switch op.update {
-        case let update as AdamUpdate: adam(update, parts, of: op.count, arguments)
-        case let update as SGDUpdate: sgd(update, parts, of: op.count, arguments)
-        default: .unsupported
-        }
-      if status.code != 0 { return status }
+    switch op.update {
+    case let update as AdamUpdate: adam(update, parameters: op.count, arguments)
+    case let update as SGDUpdate: sgd(update, parameters: op.count, arguments)
+    default: .unsupported
     }
-    return .ok
   }
 }
 
-/// Updates some of `count` parameters.
-private func adam(
-  _ op: AdamUpdate, _ parts: Range<Int>, of count: Int, _ arguments: borrowing KernelArguments
-) -> KernelStatus {
-  let (inputs, outputs) = (arguments.inputCount / count, arguments.outputCount / count)
+private func adam(_ op: AdamUpdate, parameters: Int, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let (inputs, outputs) = (arguments.inputCount / parameters, arguments.outputCount / parameters)
   var operands = DenseOperands()
   // The steps of the parameters are mostly the same.
   var step = Double.nan
   var bias = (0.0, 0.0)
-  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parts.count) { updates in
-    for part in parts {
+  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parameters) { updates in
+    for part in 0..<parameters {
       let (from, to) = (part * inputs, part * outputs)
       let its = scalar(arguments, from + 5)
       if its != step {
@@ -50,7 +40,7 @@ private func adam(
         let m = operands.pointer(arguments, from + 3), let v = operands.pointer(arguments, from + 4),
         let top = operands.pointer(arguments, from + (op.amsgrad ? 6 : 4))
       else { return .library(Int64(CK_NO_MEMORY)) }
-      updates[part - parts.lowerBound] = ck_update(
+      updates[part] = ck_update(
         count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
         m_out: arguments.outputPointer(to + 1), v_out: arguments.outputPointer(to + 2),
         top_out: op.amsgrad ? arguments.outputPointer(to + 3) : nil, p: p, g: g, m: m, v: v,
@@ -60,27 +50,24 @@ private func adam(
     return withExtendedLifetime(operands) {
       KernelStatus(
         ck_adam(
-          code, Int32(parts.count), updates.baseAddress!, op.beta1, op.beta2, op.epsilon, op.weightDecay, op.decoupled))
+          code, Int32(parameters), updates.baseAddress!, op.beta1, op.beta2, op.epsilon, op.weightDecay, op.decoupled))
     }
   }
 }
 
-/// Updates some of `count` parameters.
-private func sgd(
-  _ op: SGDUpdate, _ parts: Range<Int>, of count: Int, _ arguments: borrowing KernelArguments
-) -> KernelStatus {
-  let (inputs, outputs) = (arguments.inputCount / count, arguments.outputCount / count)
+private func sgd(_ op: SGDUpdate, parameters: Int, _ arguments: borrowing KernelArguments) -> KernelStatus {
+  let (inputs, outputs) = (arguments.inputCount / parameters, arguments.outputCount / parameters)
   let hasMomentum = op.momentum != 0
   // There is none to read before the first step.
   let isFirst = inputs < 4
   var operands = DenseOperands()
-  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parts.count) { updates in
-    for part in parts {
+  return withUnsafeTemporaryAllocation(of: ck_update.self, capacity: parameters) { updates in
+    for part in 0..<parameters {
       let (from, to) = (part * inputs, part * outputs)
       guard let p = operands.pointer(arguments, from), let g = operands.pointer(arguments, from + 1),
         let m = operands.pointer(arguments, from + (isFirst ? 1 : 3))
       else { return .library(Int64(CK_NO_MEMORY)) }
-      updates[part - parts.lowerBound] = ck_update(
+      updates[part] = ck_update(
         count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
         m_out: hasMomentum ? arguments.outputPointer(to + 1) : nil, v_out: nil, top_out: nil, p: p, g: g,
         m: hasMomentum ? m : nil, v: nil, top: nil, rate: scalar(arguments, from + 2), bias1: 1, bias2: 1)
@@ -89,7 +76,7 @@ private func sgd(
     return withExtendedLifetime(operands) {
       KernelStatus(
         ck_sgd(
-          code, Int32(parts.count), updates.baseAddress!, op.momentum, op.dampening, op.weightDecay, op.nesterov,
+          code, Int32(parameters), updates.baseAddress!, op.momentum, op.dampening, op.weightDecay, op.nesterov,
           isFirst))
     }
   }

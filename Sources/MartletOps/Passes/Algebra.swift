@@ -37,7 +37,10 @@ extension Pass {
       func number(_ id: Program.ValueID) -> Double? {
         constants[id].flatMap { $0.count == 1 && $0.dtype.isFloating ? $0.item() : nil }
       }
-      func becomes(_ id: Program.ValueID) { other[instruction.outputs[0]] = id }
+      func becomes(_ id: Program.ValueID) {
+        other[instruction.outputs[0]] = id
+        if id < uses.count { uses[id] += uses[instruction.outputs[0]] - 1 }
+      }
       /// Reads the operand of `inner` by `op`.
       func becomes(_ op: any Op, _ inputs: [Program.ValueID]) {
         program.instructions[line] = Program.Instruction(op: op, inputs: inputs, outputs: instruction.outputs)

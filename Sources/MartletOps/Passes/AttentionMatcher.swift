@@ -71,7 +71,7 @@ struct AttentionMatcher {
     else { return nil }
     // In products of few bits weights are rounded after the softmax.
     guard let direct = uses(soft) else { return nil }
-    let cast = direct.first { program.instructions[$0].op is Cast }
+    let cast = direct.first { program.instructions[$0].op is Cast && program.instructions[$0].inputs == [soft] }
     let weights = cast.map { output($0) } ?? soft
     guard let uses = cast == nil ? direct : uses(weights) else { return nil }
 
@@ -84,7 +84,8 @@ struct AttentionMatcher {
     }
     let factors = program.instructions[scores.product].inputs.map(view)
     let operands = WrittenAttention.Operands(q: factors[0], k: factors[1].transposed, v: result.other)
-    guard let scaling = scaling(scores.steps), haveOneForm(operands, weights),
+    guard operands.v.source != soft, operands.v.source != weights, let scaling = scaling(scores.steps),
+      haveOneForm(operands, weights),
       let masking = ScoreMasking(scaling.masks, shape(soft), constants)
     else { return nil }
 
@@ -93,9 +94,9 @@ struct AttentionMatcher {
     if !others.isEmpty || !valueGradients.isEmpty {
       let dv = valueGradients.first.flatMap { product($0, with: matrix.transposed) }
       gradient = self.gradient(operands, dv, soft, scores.steps, isCast: cast != nil, others.sorted())
-      guard let products = gradient?.products, products.allSatisfy({ ($0?.line ?? .max) > results[0] }) else {
-        return nil
-      }
+      guard let gradient, gradient.products.allSatisfy({ ($0?.line ?? .max) > results[0] }),
+        isLike(gradient.g, rowsOf: weights, columnsOf: operands.v)
+      else { return nil }
     }
     return WrittenAttention(
       operands: operands, scale: scaling.factor, masking: masking, result: result.place, gradient: gradient)
@@ -154,6 +155,13 @@ struct AttentionMatcher {
         program.values[view.source].dtype == program.values[all[0].source].dtype
           && view.order.dropLast(2).map { shape(view.source)[$0] }.elementsEqual(leading)
       }
+  }
+
+  /// Whether a matrix has the rows of the weights and the columns of the values, as the result has and its cotangent must.
+  private func isLike(_ g: MatrixView, rowsOf weights: Program.ValueID, columnsOf v: MatrixView) -> Bool {
+    let sizes = g.order.map { shape(g.source)[$0] }
+    return sizes.dropLast().elementsEqual(shape(weights).dropLast()) && sizes.last == shape(v.source)[v.order[-1]]
+      && program.values[g.source].dtype == program.values[v.source].dtype
   }
 
   // MARK: the way back

@@ -15,8 +15,9 @@ extension Pass {
   ///
   /// A row that may see nothing is NaN when it is written out, and zeros by the operation. Unless the mask is a constant that
   /// leaves something to every row, the NaN are put back: the sum of such a row has the logarithm -∞, and -∞ - -∞ is added to
-  /// the result, and to the gradient of the values, which has NaN for all keys then. Where a row is infinite for another
-  /// reason (a product beyond the largest number) NaN may appear in fewer elements than before.
+  /// the result, and to the gradient of the values, which has NaN for all keys then. Numbers that
+  /// are not finite for another reason may come out otherwise: a row of scores that are all -∞ without a mask gives zeros, and a
+  /// cotangent that is NaN reaches keys that were hidden too.
   package static let attention = Pass("attention") { program in
     guard program.instructions.contains(where: { $0.op is Softmax }),
       program.values.allSatisfy({ $0.device == .cpu })

@@ -8,18 +8,19 @@ extension Pass {
   package static let recomputation = Pass("recomputation") { program in
     let readers = program.readers
     let last = program.lastUses
-    let makers = program.makers
+    let isGiven = Set(program.inputs + program.constants.map { $0.value })
     /// Results that must stay as they are, because something is made of them again.
     var isHeld = [Bool](repeating: false, count: program.values.count)
     /// Instructions that are to stand before others, and what these read in place of what they read.
     var before: [Int: [Program.Instruction]] = [:]
     var other: [Int: [Program.ValueID: Program.ValueID]] = [:]
-    for (line, instruction) in program.instructions.enumerated() {
+    // Backwards, so that what is made again is known before what it is made of.
+    for (line, instruction) in program.instructions.enumerated().reversed() {
       guard instruction.op is any Elementwise, !(instruction.op is Cast), let old = instruction.outputs.first,
         !isHeld[old],
         program.values[old].byteCount >= Self.largeBytes, last[old] < program.instructions.count,
         let late = firstLate(readers[old], after: line, distance: Self.longDistance(program)),
-        instruction.inputs.allSatisfy({ makers[$0] == nil || last[$0] >= late })
+        instruction.inputs.allSatisfy({ isGiven.contains($0) || last[$0] >= late })
       else { continue }
       let new = program.value(program.values[old])
       before[late, default: []].append(

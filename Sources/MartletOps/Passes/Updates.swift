@@ -1,7 +1,7 @@
 package import MartletCore
 
 extension Pass {
-  /// Joins the updates of parameters by one optimizer into one operation, which shares its threads among all of them.
+  /// Joins the updates of parameters by one optimizer, some at a time, into operations that share the threads among them.
   ///
   /// It stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
   package static let updates = Pass("updates") { program in
@@ -21,6 +21,7 @@ extension Pass {
       let kind = UpdateKind(
         op: AnyHashable(op), inputs: instruction.inputs.count,
         dtypes: instruction.inputs.map { program.values[$0].dtype })
+      if open[kind]?.count == JoinedUpdates.mostParameters { groups.append(open.removeValue(forKey: kind)!) }
       open[kind, default: []].append(line)
       for id in instruction.outputs { kinds[id] = kind }
     }

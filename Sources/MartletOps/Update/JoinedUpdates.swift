@@ -11,11 +11,14 @@ public struct JoinedUpdates: PassMade {
   public static var id: OpID { OpTable.joinedUpdates.id }
   public static var name: String { "joinedUpdates" }
   public static var rules: Rules { [.decomposed] }
+  public static var argumentNames: [String] { ["p", "g", "rate, … of each"] }
   package let update: any UpdateOp
   /// How many parameters there are.
   package let count: Int
   /// The inputs of each.
   package let inputCount: Int
+  /// More parameters than this have descriptions that do not lie on the stack, and operands beyond those that may be reused.
+  package static let mostParameters = 8
 
   package init(_ update: any UpdateOp, count: Int, inputCount: Int) {
     self.update = update
@@ -34,7 +37,8 @@ public struct JoinedUpdates: PassMade {
   public var outputCount: Int { count * update.outputCount }
   public func takeover(output: Int) -> Int? {
     let (part, its) = output.quotientAndRemainder(dividingBy: update.outputCount)
-    return update.takeover(output: its).map { part * inputCount + $0 }
+    // The first step has no momentum to take over: the next input is that of another parameter.
+    return update.takeover(output: its).flatMap { $0 < inputCount ? part * inputCount + $0 : nil }
   }
 
   /// The inputs of each parameter.

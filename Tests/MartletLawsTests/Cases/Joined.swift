@@ -57,13 +57,13 @@ extension OpTable {
       }
       for (momentum, inputCount) in [(0.0, 3), (0.9, 3), (0.9, 4)] {
         let sgd = SGDUpdate(momentum: momentum, dampening: 0.1, weightDecay: 0.1, nesterov: false)
-        let inputs = ([[40], [0], [2, 3]] as [Shape]).flatMap { shape in
+        let inputs = ([[40], [40], [0], [2, 3], [40]] as [Shape]).flatMap { shape in
           [
             Input(shape, dtype, .between(-1, 1)), Input(shape, dtype, .between(-1, 1)), Input([], dtype, .list([0.1])),
             Input(shape, dtype, .between(-1, 1)),
           ].prefix(inputCount)
         }
-        cases.append(OpCase(JoinedUpdates(sgd, count: 3, inputCount: inputCount), inputs, .smooth, loose: 4))
+        cases.append(OpCase(JoinedUpdates(sgd, count: 5, inputCount: inputCount), inputs, .smooth, loose: 4))
       }
     }
     return cases
