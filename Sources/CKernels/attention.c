@@ -1,8 +1,5 @@
 // Attention by tiles: the matrix of all scores never exists. Results do not depend on the number of threads.
-#include "internal.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "pairs.h"
 
 enum {
   ROWS = 96,                               // queries of a tile: a multiple of the rows of the matrix kernel
@@ -10,24 +7,36 @@ enum {
   PART = COLUMNS > ROWS ? COLUMNS : ROWS,  // rows of the largest product that is added up
   CHUNKS = 8,                              // so many tasks share the gradients, also where there is one head,
   PARTS = 64 << 20,                        // unless the parts of those of the queries would take more bytes than this
+  GATHERED = 4096,                         // numbers of those that are added up at a time
 };
 
 typedef struct { int64_t batch, head, row, rows, column, columns; } tile;
 
+// Queries, keys, values and what lies like them are F32, or BF16, which is multiplied in pairs (pairs.h).
 typedef struct {
   ck_attention a;
-  float *keys, *values;  // [batch, kv_heads, blocks of COLUMNS keys, depth, COLUMNS]
-  float *out, *log_sums, *dq, *dk, *dv, *parts;
-  const float *q, *k, *v, *ct, *delta;
-  const void *mask;
+  // Blocks of COLUMNS keys, [batch, kv_heads, blocks, depth, COLUMNS], in pairs [..., depth / 2, COLUMNS]. Values likewise; of
+  // pairs forward [..., COLUMNS / 2, value_depth].
+  void *keys, *values;
+  float *log_sums, *parts;
+  void *out, *dq, *dk, *dv;
+  const void *q, *k, *v, *ct, *mask;
+  const float *delta;
   int64_t chunks;
   int32_t failed;
 } job;
 
+static bool in_pairs(const job *j) { return j->a.dtype == CK_BF16; }
+static int64_t size_of(const job *j) { return in_pairs(j) ? 2 : 4; }
 static int64_t blocks(const ck_attention *a) { return (a->columns + COLUMNS - 1) / COLUMNS; }
+static int64_t block_bytes(const job *j, int64_t depth) { return depth * COLUMNS * size_of(j); }
 
-static float *block(float *packed, const ck_attention *a, int64_t batch, int64_t group, int64_t column, int64_t depth) {
-  return packed + ((batch * a->kv_heads + group) * blocks(a) + column / COLUMNS) * depth * COLUMNS;
+static void *block(const job *j, void *packed, int64_t batch, int64_t group, int64_t column, int64_t depth) {
+  const int64_t index = (batch * j->a.kv_heads + group) * blocks(&j->a) + column / COLUMNS;
+  return (char *)packed + index * block_bytes(j, depth);
+}
+static const void *row_of(const job *j, const void *x, const int64_t *strides, int64_t batch, int64_t head, int64_t row) {
+  return (const char *)x + (batch * strides[0] + head * strides[1] + row * strides[2]) * size_of(j);
 }
 
 #define CK_BODY "attention_body.h"
@@ -45,34 +54,45 @@ static float *scratch_of(job *j, int64_t count) {
 
 // MARK: packing
 
-static void turn(const ck_attention *a, float *to, const float *from, const int64_t *strides, int64_t depth, int64_t index) {
-  const int64_t column = index % blocks(a) * COLUMNS, head = index / blocks(a);
-  const int64_t columns = ck_min64(COLUMNS, a->columns - column);
-  const ck_nd nd = {2, {depth, columns}, {{COLUMNS, 1}, {1, strides[2]}, {0}, {0}}};
-  ck_copy(CK_F32, &nd, to + index * depth * COLUMNS,
-          from + head / a->kv_heads * strides[0] + head % a->kv_heads * strides[1] + column * strides[2]);
+// A block of keys or values, each a column.
+static void turn(const job *j, void *packed, const void *from, const int64_t *strides, int64_t depth, int64_t index) {
+  const ck_attention *a = &j->a;
+  const int64_t column = index % blocks(a) * COLUMNS, head = index / blocks(a), unit = in_pairs(j) ? 2 : 1;
+  const ck_nd nd = {2, {depth / unit, ck_min64(COLUMNS, a->columns - column)}, {{COLUMNS, 1}, {1, strides[2] / unit}, {0}, {0}}};
+  ck_copy(CK_F32, &nd, (char *)packed + index * block_bytes(j, depth),
+          row_of(j, from, strides, head / a->kv_heads, head % a->kv_heads, column));
 }
 static void pack_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
+  const ck_attention *a = &j->a;
   for (int64_t i = begin; i < end; i++) {
-    turn(&j->a, j->keys, j->k, j->a.k, j->a.depth, i);
-    if (j->values) turn(&j->a, j->values, j->v, j->a.v, j->a.value_depth, i);
+    turn(j, j->keys, j->k, a->k, a->depth, i);
+    if (!j->values) continue;
+    if (j->ct) {
+      turn(j, j->values, j->v, a->v, a->value_depth, i);
+    } else {
+      const int64_t column = i % blocks(a) * COLUMNS, head = i / blocks(a);
+      ck_pair_rows(ck_min64(COLUMNS, a->columns - column), a->value_depth,
+                   row_of(j, j->v, a->v, head / a->kv_heads, head % a->kv_heads, column), a->v[2],
+                   (ck_pair *)((char *)j->values + i * block_bytes(j, a->value_depth)), a->value_depth);
+    }
   }
 }
-static size_t packed_bytes(const ck_attention *a, int64_t depth) {
-  return (size_t)ck_max64(1, a->batch * a->kv_heads * blocks(a) * COLUMNS * depth) * sizeof(float);
+static size_t packed_bytes(const job *j, int64_t depth) {
+  return (size_t)ck_max64(1, j->a.batch * j->a.kv_heads * blocks(&j->a) * block_bytes(j, depth));
 }
-static bool pack(job *j, bool also_values) {
+static bool packs_values(const job *j) { return j->ct || in_pairs(j); }
+static bool pack(job *j) {
   const ck_attention *a = &j->a;
-  j->keys = ck_alloc(packed_bytes(a, a->depth));
-  j->values = also_values ? ck_alloc(packed_bytes(a, a->value_depth)) : NULL;
-  if (!j->keys || (also_values && !j->values)) return false;
+  j->keys = ck_alloc(packed_bytes(j, a->depth));
+  j->values = packs_values(j) ? ck_alloc(packed_bytes(j, a->value_depth)) : NULL;
+  if (!j->keys || (packs_values(j) && !j->values)) return false;
   ck_parallel(a->batch * a->kv_heads * blocks(a), ck_grain_for(COLUMNS * (a->depth + a->value_depth)), j, pack_range);
   return true;
 }
 static void release(job *j) {
-  if (j->keys) ck_free(j->keys, packed_bytes(&j->a, j->a.depth));
-  if (j->values) ck_free(j->values, packed_bytes(&j->a, j->a.value_depth));
+  if (j->keys) ck_free(j->keys, packed_bytes(j, j->a.depth));
+  if (j->values) ck_free(j->values, packed_bytes(j, j->a.value_depth));
 }
 
 // MARK: forward
@@ -80,7 +100,7 @@ static void release(job *j) {
 static void forward_range(void *context, int64_t begin, int64_t end) {
   job *j = context;
   const ck_attention *a = &j->a;
-  const int64_t count = ROWS * (COLUMNS + 2 * a->value_depth + 2) + COLUMNS;
+  const int64_t count = ROWS * (2 * COLUMNS + 2 * a->value_depth + 2) + COLUMNS;
   float *scratch = scratch_of(j, count);
   if (!scratch) return;
   const int64_t tiles = (a->rows + ROWS - 1) / ROWS;
@@ -92,11 +112,15 @@ static void forward_range(void *context, int64_t begin, int64_t end) {
   ck_free(scratch, (size_t)count * sizeof(float));
 }
 
-int32_t ck_attend(const ck_attention *a, float *out, float *log_sums, const float *q, const float *k, const float *v,
+bool ck_attends(int32_t dtype, int64_t depth, int64_t value_depth) {
+  return dtype == CK_F32 || (dtype == CK_BF16 && ck_has_bf16_dots && depth % 2 == 0 && value_depth % 2 == 0);
+}
+
+int32_t ck_attend(const ck_attention *a, void *out, float *log_sums, const void *q, const void *k, const void *v,
                   const void *mask) {
   job j = {.a = *a, .out = out, .log_sums = log_sums, .q = q, .k = k, .v = v, .mask = mask};
   if (a->batch * a->heads * a->rows == 0) return CK_OK;
-  if (!pack(&j, false)) {
+  if (!pack(&j)) {
     release(&j);
     return CK_NO_MEMORY;
   }
@@ -112,7 +136,8 @@ int32_t ck_attend(const ck_attention *a, float *out, float *log_sums, const floa
 static void backward_range(void *context, int64_t begin, int64_t end) {
   job *j = context;
   const ck_attention *a = &j->a;
-  const int64_t count = 2 * ROWS * COLUMNS + PART * ck_max64(a->depth, a->value_depth) + COLUMNS;
+  const int64_t deepest = ck_max64(a->depth, a->value_depth);
+  const int64_t count = 3 * ROWS * COLUMNS + (2 * PART + 3 * COLUMNS) * deepest + COLUMNS;
   float *scratch = scratch_of(j, count);
   if (!scratch) return;
   const int64_t all = blocks(a), size = a->batch * a->heads * a->rows * a->depth;
@@ -128,31 +153,37 @@ static void backward_range(void *context, int64_t begin, int64_t end) {
 }
 static void gather_range(void *context, int64_t begin, int64_t end) {
   const job *j = context;
-  const int64_t size = j->a.batch * j->a.heads * j->a.rows * j->a.depth, from = begin * 4096;
-  CK_PICK(gather_parts)(ck_min64(end * 4096, size) - from, j->chunks, size, j->dq + from, j->parts + from, j->a.scale);
+  const int64_t size = j->a.batch * j->a.heads * j->a.rows * j->a.depth;
+  for (int64_t at = begin * GATHERED; at < ck_min64(end * GATHERED, size); at += GATHERED) {
+    const int64_t n = ck_min64(GATHERED, size - at);
+    float sums[GATHERED], *to = in_pairs(j) ? sums : (float *)j->dq + at;
+    CK_PICK(gather_parts)(n, j->chunks, size, to, j->parts + at, j->a.scale);
+    if (in_pairs(j)) ck_narrow(CK_BF16, n, (uint16_t *)j->dq + at, sums);
+  }
 }
 
-int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, const float *q, const float *k,
-                       const float *v, const float *ct, const float *log_sums, const float *delta, const void *mask) {
+int32_t ck_attend_grad(const ck_attention *a, void *dq, void *dk, void *dv, const void *q, const void *k, const void *v,
+                       const void *ct, const float *log_sums, const float *delta, const void *mask) {
   job j = {.a = *a, .log_sums = (float *)(uintptr_t)log_sums, .dq = dq, .dk = dk, .dv = dv, .q = q, .k = k, .v = v,
            .ct = ct, .delta = delta, .mask = mask};
   const int64_t heads = a->batch * a->kv_heads, size = a->batch * a->heads * a->rows * a->depth;
   if (heads * a->columns == 0) {
-    memset(dq, 0, (size_t)size * sizeof(float));
+    memset(dq, 0, (size_t)(size * size_of(&j)));
     return CK_OK;
   }
   const int64_t wanted = ck_min64(blocks(a), (CHUNKS + heads - 1) / heads);
   j.chunks = ck_max64(1, ck_min64(wanted, PARTS / (ck_max64(size, 1) * (int64_t)sizeof(float))));
   const size_t bytes = (size_t)(j.chunks * size) * sizeof(float);
-  j.parts = j.chunks == 1 ? dq : ck_alloc(bytes);
-  if (!j.parts || !pack(&j, true)) {
+  const bool is_direct = j.chunks == 1 && !in_pairs(&j);
+  j.parts = is_direct ? dq : ck_alloc(bytes);
+  if (!j.parts || !pack(&j)) {
     j.failed = 1;
   } else {
     memset(j.parts, 0, bytes);
     ck_parallel(heads * j.chunks, 1, &j, backward_range);
-    ck_parallel((size + 4095) / 4096, 8, &j, gather_range);
+    ck_parallel((size + GATHERED - 1) / GATHERED, 8, &j, gather_range);
   }
-  if (j.parts && j.parts != dq) ck_free(j.parts, bytes);
+  if (j.parts && !is_direct) ck_free(j.parts, bytes);
   release(&j);
   return j.failed ? CK_NO_MEMORY : CK_OK;
 }

@@ -2,9 +2,24 @@
 #include "random_body.h"
 #include "matmul_body.h"
 
-// The scaled and masked scores of a tile; s has COLUMNS elements to a row. keys: a block of keys, transposed.
-static void L(scores)(const ck_attention *a, const tile *t, const float *q, const float *keys, const void *mask, float *s) {
-  L(small)(t->rows, t->columns, a->depth, q, a->q[2], 1, keys, COLUMNS, s, COLUMNS);
+// c = x y: the rows of a tile, which lie `stride` apart, against a packed block of keys or values.
+static void L(across)(const job *j, const tile *t, int64_t depth, const void *x, int64_t stride, const void *y, float *c) {
+  if (in_pairs(j)) ck_multiply_pairs(false, t->rows, t->columns, depth / 2, x, stride / 2, 1, y, COLUMNS, c, COLUMNS);
+  else L(small)(t->rows, t->columns, depth, x, stride, 1, y, COLUMNS, c, COLUMNS);
+}
+
+// sum += x y in F32, by way of `part`: [m, n].
+static void L(add_product)(int64_t m, int64_t n, int64_t k, const float *x, int64_t xr, int64_t xc, const float *y,
+                           int64_t ldy, float *part, float *sum) {
+  L(small)(m, n, k, x, xr, xc, y, ldy, part, n);
+  for (int64_t i = 0; i < m * n; i++) sum[i] += part[i];
+}
+
+// The scaled and masked scores of a tile; s has COLUMNS elements to a row. keys: a packed block.
+static void L(scores)(const job *j, const tile *t, const void *q, const void *keys, float *s) {
+  const ck_attention *a = &j->a;
+  const void *mask = j->mask;
+  L(across)(j, t, a->depth, q, a->q[2], keys, s);
   for (int64_t r = 0; r < t->rows; r++) {
     float *row = s + r * COLUMNS;
     const int64_t i = t->row + r;
@@ -68,41 +83,72 @@ static float L(largest)(int64_t n, const float *x) {
 // ROWS queries against all keys, by blocks: the running maximum and sum of a row's scores rescale what was summed up.
 static void L(attend)(const job *j, tile t, float *scratch) {
   const ck_attention *a = &j->a;
-  float *s = scratch, *sum = s + ROWS * COLUMNS, *part = sum + ROWS * a->value_depth;
-  float *top = part + ROWS * a->value_depth, *total = top + ROWS, *keep = total + ROWS;
+  const int64_t e = a->value_depth;
+  float *s = scratch, *sum = s + ROWS * COLUMNS, *part = sum + ROWS * e;
+  float *top = part + ROWS * e, *total = top + ROWS, *keep = total + ROWS;
+  uint16_t *narrow = (uint16_t *)(keep + COLUMNS);  // pairs: the weights
   const int64_t group = t.head / (a->heads / a->kv_heads);
-  const float *q = j->q + t.batch * a->q[0] + t.head * a->q[1] + t.row * a->q[2];
-  const float *v = j->v + t.batch * a->v[0] + group * a->v[1];
+  const void *q = row_of(j, j->q, a->q, t.batch, t.head, t.row);
   for (int64_t r = 0; r < t.rows; r++) top[r] = -__builtin_inff(), total[r] = 0;
-  memset(sum, 0, (size_t)(t.rows * a->value_depth) * sizeof *sum);
+  memset(sum, 0, (size_t)(t.rows * e) * sizeof *sum);
   for (t.column = 0; t.column < a->columns && !(a->causal && t.column >= t.row + t.rows); t.column += COLUMNS) {
     t.columns = ck_min64(COLUMNS, a->columns - t.column);
-    L(scores)(a, &t, q, block(j->keys, a, t.batch, group, t.column, a->depth), j->mask, s);
+    L(scores)(j, &t, q, block(j, j->keys, t.batch, group, t.column, a->depth), s);
     for (int64_t r = 0; r < t.rows; r++) {
-      float *row = s + r * COLUMNS, *to = sum + r * a->value_depth;
+      float *row = s + r * COLUMNS, *to = sum + r * e;
       const float most = L(largest)(t.columns, row), next = most > top[r] || most != most ? most : top[r];
       if (next == -__builtin_inff()) {  // nothing may be seen so far
         memset(row, 0, (size_t)t.columns * sizeof *row);
-        continue;
+      } else {
+        const float by = L(exp_)(top[r] - next);
+        total[r] = total[r] * by + L(exponentials)(t.columns, row, next);
+        top[r] = next;
+        for (int64_t i = 0; i < e; i++) to[i] *= by;
+        if (a->dropout > 0) {
+          L(keep)(a, &t, r, keep);
+          for (int64_t c = 0; c < t.columns; c++) row[c] *= keep[c];
+        }
       }
-      const float by = L(exp_)(top[r] - next);
-      total[r] = total[r] * by + L(exponentials)(t.columns, row, next);
-      top[r] = next;
-      for (int64_t i = 0; i < a->value_depth; i++) to[i] *= by;
-      if (a->dropout > 0) {
-        L(keep)(a, &t, r, keep);
-        for (int64_t c = 0; c < t.columns; c++) row[c] *= keep[c];
+      if (in_pairs(j)) {
+        ck_narrow(CK_BF16, t.columns, narrow + r * COLUMNS, row);
+        if (t.columns % 2) narrow[r * COLUMNS + t.columns] = 0;
       }
     }
-    L(small)(t.rows, a->value_depth, t.columns, s, COLUMNS, 1, v + t.column * a->v[2], a->v[2], part, a->value_depth);
-    for (int64_t i = 0; i < t.rows * a->value_depth; i++) sum[i] += part[i];
+    if (in_pairs(j)) {
+      ck_multiply_pairs(true, t.rows, e, (t.columns + 1) / 2, (ck_pair *)(void *)narrow, COLUMNS / 2, 1,
+                        block(j, j->values, t.batch, group, t.column, e), e, sum, e);
+    } else {
+      const float *v = row_of(j, j->v, a->v, t.batch, group, t.column);
+      L(add_product)(t.rows, e, t.columns, s, COLUMNS, 1, v, a->v[2], part, sum);
+    }
   }
   const int64_t first = (t.batch * a->heads + t.head) * a->rows + t.row;
   for (int64_t r = 0; r < t.rows; r++) {
-    float *to = j->out + t.batch * a->out[0] + t.head * a->out[1] + (t.row + r) * a->out[2];
+    void *y = (void *)(uintptr_t)row_of(j, j->out, a->out, t.batch, t.head, t.row + r);
     const float by = top[r] == -__builtin_inff() ? 0 : 1 / total[r];
-    for (int64_t i = 0; i < a->value_depth; i++) to[i] = sum[r * a->value_depth + i] * by;
+    float *to = in_pairs(j) ? part : y;
+    for (int64_t i = 0; i < e; i++) to[i] = sum[r * e + i] * by;
+    if (in_pairs(j)) ck_narrow(CK_BF16, e, y, to);
     j->log_sums[first + r] = top[r] == -__builtin_inff() ? top[r] : top[r] + logf(total[r]);
+  }
+}
+
+// Weights p and cotangents ds of the scores of a tile, which holds the scores and the products of cotangents and values.
+static void L(weights_back)(const job *j, const tile *t, float *p, float *ds, float *keep) {
+  const ck_attention *a = &j->a;
+  const int64_t first = (t->batch * a->heads + t->head) * a->rows + t->row;
+  for (int64_t r = 0; r < t->rows; r++) {
+    float *x = p + r * COLUMNS, *y = ds + r * COLUMNS;
+    const float log_sum = j->log_sums[first + r], delta = j->delta[first + r];
+    if (log_sum == -__builtin_inff()) memset(x, 0, (size_t)t->columns * sizeof *x);
+    else for (int64_t c = 0; c < t->columns; c++) x[c] = L(exp_)(x[c] - log_sum);
+    if (a->dropout > 0) {
+      L(keep)(a, t, r, keep);
+      for (int64_t c = 0; c < t->columns; c++) y[c] = x[c] * (y[c] * keep[c] - delta);
+      for (int64_t c = 0; c < t->columns; c++) x[c] *= keep[c];
+    } else {
+      for (int64_t c = 0; c < t->columns; c++) y[c] = x[c] * (y[c] - delta);
+    }
   }
 }
 
@@ -111,45 +157,55 @@ static void L(attend_back)(const job *j, tile t, float *dq, float *scratch) {
   const ck_attention *a = &j->a;
   const int64_t d = a->depth, e = a->value_depth, group = t.head, heads = a->heads / a->kv_heads;
   float *p = scratch, *ds = p + ROWS * COLUMNS, *part = ds + ROWS * COLUMNS, *keep = part + PART * ck_max64(d, e);
-  const float *k = j->k + t.batch * a->k[0] + group * a->k[1] + t.column * a->k[2];
-  const float *keys = block(j->keys, a, t.batch, group, t.column, d);
-  const float *values = block(j->values, a, t.batch, group, t.column, e);
+  // Pairs: a tile's cotangents of the scores by columns, they and the weights by rows; keys, queries or cotangents by rows;
+  // and what is summed up. Else the last is the result.
+  uint16_t *narrow = (uint16_t *)(keep + COLUMNS);
+  ck_pair *by_row = (ck_pair *)(narrow + ROWS * COLUMNS), *side = by_row + ROWS / 2 * COLUMNS;
+  ck_pair *key_rows = side + PART / 2 * ck_max64(d, e);
+  float *sums = (float *)(key_rows + COLUMNS / 2 * d);
+  const void *k = row_of(j, j->k, a->k, t.batch, group, t.column);
+  const void *keys = block(j, j->keys, t.batch, group, t.column, d);
+  const void *values = block(j, j->values, t.batch, group, t.column, e);
   const int64_t place = (t.batch * a->kv_heads + group) * a->columns + t.column;
-  float *dk = j->dk + place * d, *dv = j->dv + place * e;
+  float *dk = in_pairs(j) ? sums : (float *)j->dk + place * d, *dv = in_pairs(j) ? sums + COLUMNS * d : (float *)j->dv + place * e;
   memset(dk, 0, (size_t)(t.columns * d) * sizeof *dk);
   memset(dv, 0, (size_t)(t.columns * e) * sizeof *dv);
+  if (in_pairs(j)) ck_pair_rows(t.columns, d, k, a->k[2], key_rows, d);
   for (t.head = group * heads; t.head < (group + 1) * heads; t.head++) {
     const int64_t start = a->causal ? t.column / ROWS * ROWS : 0;
     for (t.row = start; t.row < a->rows; t.row += ROWS) {
       t.rows = ck_min64(ROWS, a->rows - t.row);
-      const int64_t first = (t.batch * a->heads + t.head) * a->rows + t.row;
-      const float *q = j->q + t.batch * a->q[0] + t.head * a->q[1] + t.row * a->q[2];
-      const float *g = j->ct + t.batch * a->out[0] + t.head * a->out[1] + t.row * a->out[2];
-      L(scores)(a, &t, q, keys, j->mask, p);
-      L(small)(t.rows, t.columns, e, g, a->out[2], 1, values, COLUMNS, ds, COLUMNS);
-      for (int64_t r = 0; r < t.rows; r++) {
-        float *x = p + r * COLUMNS, *y = ds + r * COLUMNS;
-        const float log_sum = j->log_sums[first + r], delta = j->delta[first + r];
-        if (log_sum == -__builtin_inff()) memset(x, 0, (size_t)t.columns * sizeof *x);
-        else for (int64_t c = 0; c < t.columns; c++) x[c] = L(exp_)(x[c] - log_sum);
-        if (a->dropout > 0) {
-          L(keep)(a, &t, r, keep);
-          for (int64_t c = 0; c < t.columns; c++) y[c] = x[c] * (y[c] * keep[c] - delta);
-          for (int64_t c = 0; c < t.columns; c++) x[c] *= keep[c];
-        } else {
-          for (int64_t c = 0; c < t.columns; c++) y[c] = x[c] * (y[c] - delta);
+      const void *q = row_of(j, j->q, a->q, t.batch, t.head, t.row), *g = row_of(j, j->ct, a->out, t.batch, t.head, t.row);
+      float *to = dq + ((t.batch * a->heads + t.head) * a->rows + t.row) * d;
+      L(scores)(j, &t, q, keys, p);
+      L(across)(j, &t, e, g, a->out[2], values, ds);
+      L(weights_back)(j, &t, p, ds, keep);
+      if (in_pairs(j)) {
+        const int64_t half = (t.rows + 1) / 2;
+        for (int64_t r = 0; r < t.rows; r++) ck_narrow(CK_BF16, t.columns, narrow + r * COLUMNS, p + r * COLUMNS);
+        ck_pair_rows(t.rows, t.columns, narrow, COLUMNS, by_row, COLUMNS);
+        ck_pair_rows(t.rows, e, g, a->out[2], side, e);
+        ck_multiply_pairs(true, t.columns, e, half, by_row, 1, COLUMNS, side, e, dv, e);
+        for (int64_t r = 0; r < t.rows; r++) {
+          ck_narrow(CK_BF16, t.columns, narrow + r * COLUMNS, ds + r * COLUMNS);
+          if (t.columns % 2) narrow[r * COLUMNS + t.columns] = 0;
         }
+        ck_pair_rows(t.rows, t.columns, narrow, COLUMNS, by_row, COLUMNS);
+        ck_pair_rows(t.rows, d, q, a->q[2], side, d);
+        ck_multiply_pairs(true, t.columns, d, half, by_row, 1, COLUMNS, side, d, dk, d);
+        ck_multiply_pairs(true, t.rows, d, (t.columns + 1) / 2, (ck_pair *)(void *)narrow, COLUMNS / 2, 1, key_rows, d, to, d);
+      } else {
+        L(add_product)(t.columns, e, t.rows, p, 1, COLUMNS, g, a->out[2], part, dv);
+        L(add_product)(t.columns, d, t.rows, ds, 1, COLUMNS, q, a->q[2], part, dk);
+        L(add_product)(t.rows, d, t.columns, ds, COLUMNS, 1, k, a->k[2], part, to);
       }
-      L(small)(t.columns, e, t.rows, p, 1, COLUMNS, g, a->out[2], part, e);
-      for (int64_t i = 0; i < t.columns * e; i++) dv[i] += part[i];
-      L(small)(t.columns, d, t.rows, ds, 1, COLUMNS, q, a->q[2], part, d);
-      for (int64_t i = 0; i < t.columns * d; i++) dk[i] += part[i];
-      L(small)(t.rows, d, t.columns, ds, COLUMNS, 1, k, a->k[2], part, d);
-      float *to = dq + first * d;
-      for (int64_t i = 0; i < t.rows * d; i++) to[i] += part[i];
     }
   }
   for (int64_t i = 0; i < t.columns * d; i++) dk[i] *= a->scale;
+  if (in_pairs(j)) {
+    ck_narrow(CK_BF16, t.columns * d, (uint16_t *)j->dk + place * d, dk);
+    ck_narrow(CK_BF16, t.columns * e, (uint16_t *)j->dv + place * e, dv);
+  }
 }
 
 static void L(gather_parts)(int64_t n, int64_t parts, int64_t step, float *to, const float *from, float by) {

@@ -1,8 +1,5 @@
 // Recurrent layers: all steps of one layer and direction, with the weights packed once.
-#include "internal.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "pairs.h"
 
 enum {
   UNITS = 16,  // hidden units of a panel where each has several gates, which stand side by side
@@ -48,56 +45,6 @@ static void put(const job *j, int64_t n, void *to, const float *from) {
 static void put_row(const job *j, int64_t n, char *to, const float *from) {
   for (int64_t at = 0; at < n; at += 64) put(j, ck_min64(64, n - at), to + at * (int64_t)element(j), from + at);
 }
-
-#if defined(__x86_64__)
-// c = a b of pairs of bfloat16: k pairs to a row of a and to a column of b, 16 V columns.
-#define PAIRS(R, V)                                                                                            \
-  __attribute__((noinline, target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")))                           \
-  static void pairs_##R##_##V(int64_t k, const uint32_t *a, int64_t lda, const uint32_t *b, int64_t ldb,       \
-                              float *c, int64_t ldc) {                                                         \
-    __m512 s[R][V];                                                                                            \
-    for (int r = 0; r < R; r++)                                                                                \
-      for (int v = 0; v < V; v++) s[r][v] = _mm512_setzero_ps();                                               \
-    for (int64_t p = 0; p < k; p++)                                                                            \
-      for (int r = 0; r < R; r++) {                                                                            \
-        const __m512bh x = (__m512bh)_mm512_set1_epi32((int32_t)a[r * lda + p]);                               \
-        for (int v = 0; v < V; v++)                                                                            \
-          s[r][v] = _mm512_dpbf16_ps(s[r][v], x, (__m512bh)_mm512_loadu_si512(b + p * ldb + 16 * v));           \
-      }                                                                                                        \
-    for (int r = 0; r < R; r++)                                                                                \
-      for (int v = 0; v < V; v++) _mm512_storeu_ps(c + r * ldc + 16 * v, s[r][v]);                             \
-  }
-PAIRS(1, 1)
-PAIRS(2, 1)
-PAIRS(8, 1)
-PAIRS(1, 4)
-PAIRS(2, 4)
-PAIRS(6, 4)
-#undef PAIRS
-
-// The widths of panels are multiples of 16.
-static void multiply_pairs(int64_t m, int64_t n, int64_t k, const uint32_t *a, int64_t lda, const uint32_t *b, float *c) {
-#define ROWS(R, V) for (; i + R <= m; i += R) pairs_##R##_##V(k, a + i * lda, lda, b + at, n, c + i * n + at, n)
-  int64_t at = 0;
-  for (; at + 64 <= n; at += 64) {
-    int64_t i = 0;
-    ROWS(6, 4);
-    ROWS(2, 4);
-    ROWS(1, 4);
-  }
-  for (; at < n; at += 16) {
-    int64_t i = 0;
-    ROWS(8, 1);
-    ROWS(2, 1);
-    ROWS(1, 1);
-  }
-#undef ROWS
-}
-#else
-static void multiply_pairs(int64_t m, int64_t n, int64_t k, const uint32_t *a, int64_t lda, const uint32_t *b, float *c) {
-  (void)m, (void)n, (void)k, (void)a, (void)lda, (void)b, (void)c;
-}
-#endif
 
 #define CK_BODY "recurrent_body.h"
 #include "levels.h"
@@ -167,8 +114,7 @@ static void pack_backward(void *context, int64_t begin, int64_t end) {
       uint16_t both[2][WIDE] = {{0}};
       put(j, n, both[0], from + row * h);
       if (row + 1 < j->rows) put(j, n, both[1], from + (row + 1) * h);
-      uint16_t *to = (uint16_t *)(panel + row / 2 * WIDE);
-      for (int64_t i = 0; i < n; i++) to[2 * i] = both[0][i], to[2 * i + 1] = both[1][i];
+      ck_pair_rows(2, n, both[0], WIDE, (ck_pair *)(void *)(panel + row / 2 * WIDE), WIDE);
     }
   }
 }

@@ -7,8 +7,8 @@
 static void L(multiply)(const job *j, int64_t step, const float *state, int64_t p, float *made) {
   const float *panel = j->panels + (size_t)p * panel_size(j);
   if (j->pairs) {
-    multiply_pairs(j->r.batch, j->width, even(j->rows) / 2, (const uint32_t *)(void *)state_row(j, step, 0, 0),
-                   even(j->rows) / 2, (const uint32_t *)(const void *)panel, made);
+    ck_multiply_pairs(false, j->r.batch, j->width, even(j->rows) / 2, (const ck_pair *)(void *)state_row(j, step, 0, 0),
+                      even(j->rows) / 2, 1, (const ck_pair *)(const void *)panel, j->width, made, j->width);
     return;
   }
   int64_t row = j->rows;

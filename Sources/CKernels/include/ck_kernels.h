@@ -172,23 +172,26 @@ ck_status ck_cross_entropy_grad(int32_t dtype, int64_t outer, int64_t classes, i
                                 void *out, const void *logits, const void *labels, int64_t ignore_index,
                                 const void *scale);
 
-// MARK: attention, in F32, without the matrix of scores
+// MARK: attention, in F32 or BF16, without the matrix of scores. Sums are F32; the weights of BF16 are multiplied as BF16.
 
 // Strides of batch, head and row in elements; the elements of a row follow each other. mask: strides of batch, head, row and
 // column, 0 where it is broadcast; bool (true may be seen) or F32 (added to the scores). heads is a multiple of kv_heads.
+// BF16: strides of q, k, v and out are even, and they begin at multiples of 4 bytes.
 typedef struct {
   int64_t batch, heads, kv_heads, rows, columns, depth, value_depth;
   int64_t q[3], k[3], v[3], out[3], mask[4], key[3];
   float scale, dropout;  // dropout: the word of the score's place in [batch, heads, rows, columns] under key decides
   bool causal, mask_is_bool;
+  int32_t dtype;
 } ck_attention;
+// Whether these functions take the dtype, with so many features of queries and keys and of values.
+bool ck_attends(int32_t dtype, int64_t depth, int64_t value_depth);
 // out = softmax(scale * q @ k^T + mask) @ v. A row that may see nothing is 0. log_sums: [batch, heads, rows].
-int32_t ck_attend(const ck_attention *a, float *out, float *log_sums, const float *q, const float *k, const float *v,
+int32_t ck_attend(const ck_attention *a, void *out, float *log_sums, const void *q, const void *k, const void *v,
                   const void *_Nullable mask);
 // ct lies like out. delta: [batch, heads, rows], the dot products of ct and out. dq, dk and dv: contiguous.
-int32_t ck_attend_grad(const ck_attention *a, float *dq, float *dk, float *dv, const float *q, const float *k,
-                       const float *v, const float *ct, const float *log_sums, const float *delta,
-                       const void *_Nullable mask);
+int32_t ck_attend_grad(const ck_attention *a, void *dq, void *dk, void *dv, const void *q, const void *k, const void *v,
+                       const void *ct, const float *log_sums, const float *delta, const void *_Nullable mask);
 
 // MARK: recurrent layers, in F32: all steps of one layer and direction, contiguous. The hidden state (backward: the
 // cotangents of its share of the gates) and the weights are multiplied in `product`: F32, F16 or BF16, with sums in F32.

@@ -5,15 +5,12 @@ import MartletOps
 func registerAttention() {
   Kernels.register(Attention.self, .cpu) { op, arguments in
     guard arguments.dtype(0) != .float64 else { return .unsupported }
-    let output = arguments.outputSpec()
-    // Results in another dtype, or with features apart, are written beside and copied.
-    let strides = arguments.outputStrides()
-    let isDirect = output.dtype == .float32 && (strides[output.rank - 1] == 1 || output.shape[output.rank - 1] == 1)
-    guard let q = Heads(arguments, 0), let k = Heads(arguments, 1), let v = Heads(arguments, 2),
-      let mask = MaskOperand(op, arguments, 3), let y = HeadsResult(arguments, 0, isDirect: isDirect),
+    let dtype = attentionDType(arguments)
+    guard let q = Heads(arguments, 0, dtype), let k = Heads(arguments, 1, dtype), let v = Heads(arguments, 2, dtype),
+      let mask = MaskOperand(op, arguments, 3), let y = HeadsResult(arguments, 0, dtype, isContiguous: false),
       let sums = DenseResult(arguments, 1)
     else { return .library(Int64(CK_NO_MEMORY)) }
-    var attention = ck_attention(op, arguments, q, k, v, mask)
+    var attention = ck_attention(op, arguments, q, k, v, mask, dtype)
     attention.out = y.strides
     let status = ck_attend(
       &attention, y.pointer, sums.pointer.assumingMemoryBound(to: Float.self), q.pointer, k.pointer, v.pointer,
@@ -25,12 +22,14 @@ func registerAttention() {
   }
   Kernels.register(AttentionGradient.self, .cpu) { op, arguments in
     guard arguments.dtype(0) != .float64 else { return .unsupported }
-    guard let q = Heads(arguments, 0), let k = Heads(arguments, 1), let v = Heads(arguments, 2),
-      let g = Heads(arguments, 3), let logSums = Dense(arguments, 4), let delta = Dense(arguments, 5),
-      let mask = MaskOperand(op, arguments, 6),
-      let dq = HeadsResult(arguments, 0), let dk = HeadsResult(arguments, 1), let dv = HeadsResult(arguments, 2)
+    let dtype = attentionDType(arguments)
+    guard let q = Heads(arguments, 0, dtype), let k = Heads(arguments, 1, dtype), let v = Heads(arguments, 2, dtype),
+      let g = Heads(arguments, 3, dtype), let logSums = Dense(arguments, 4), let delta = Dense(arguments, 5),
+      let mask = MaskOperand(op, arguments, 6), let dq = HeadsResult(arguments, 0, dtype, isContiguous: true),
+      let dk = HeadsResult(arguments, 1, dtype, isContiguous: true),
+      let dv = HeadsResult(arguments, 2, dtype, isContiguous: true)
     else { return .library(Int64(CK_NO_MEMORY)) }
-    var attention = ck_attention(op, arguments, q, k, v, mask)
+    var attention = ck_attention(op, arguments, q, k, v, mask, dtype)
     attention.out = g.strides
     let status = ck_attend_grad(
       &attention, dq.pointer, dk.pointer, dv.pointer, q.pointer, k.pointer, v.pointer, g.pointer,
@@ -45,37 +44,31 @@ func registerAttention() {
   }
 }
 
-/// An operand `[…, heads, rows, features]` in float32 whose leading axes are one and whose features follow each other: as it
-/// lies, or a copy.
-private struct Heads {
-  let pointer: UnsafePointer<Float>
-  /// Of batch, head and row.
-  let strides: (Int64, Int64, Int64)
-  private let storage: Storage?
+/// What the kernels compute in: the operands' dtype where they take it, else float32.
+private func attentionDType(_ arguments: borrowing KernelArguments) -> DType {
+  let dtype = arguments.dtype(0)
+  let (q, v) = (arguments.shape(0), arguments.shape(2))
+  return ck_attends(dtype.code, Int64(q[q.rank - 1]), Int64(v[v.rank - 1])) ? dtype : .float32
+}
 
-  init?(_ arguments: borrowing KernelArguments, _ position: Int) {
-    let spec = arguments.spec(position)
-    let given = arguments.strides(position)
-    let rank = spec.rank
-    var source = arguments.pointer(position)
-    var storage: Storage?
-    var strides = given
-    let isFlat = spec.shape[rank - 1] == 1 || given[rank - 1] == 1
-    if spec.dtype != .float32 || !isFlat || Heads.batchStride(spec.shape, given) == nil {
-      guard let copy = Storage(bytes: spec.count * 4) else { return nil }
-      strides = spec.shape.contiguousStrides
-      var nd = ck_nd(spec.shape)
-      nd.set(0, spec.shape, strides, to: spec.shape)
-      nd.set(1, spec.shape, given, to: spec.shape)
-      _ = ck_cast(spec.dtype.code, DType.float32.code, &nd, copy.pointer, source)
-      (storage, source) = (copy, copy.pointer)
+/// How `[…, heads, rows, features]` lies: its leading axes are one, and its features follow each other.
+private struct HeadsLayout {
+  let batch: Int
+  let head: Int
+  let row: Int
+
+  /// Nil where the kernels cannot take it so. 16-bit floats are read in pairs, which begin at multiples of their size.
+  init?(_ shape: Shape, _ strides: Shape, _ dtype: DType, _ pointer: UnsafeRawPointer) {
+    let rank = shape.rank
+    guard shape[rank - 1] == 1 || strides[rank - 1] == 1, let batch = HeadsLayout.batchStride(shape, strides) else {
+      return nil
     }
-    self.storage = storage
-    pointer = UnsafePointer(source.assumingMemoryBound(to: Float.self))
-    self.strides = (
-      Int64(Heads.batchStride(spec.shape, strides)!), Int64(strides[rank - 3]), Int64(strides[rank - 2])
-    )
+    (self.batch, head, row) = (batch, strides[rank - 3], strides[rank - 2])
+    let inPairs = (batch | head | row) % 2 == 0 && UInt(bitPattern: pointer) % 4 == 0
+    guard dtype.size == 4 || inPairs else { return nil }
   }
+
+  var strides: (Int64, Int64, Int64) { (Int64(batch), Int64(head), Int64(row)) }
 
   /// The stride of all axes before the heads as one axis; nil when they are not one.
   static func batchStride(_ shape: Shape, _ strides: Shape) -> Int? {
@@ -89,33 +82,62 @@ private struct Heads {
   }
 }
 
-/// A result `[…, heads, rows, features]` in float32: the output itself, or memory that is copied to it at the end.
-private struct HeadsResult {
-  let pointer: UnsafeMutablePointer<Float>
+/// An operand `[…, heads, rows, features]` in the kernel's dtype: as it lies, or a copy.
+private struct Heads {
+  let pointer: UnsafeRawPointer
+  /// Of batch, head and row.
   let strides: (Int64, Int64, Int64)
   private let storage: Storage?
 
-  init?(_ arguments: borrowing KernelArguments, _ position: Int, isDirect: Bool? = nil) {
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, _ dtype: DType) {
+    let spec = arguments.spec(position)
+    let given = arguments.strides(position)
+    let source = arguments.pointer(position)
+    if spec.dtype == dtype, let layout = HeadsLayout(spec.shape, given, dtype, source) {
+      (pointer, strides, storage) = (UnsafeRawPointer(source), layout.strides, nil)
+      return
+    }
+    let own = spec.shape.contiguousStrides
+    guard let copy = Storage(bytes: spec.count * dtype.size),
+      let layout = HeadsLayout(spec.shape, own, dtype, copy.pointer)
+    else { return nil }
+    var nd = ck_nd(spec.shape)
+    nd.set(0, spec.shape, own, to: spec.shape)
+    nd.set(1, spec.shape, given, to: spec.shape)
+    _ =
+      dtype == spec.dtype
+      ? ck_copy(dtype.code, &nd, copy.pointer, source)
+      : ck_cast(spec.dtype.code, dtype.code, &nd, copy.pointer, source)
+    (pointer, strides, storage) = (UnsafeRawPointer(copy.pointer), layout.strides, copy)
+  }
+}
+
+/// A result `[…, heads, rows, features]` in the kernel's dtype: the output itself, or memory that is copied to it at the end.
+private struct HeadsResult {
+  let pointer: UnsafeMutableRawPointer
+  let strides: (Int64, Int64, Int64)
+  private let dtype: DType
+  private let storage: Storage?
+
+  /// `isContiguous`: the kernel writes row by row.
+  init?(_ arguments: borrowing KernelArguments, _ position: Int, _ dtype: DType, isContiguous: Bool) {
     let spec = arguments.outputSpec(position)
     let given = arguments.outputStrides(position)
-    let rank = spec.rank
-    let isContiguous = given == spec.shape.contiguousStrides
-    let batch = Heads.batchStride(spec.shape, given)
-    if isDirect ?? (spec.dtype == .float32 && isContiguous), let batch {
-      storage = nil
-      pointer = arguments.outputPointer(position).assumingMemoryBound(to: Float.self)
-      strides = (Int64(batch), Int64(given[rank - 3]), Int64(given[rank - 2]))
-    } else {
-      guard let storage = Storage(bytes: spec.count * 4) else { return nil }
-      self.storage = storage
-      pointer = storage.pointer.assumingMemoryBound(to: Float.self)
-      let own = spec.shape.contiguousStrides
-      strides = (Int64(Heads.batchStride(spec.shape, own)!), Int64(own[rank - 3]), Int64(own[rank - 2]))
+    let own = spec.shape.contiguousStrides
+    let output = arguments.outputPointer(position)
+    self.dtype = dtype
+    if spec.dtype == dtype, !isContiguous || given == own, let layout = HeadsLayout(spec.shape, given, dtype, output) {
+      (pointer, strides, storage) = (output, layout.strides, nil)
+      return
     }
+    guard let storage = Storage(bytes: spec.count * dtype.size),
+      let layout = HeadsLayout(spec.shape, own, dtype, storage.pointer)
+    else { return nil }
+    (pointer, strides, self.storage) = (storage.pointer, layout.strides, storage)
   }
 
   func finish(_ arguments: borrowing KernelArguments, _ position: Int) {
-    if storage != nil { store(pointer, .float32, arguments, position) }
+    if storage != nil { store(pointer, dtype, arguments, position) }
   }
 }
 
@@ -147,7 +169,7 @@ private struct MaskOperand {
     var wide = over(spec.shape, own)
     // Examples that are neither one axis nor all alike are written out, as are other floats: over the leading axes of the
     // scores, and over the mask's own sizes of the others.
-    if Heads.batchStride(scores, wide) == nil || !isBool && spec.dtype != .float32 {
+    if HeadsLayout.batchStride(scores, wide) == nil || !isBool && spec.dtype != .float32 {
       var shape = scores
       for axis in (rank - 3)..<rank {
         let source = axis - (rank - spec.rank)
@@ -166,14 +188,15 @@ private struct MaskOperand {
     self.storage = storage
     pointer = source
     strides = (
-      Int64(Heads.batchStride(scores, wide)!), Int64(wide[rank - 3]), Int64(wide[rank - 2]), Int64(wide[rank - 1])
+      Int64(HeadsLayout.batchStride(scores, wide)!), Int64(wide[rank - 3]), Int64(wide[rank - 2]), Int64(wide[rank - 1])
     )
   }
 }
 
 extension ck_attention {
   fileprivate init<O: AttentionOp>(
-    _ op: O, _ arguments: borrowing KernelArguments, _ q: Heads, _ k: Heads, _ v: Heads, _ mask: MaskOperand
+    _ op: O, _ arguments: borrowing KernelArguments, _ q: Heads, _ k: Heads, _ v: Heads, _ mask: MaskOperand,
+    _ dtype: DType
   ) {
     self.init()
     let (queries, keys, values) = (arguments.shape(0), arguments.shape(1), arguments.shape(2))
@@ -189,6 +212,7 @@ extension ck_attention {
     mask_is_bool = mask.isBool
     scale = Float(op.scale)
     causal = op.isCausal
+    self.dtype = dtype.code
     dropout = Float(op.dropout)
     if op.dropout > 0 {
       let position = arguments.inputCount - 1
