@@ -39,6 +39,11 @@ static const void *row_of(const job *j, const void *x, const int64_t *strides, i
   return (const char *)x + (batch * strides[0] + head * strides[1] + row * strides[2]) * size_of(j);
 }
 
+// Of so many keys of a block, those that some row of the tile may see, in whole pairs.
+static int64_t seen(const ck_attention *a, const tile *t, int64_t columns) {
+  return a->causal ? ck_min64(columns, (t->row + t->rows - t->column + 1) & ~(int64_t)1) : columns;
+}
+
 #define CK_BODY "attention_body.h"
 #include "levels.h"
 

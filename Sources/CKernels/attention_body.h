@@ -92,7 +92,7 @@ static void L(attend)(const job *j, tile t, float *scratch) {
   for (int64_t r = 0; r < t.rows; r++) top[r] = -__builtin_inff(), total[r] = 0;
   memset(sum, 0, (size_t)(t.rows * e) * sizeof *sum);
   for (t.column = 0; t.column < a->columns && !(a->causal && t.column >= t.row + t.rows); t.column += COLUMNS) {
-    t.columns = ck_min64(COLUMNS, a->columns - t.column);
+    t.columns = seen(a, &t, ck_min64(COLUMNS, a->columns - t.column));
     L(scores)(j, &t, q, block(j, j->keys, t.batch, group, t.column, a->depth), s);
     for (int64_t r = 0; r < t.rows; r++) {
       float *row = s + r * COLUMNS, *to = sum + r * e;
@@ -168,13 +168,14 @@ static void L(attend_back)(const job *j, tile t, float *dq, float *scratch) {
   const void *values = block(j, j->values, t.batch, group, t.column, e);
   const int64_t place = (t.batch * a->kv_heads + group) * a->columns + t.column;
   float *dk = in_pairs(j) ? sums : (float *)j->dk + place * d, *dv = in_pairs(j) ? sums + COLUMNS * d : (float *)j->dv + place * e;
-  memset(dk, 0, (size_t)(t.columns * d) * sizeof *dk);
-  memset(dv, 0, (size_t)(t.columns * e) * sizeof *dv);
-  if (in_pairs(j)) ck_pair_rows(t.columns, d, k, a->k[2], key_rows, d);
+  const int64_t columns = t.columns;
+  memset(dk, 0, (size_t)(columns * d) * sizeof *dk);
+  memset(dv, 0, (size_t)(columns * e) * sizeof *dv);
+  if (in_pairs(j)) ck_pair_rows(columns, d, k, a->k[2], key_rows, d);
   for (t.head = group * heads; t.head < (group + 1) * heads; t.head++) {
-    const int64_t start = a->causal ? t.column / ROWS * ROWS : 0;
-    for (t.row = start; t.row < a->rows; t.row += ROWS) {
+    for (t.row = a->causal ? t.column : 0; t.row < a->rows; t.row += ROWS) {
       t.rows = ck_min64(ROWS, a->rows - t.row);
+      t.columns = seen(a, &t, columns);
       const void *q = row_of(j, j->q, a->q, t.batch, t.head, t.row), *g = row_of(j, j->ct, a->out, t.batch, t.head, t.row);
       float *to = dq + ((t.batch * a->heads + t.head) * a->rows + t.row) * d;
       L(scores)(j, &t, q, keys, p);
@@ -201,10 +202,10 @@ static void L(attend_back)(const job *j, tile t, float *dq, float *scratch) {
       }
     }
   }
-  for (int64_t i = 0; i < t.columns * d; i++) dk[i] *= a->scale;
+  for (int64_t i = 0; i < columns * d; i++) dk[i] *= a->scale;
   if (in_pairs(j)) {
-    ck_narrow(CK_BF16, t.columns * d, (uint16_t *)j->dk + place * d, dk);
-    ck_narrow(CK_BF16, t.columns * e, (uint16_t *)j->dv + place * e, dv);
+    ck_narrow(CK_BF16, columns * d, (uint16_t *)j->dk + place * d, dk);
+    ck_narrow(CK_BF16, columns * e, (uint16_t *)j->dv + place * e, dv);
   }
 }
 

@@ -28,6 +28,7 @@ typedef struct {
   bool direct[CK_FUSED_OUTPUTS];   // the step that makes it writes to memory itself
   ck_loop loop[CK_FUSED_STEPS];
   ck_reduction reduction[CK_FUSED_OUTPUTS];
+  char *groups[CK_FUSED_OUTPUTS];  // the sums of groups of rows, where columns are reduced
 } fused_job;
 
 static int32_t wide(int32_t dtype) { return ck_is_half(dtype) ? CK_F32 : dtype; }
@@ -201,6 +202,10 @@ static void run_staged(const fused_job *j, stage *s, int64_t begin, int64_t end)
 
 static bool is_reduced(const fused_job *j, int output) { return j->program->reduction[output] >= 0; }
 
+static int64_t groups_of(const fused_job *j) {
+  return (j->total / j->length + CK_REDUCE_GROUP - 1) / CK_REDUCE_GROUP;
+}
+
 // Where the elements of a reduced output lie.
 static const char *staged(const fused_job *j, const stage *s, int output) { return s->memory[j->program->slot[output]]; }
 
@@ -251,40 +256,71 @@ static void long_row_range(void *context, int64_t begin, int64_t end) {
   }
 }
 
-// Columns, `length` of them: tiles of columns by pieces of rows; groups of rows, then their sums.
+// Columns, `length` of them: the sums of a tile of columns over a group of rows.
 static void column_range(void *context, int64_t begin, int64_t end) {
   const fused_job *j = context;
-  const int64_t columns = j->length, rows = j->total / columns, tile = j->tile;
-  const int64_t pieces = (rows + CK_REDUCE_ROWS - 1) / CK_REDUCE_ROWS;
-  _Alignas(64) char sum[CK_FUSED_OUTPUTS][CK_REDUCE_TILE * 8];
+  const int64_t columns = j->length, rows = j->total / columns, tiles = (columns + j->tile - 1) / j->tile;
   stage s;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t first = unit / pieces * tile, n = ck_min64(tile, columns - first), piece = unit % pieces;
+    const int64_t group = unit / tiles, first = unit % tiles * j->tile, n = ck_min64(j->tile, columns - first);
     const int64_t some = n == columns ? CK_REDUCE_BLOCK / n : 1;  // rows that follow each other in memory
-    const int64_t start = piece * CK_REDUCE_ROWS, stop = ck_min64(rows, start + CK_REDUCE_ROWS);
-    for (int64_t group = start; group < stop; group += CK_REDUCE_GROUP) {
-      const int64_t last = ck_min64(stop, group + CK_REDUCE_GROUP);
-      for (int64_t row = group; row < last; row += some) {
-        const int64_t here = ck_min64(some, last - row), at = row * columns + first;
-        run_staged(j, &s, at, at + (here - 1) * columns + n);
-        for (int k = 0; k < j->program->outputs; k++) {
-          const ck_reduction *r = &j->reduction[k];
-          for (int64_t i = 0; is_reduced(j, k) && i < here; i++) {
-            const char *from = staged(j, &s, k) + i * columns * r->wide_size;
-            if (row + i == group) memcpy(sum[k], from, (size_t)(n * r->wide_size));
-            else r->col(n, sum[k], from);
-          }
-        }
-      }
+    const int64_t start = group * CK_REDUCE_GROUP, stop = ck_min64(rows, start + CK_REDUCE_GROUP);
+    for (int64_t row = start; row < stop; row += some) {
+      const int64_t here = ck_min64(some, stop - row), at = row * columns + first;
+      run_staged(j, &s, at, at + (here - 1) * columns + n);
       for (int k = 0; k < j->program->outputs; k++) {
         const ck_reduction *r = &j->reduction[k];
         if (!is_reduced(j, k)) continue;
-        char *total = r->partial + (piece * r->kept + first) * r->wide_size;
-        if (group == start) memcpy(total, sum[k], (size_t)(n * r->wide_size));
-        else r->col(n, total, sum[k]);
+        char *sum = j->groups[k] + (group * columns + first) * r->wide_size;
+        for (int64_t i = 0; i < here; i++) {
+          const char *from = staged(j, &s, k) + i * columns * r->wide_size;
+          if (row + i == start) memcpy(sum, from, (size_t)(n * r->wide_size));
+          else r->col(n, sum, from);
+        }
       }
     }
   }
+}
+
+// The sums of pieces from those of their groups.
+static void piece_range(void *context, int64_t begin, int64_t end) {
+  const fused_job *j = context;
+  const int64_t columns = j->length, groups = groups_of(j), each = CK_REDUCE_ROWS / CK_REDUCE_GROUP;
+  for (int k = 0; k < j->program->outputs; k++) {
+    const ck_reduction *r = &j->reduction[k];
+    const int64_t size = columns * r->wide_size;
+    for (int64_t piece = begin; is_reduced(j, k) && piece < end; piece++) {
+      char *total = r->partial + piece * size;
+      for (int64_t group = piece * each; group < ck_min64(groups, (piece + 1) * each); group++) {
+        const char *from = j->groups[k] + group * size;
+        if (group == piece * each) memcpy(total, from, (size_t)size);
+        else r->col(columns, total, from);
+      }
+    }
+  }
+}
+
+// False: no memory.
+static bool reduce_columns(fused_job *j, int64_t pieces, int64_t cost) {
+  const int64_t groups = groups_of(j);
+  size_t bytes[CK_FUSED_OUTPUTS];
+  bool fits = true;
+  for (int k = 0; k < j->program->outputs; k++) {
+    bytes[k] = is_reduced(j, k) ? (size_t)(groups * j->length * j->reduction[k].wide_size) : 0;
+    j->groups[k] = bytes[k] ? ck_alloc(bytes[k]) : NULL;
+    fits = fits && (j->groups[k] || !bytes[k]);
+  }
+  // Narrow enough that there is work for many threads; columns do not depend on each other.
+  j->tile = CK_REDUCE_TILE;
+  while (j->tile > 256 && (j->length + j->tile - 1) / j->tile * groups < 16) j->tile /= 2;
+  const int64_t tiles = (j->length + j->tile - 1) / j->tile, work = ck_min64(j->tile, j->length) * CK_REDUCE_GROUP;
+  if (fits) {
+    ck_parallel(tiles * groups, ck_grain_for(work * cost), j, column_range);
+    ck_parallel(pieces, ck_grain_for(j->length * CK_REDUCE_ROWS / CK_REDUCE_GROUP), j, piece_range);
+  }
+  for (int k = 0; k < j->program->outputs; k++)
+    if (j->groups[k]) ck_free(j->groups[k], bytes[k]);
+  return fits;
 }
 
 // `cost`: of one element.
@@ -303,14 +339,10 @@ static int32_t reduce(fused_job *j, int rank, const int64_t *shape, int64_t cost
                             program->output_dtype[begun], kept, reduced, piece, j->out[begun]))
       break;
   const int64_t pieces = (reduced + piece - 1) / piece;
-  if (begun == program->outputs) {
+  bool fits = begun == program->outputs;
+  if (fits) {
     if (by_column) {
-      // Narrow enough that there is work for many threads; columns do not depend on each other.
-      j->tile = CK_REDUCE_TILE;
-      while (j->tile > 256 && (j->length + j->tile - 1) / j->tile * pieces < 16) j->tile /= 2;
-      const int64_t tiles = (j->length + j->tile - 1) / j->tile;
-      const int64_t work = ck_min64(j->tile, j->length) * ck_min64(CK_REDUCE_ROWS, rows);
-      ck_parallel(tiles * pieces, ck_grain_for(work * cost), j, column_range);
+      fits = reduce_columns(j, pieces, cost);
     } else if (j->length <= CK_REDUCE_BLOCK) {
       ck_parallel(rows, ck_grain_for(j->length * cost), j, short_row_range);
     } else {
@@ -319,7 +351,7 @@ static int32_t reduce(fused_job *j, int rank, const int64_t *shape, int64_t cost
   }
   for (int k = 0; k < begun; k++)
     if (is_reduced(j, k)) ck_reduction_end(&j->reduction[k], j->out[k]);
-  return begun == program->outputs ? CK_OK : CK_NO_MEMORY;
+  return fits ? CK_OK : CK_NO_MEMORY;
 }
 
 int32_t ck_run_fused(const ck_fused *program, int32_t rank, const int64_t *shape, const int64_t *strides,

@@ -102,8 +102,8 @@ static inline float L(log1p_)(float x) {  // what the rounding of 1 + x has lost
 }
 
 static inline float L(gelu_)(float x) { return 0.5f * x * (1.0f + L(erf_)(x * 0.707106781f)); }
-static inline float L(gelu_tanh_)(float x) {
-  return 0.5f * x * (1.0f + L(tanh_)(0.797884561f * x * (1.0f + 0.044715f * x * x)));
+static inline float L(gelu_tanh_)(float x) {  // (1 + tanh(u)) / 2 is the sigmoid of 2 u
+  return x * L(sigmoid_)(1.595769122f * x * (1.0f + 0.044715f * x * x));
 }
 
 // Their derivatives. Beyond the bounds those are 0 or 1, and factors would overflow.
@@ -113,8 +113,8 @@ static inline float L(gelu_slope_)(float x) {
 }
 static inline float L(gelu_tanh_slope_)(float x) {
   const float z = x > 12.0f ? 12.0f : x < -12.0f ? -12.0f : x, s = z * z;
-  const float t = L(tanh_)(0.797884561f * z * (1.0f + 0.044715f * s));
-  return 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * (0.797884561f * (1.0f + 0.134145f * s));
+  const float p = L(sigmoid_)(1.595769122f * z * (1.0f + 0.044715f * s));
+  return p + z * (p * (1.0f - p)) * (1.595769122f * (1.0f + 0.134145f * s));
 }
 
 // For |x| <= 1e5, in double, where the reduction is exact to 2^-60. quadrant: 0 sine, 1 cosine.
