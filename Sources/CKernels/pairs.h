@@ -34,6 +34,7 @@ PAIRS(2, 1)
 PAIRS(8, 1)
 PAIRS(1, 4)
 PAIRS(2, 4)
+PAIRS(4, 4)
 PAIRS(6, 4)
 #undef PAIRS
 
@@ -48,6 +49,7 @@ static inline void ck_multiply_pairs(bool adds, int64_t m, int64_t n, int64_t k,
     int64_t i = 0;
     if (columns > 16) {
       ROWS(6, 4);
+      ROWS(4, 4);
       ROWS(2, 4);
       ROWS(1, 4);
     } else {

@@ -14,7 +14,7 @@ import MartletCore
 public struct ConvolutionChoice: Sendable, CustomStringConvertible {
   /// Direction, dtype, shapes, window and thread count.
   public let convolution: String
-  /// plain, blocked, winograd, columns or tiles.
+  /// plain, blocked, winograd, columns, tiles or pairs.
   public let algorithm: String
   /// Milliseconds of each algorithm that applies; empty when the choice was remembered from an earlier process.
   public let milliseconds: [String: Double]
@@ -205,11 +205,13 @@ private enum ChoiceFile {
     return "\(folder)/convolutions-\(processor)-onednn-\(version.major).\(version.minor).\(version.patch).txt"
   }()
 
-  /// A short mark of the processor's model and the instruction sets in use.
+  /// A short mark of the processor's model, the instruction sets in use and the algorithms there are to choose from.
   private static var processor: String {
     let model =
       SystemFile.field("model name", in: "/proc/cpuinfo") ?? SystemFile.field("CPU part", in: "/proc/cpuinfo") ?? ""
-    let hash = "\(model) \(ck_cpu_level())".utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+    let hash = "\(model) \(ck_cpu_level()) \(ConvolutionAlgorithm.allCases)".utf8.reduce(
+      0xcbf2_9ce4_8422_2325 as UInt64
+    ) {
       ($0 ^ UInt64($1)) &* 0x100_0000_01b3
     }
     return String(hash, radix: 16)

@@ -23,6 +23,8 @@ package enum ConvolutionAlgorithm: Int32, CaseIterable, Sendable {
   case columns
   /// Our own Winograd transform, of images whose channels lie next to each other.
   case tiles
+  /// Gradients of kernels in bfloat16, of images whose channels lie next to each other, by the processor's products of pairs.
+  case pairs
 
   package var name: String { "\(self)" }
 
@@ -35,6 +37,7 @@ enum ConvolutionRoutine {
   case primitive(OpaquePointer, workspace: Int)
   case columns(ConvolutionColumns)
   case tiles(ck_winograd, ConvolutionSizes)
+  case pairs(ck_window, ConvolutionSizes)
 
   /// Nil where the algorithm does not apply.
   init?(_ algorithm: ConvolutionAlgorithm, _ sizes: ConvolutionSizes) {
@@ -46,6 +49,11 @@ enum ConvolutionRoutine {
     if algorithm == .tiles {
       guard let tiles = sizes.tiles else { return nil }
       self = .tiles(tiles, sizes)
+      return
+    }
+    if algorithm == .pairs {
+      guard let window = sizes.pairs else { return nil }
+      self = .pairs(window, sizes)
       return
     }
     guard var spec = sizes.spec else { return nil }
@@ -62,7 +70,7 @@ enum ConvolutionRoutine {
     switch self {
     case .primitive(let handle, _): return dn_convolution_packed_bytes(handle)
     case .tiles(var tiles, _): return ck_winograd_packed_bytes(&tiles)
-    case .columns: return 0
+    case .columns, .pairs: return 0
     }
   }
 
@@ -75,7 +83,7 @@ enum ConvolutionRoutine {
     case .tiles(var tiles, _):
       ck_winograd_pack(&tiles, w, packed)
       return .ok
-    case .columns: return .unsupported
+    case .columns, .pairs: return .unsupported
     }
   }
 
@@ -102,6 +110,12 @@ enum ConvolutionRoutine {
         return .ok
       }
       return status ?? .library(Int64(CK_NO_MEMORY))
+    case .pairs(var window, let sizes):
+      let (images, outputs) = (Int64(sizes.examples), Int64(sizes.w[0]))
+      let status = Scratch.with(bytes: ck_pair_gradient_bytes(&window, images, outputs)) { work in
+        ck_pair_gradient(&window, images, outputs, operands.w, operands.x, operands.y, work)
+      }
+      return KernelStatus(status ?? Int32(CK_NO_MEMORY))
     case .primitive(let handle, let bytes):
       let status = Scratch.with(bytes: bytes) { workspace in
         dn_convolution_execute(handle, operands.x, operands.w, operands.bias, operands.y, workspace)
@@ -199,6 +213,15 @@ struct ConvolutionSizes {
     result.out = (Int64(y[2]), Int64(y[3]))
     result.low = (Int64(window.low[0]), Int64(window.low[1]))
     return ck_winograd_applies(&result) ? result : nil
+  }
+
+  /// What products of pairs take; nil where they do not apply.
+  var pairs: ck_window? {
+    guard areChannelsLast, dtype == .bfloat16, direction == DN_WEIGHT_GRADIENT, groups == 1, w.rank <= 5 else {
+      return nil
+    }
+    var window = patches(channels: x[1])
+    return ck_pair_gradient_applies(&window, Int64(x[0]), Int64(w[0])) ? window : nil
   }
 
   /// The window of `channels` channels, over three axes.

@@ -94,6 +94,33 @@ struct Tiling: Sendable {
     }
   }
 
+  /// Gradients of kernels in bfloat16 by pairs of positions: windows of one to three axes, an odd number of positions, blocks
+  /// of channels that are not whole. Where the processor has no such products, there is nothing to compare.
+  @Test(arguments: [
+    ([3, 16, 8, 8], [24, 3, 3], [1, 1], 1), ([2, 80, 9, 7], [6, 3, 3], [2, 2], 1),
+    ([1, 64, 11, 5], [37, 5, 2], [3, 1], 2),
+    ([5, 17, 23], [8, 3], [2], 1), ([1, 32, 4, 5, 3], [16, 2, 3, 1], [1, 2, 1], 0),
+  ])
+  func pairsAgree(_ size: [Int], _ kernel: [Int], _ stride: [Int], _ padding: Int) {
+    let axes = stride.count
+    let window = ConvolutionWindow(
+      stride: Shape(stride), dilation: Shape([Int](repeating: 1, count: axes)),
+      low: Shape([Int](repeating: padding, count: axes)), high: Shape([Int](repeating: padding, count: axes)), groups: 1
+    )
+    let out = (0..<axes).map { (size[2 + $0] + 2 * padding - kernel[1 + $0]) / stride[$0] + 1 }
+    let x = Input(Shape(size), .bfloat16, .between(-1, 1)).tensor("x", on: .cpu)
+    let y = Input(Shape([size[0], kernel[0]] + out), .bfloat16, .between(-1, 1)).tensor("y", on: .cpu)
+    let op = ConvolutionWeightGradient(window, kernel: Shape(kernel[1...]))
+    let found = [1, 2].compactMap { threads in
+      withThreads(threads) { runConvolution(.pairs, op, [x, y], channelsLast: true)?.doubles }
+    }
+    guard found.count == 2 else { return }
+    #expect(found[0] == found[1])
+    let wide = apply(any: op, [x.cast(to: .float64), y.cast(to: .float64)])[0].doubles
+    let bound = 1e-5 * Double(size[0] * out.reduce(1, *))
+    #expect(zip(found[0], wide).allSatisfy { ($0 - $1).magnitude <= bound + $1.magnitude / 250 })
+  }
+
   /// Where it does not apply, it says so.
   @Test func tilesAreRefused() {
     func runs(

@@ -282,6 +282,12 @@ typedef struct {
 int32_t ck_im2col(int32_t dtype, const ck_window *window, int64_t images, void *columns, const void *x);
 // The adjoint: columns added up in x. F32 or F64.
 int32_t ck_col2im(int32_t dtype, const ck_window *window, int64_t images, void *x, const void *columns);
+// The gradient of a convolution's weights in BF16. x: [images, size…, channels]; y: [images, out…, outputs]; dw: [outputs,
+// channels, kernel…]. work: as many bytes, which begin at a multiple of 64.
+bool ck_pair_gradient_applies(const ck_window *window, int64_t images, int64_t outputs);
+size_t ck_pair_gradient_bytes(const ck_window *window, int64_t images, int64_t outputs);
+int32_t ck_pair_gradient(const ck_window *window, int64_t images, int64_t outputs, void *dw, const void *x, const void *y,
+                         void *work);
 
 // x: [planes, size…], y and index: [planes, out…]; index: the place within the plane. F32 or F64, like the others below.
 // adaptive: the windows cover the plane in `out` parts of almost equal size, and kernel, stride and so on mean nothing.
