@@ -1,6 +1,8 @@
 // Optimizer updates.
 #include "internal.h"
 
+enum { WIDENED = 1024 };  // elements of a gradient of 16 bits at a time
+
 typedef struct {
   int32_t parameters;
   const ck_update *update;
@@ -33,8 +35,24 @@ static uint64_t flush_denormals(void) { return 0; }
 static void restore_denormals(uint64_t old) { (void)old; }
 #endif
 
+typedef void (*step)(const job *, const ck_update *, const void *, int64_t, int64_t);
+
+// Elements `begin ..< end` of a parameter. A gradient of 16 bits is widened piece by piece.
+static void run_part(const job *j, step body, int64_t size, const ck_update *u, int64_t begin, int64_t end) {
+  if (!ck_is_half(u->gradient)) {
+    body(j, u, (const char *)u->g + begin * size, begin, end);
+    return;
+  }
+  float wide[WIDENED];
+  for (int64_t at = begin; at < end; at += WIDENED) {
+    const int64_t n = ck_min64(WIDENED, end - at);
+    ck_widen(u->gradient, n, wide, (const char *)u->g + at * 2);
+    body(j, u, wide, at, at + n);
+  }
+}
+
 // Elements `begin ..< end` of all parameters in a row.
-#define RANGE(name)                                                          \
+#define RANGE(name, T)                                                       \
   static void name##_range(void *context, int64_t begin, int64_t end) {      \
     const uint64_t old = flush_denormals();                                  \
     const job *j = context;                                                  \
@@ -42,15 +60,15 @@ static void restore_denormals(uint64_t old) { (void)old; }
     for (int32_t i = 0; i < j->parameters && first < end; i++) {             \
       const ck_update *u = &j->update[i];                                    \
       const int64_t from = ck_max64(begin, first), to = ck_min64(end, first + u->count); \
-      if (from < to) CK_PICK(name)(j, u, from - first, to - first);          \
+      if (from < to) run_part(j, CK_PICK(name), sizeof(T), u, from - first, to - first); \
       first += u->count;                                                     \
     }                                                                        \
     restore_denormals(old);                                                  \
   }
-RANGE(adam_f32)
-RANGE(adam_f64)
-RANGE(sgd_f32)
-RANGE(sgd_f64)
+RANGE(adam_f32, float)
+RANGE(adam_f64, double)
+RANGE(sgd_f32, float)
+RANGE(sgd_f64, double)
 
 static int64_t elements(int32_t parameters, const ck_update *update) {
   int64_t sum = 0;

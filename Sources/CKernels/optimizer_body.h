@@ -1,9 +1,9 @@
-// Optimizer steps, one pass over memory. Included once per level.
+// Optimizer steps, one pass over memory; `from`: the gradient of the elements from `begin` on. Included once per level.
 #define LOOP(n) _Pragma("clang loop vectorize(assume_safety)") for (int64_t i = 0; i < (n); i++)
 #define STEP(t, T, SQRT)                                                                             \
-  static void L(adam_##t)(const job *j, const ck_update *u, int64_t begin, int64_t end) {            \
+  static void L(adam_##t)(const job *j, const ck_update *u, const void *from, int64_t begin, int64_t end) { \
     T *po = (T *)u->p_out + begin, *mo = (T *)u->m_out + begin, *vo = (T *)u->v_out + begin;         \
-    const T *p = (const T *)u->p + begin, *g = (const T *)u->g + begin;                              \
+    const T *p = (const T *)u->p + begin, *g = (const T *)from;                                      \
     const T *m = (const T *)u->m + begin, *v = (const T *)u->v + begin;                              \
     const T b1 = (T)j->beta1, c1 = (T)(1 - j->beta1), b2 = (T)j->beta2, c2 = (T)(1 - j->beta2);      \
     const T keep = j->flag ? (T)(1 - u->rate * j->decay) : 1, decay = j->flag ? 0 : (T)j->decay;     \
@@ -26,9 +26,9 @@
       po[i] = x * keep - step * (mi / (SQRT(ti) * root + eps));                                      \
     }                                                                                                \
   }                                                                                                  \
-  static void L(sgd_##t)(const job *j, const ck_update *u, int64_t begin, int64_t end) {             \
+  static void L(sgd_##t)(const job *j, const ck_update *u, const void *from, int64_t begin, int64_t end) { \
     T *po = (T *)u->p_out + begin, *bo = u->m_out ? (T *)u->m_out + begin : 0;                       \
-    const T *p = (const T *)u->p + begin, *g = (const T *)u->g + begin;                              \
+    const T *p = (const T *)u->p + begin, *g = (const T *)from;                                      \
     const T *b = u->m ? (const T *)u->m + begin : 0;                                                 \
     const T rate = (T)u->rate, decay = (T)j->decay, mu = j->first ? 0 : (T)j->beta1;                 \
     const T damp = j->first ? 1 : (T)(1 - j->beta2), look = (T)j->beta1;                             \

@@ -298,6 +298,26 @@ import Testing
     #expect(lines(both.optimized(pass("updates"))).filter { $0.contains("joinedUpdates") }.count == 2)
   }
 
+  /// The gradients of weights under autocast are read in bfloat16 by their updates.
+  @Test func updatesReadNarrowGradients() throws {
+    let layer = Linear(3, 4)
+    let optimizer = Adam(layer.parameters, learningRate: 0.1)
+    let step = compile { (x: Tensor) -> Tensor in
+      let loss = withAutocast { exp(layer(x).cast(to: .float32)).sum() }
+      loss.backward()
+      optimizer.step()
+      return loss
+    }
+    let program = try step.program(for: .ones([5, 3]))
+    func gradients(_ program: Program) -> [DType] {
+      program.instructions.filter { $0.op is AdamUpdate }.map { program.values[$0.inputs[1]].dtype }
+    }
+    #expect(gradients(program) == [.float32, .float32])
+    let read = program.optimized(pass("algebra") + pass("updates"))
+    let joined = read.instructions.filter { $0.op is JoinedUpdates }
+    #expect(joined.count == 1 && [1, 7].allSatisfy { read.values[joined[0].inputs[$0]].dtype == .bfloat16 })
+  }
+
   /// Compiled steps, whose updates are joined, train as steps by single operations do: parameters of one shape side by side,
   /// more than go into one operation, and the first step, which has no momentum yet.
   @Test(arguments: ["SGD", "momentum", "Adam", "AMSGrad"]) func updatesAgree(name: String) throws {

@@ -262,6 +262,7 @@ typedef struct {
   void *p_out, *_Nullable m_out, *_Nullable v_out, *_Nullable top_out;
   const void *p, *g, *_Nullable m, *_Nullable v, *_Nullable top;
   double rate, bias1, bias2;   // bias1 = 1 - beta1^t, bias2 = 1 - beta2^t
+  int32_t gradient;            // the dtype of g: that of the rest, or for F32 one of 16 bits
 } ck_update;
 // One step of PyTorch's Adam for each parameter (AdamW when decoupled; amsgrad when top, the largest v so far, is not null).
 // F32 or F64.

@@ -44,7 +44,8 @@ private func adam(_ op: AdamUpdate, parameters: Int, _ arguments: borrowing Kern
         count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
         m_out: arguments.outputPointer(to + 1), v_out: arguments.outputPointer(to + 2),
         top_out: op.amsgrad ? arguments.outputPointer(to + 3) : nil, p: p, g: g, m: m, v: v,
-        top: op.amsgrad ? top : nil, rate: scalar(arguments, from + 2), bias1: bias.0, bias2: bias.1)
+        top: op.amsgrad ? top : nil, rate: scalar(arguments, from + 2), bias1: bias.0, bias2: bias.1,
+        gradient: arguments.dtype(from + 1).code)
     }
     let code = arguments.dtype(0).code
     return withExtendedLifetime(operands) {
@@ -70,7 +71,8 @@ private func sgd(_ op: SGDUpdate, parameters: Int, _ arguments: borrowing Kernel
       updates[part] = ck_update(
         count: Int64(arguments.elementCount(from)), p_out: arguments.outputPointer(to),
         m_out: hasMomentum ? arguments.outputPointer(to + 1) : nil, v_out: nil, top_out: nil, p: p, g: g,
-        m: hasMomentum ? m : nil, v: nil, top: nil, rate: scalar(arguments, from + 2), bias1: 1, bias2: 1)
+        m: hasMomentum && !isFirst ? m : nil, v: nil, top: nil, rate: scalar(arguments, from + 2), bias1: 1, bias2: 1,
+        gradient: arguments.dtype(from + 1).code)
     }
     let code = arguments.dtype(0).code
     return withExtendedLifetime(operands) {

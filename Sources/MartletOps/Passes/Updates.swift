@@ -5,6 +5,7 @@ extension Pass {
   ///
   /// It stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
   package static let updates = Pass("updates") { program in
+    readNarrowGradients(&program)
     var open: [UpdateKind: [Int]] = [:]
     var groups: [[Int]] = []
     /// For what an open group makes, its kind.
@@ -38,6 +39,24 @@ extension Pass {
     }
     program.instructions = program.instructions.indices.flatMap { line in
       replacement[line].map { [$0] } ?? (isGone[line] ? [] : [program.instructions[line]])
+    }
+  }
+}
+
+/// Gradients of 16 bits that are widened to be read by an update are read as they are: the update widens them itself.
+private func readNarrowGradients(_ program: inout Program) {
+  /// What was widened to float32.
+  var narrow: [Program.ValueID: Program.ValueID] = [:]
+  for (line, instruction) in program.instructions.enumerated() {
+    if let cast = instruction.op as? Cast, cast.dtype == .float32 {
+      let source = program.values[instruction.inputs[0]]
+      if source.dtype == .bfloat16 || source.dtype == .float16 {
+        narrow[instruction.outputs[0]] = instruction.inputs[0]
+      }
+    } else if instruction.op is any UpdateOp, program.values[instruction.inputs[0]].device == .cpu,
+      let source = narrow[instruction.inputs[1]]
+    {
+      program.instructions[line].inputs[1] = source
     }
   }
 }

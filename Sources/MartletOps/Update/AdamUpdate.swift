@@ -40,7 +40,8 @@ public struct AdamUpdate: Op {
     }
     let p = inputs[0]
     guard p.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
-    for position in [1, 3, 4, 6] where position < inputs.count && inputs[position] != p {
+    try checkGradient(inputs[1], of: p)
+    for position in [3, 4, 6] where position < inputs.count && inputs[position] != p {
       throw OpError(.argumentShape(argument: position, expected: "\(p), as that of p"))
     }
     for position in [2, 5] {
@@ -56,7 +57,7 @@ public struct AdamUpdate: Op {
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let dtype = inputs[0].dtype
     var p = inputs[0]
-    var g = inputs[1]
+    var g = inputs[1].cast(to: dtype)
     let rate = inputs[2].cast(to: dtype)
     // Powers of β in float64: a float32 β₂ = 0.999 is off by 1e-8, which 1 - β₂ᵗ magnifies.
     let step = inputs[5].cast(to: .float64)

@@ -5,6 +5,16 @@ package protocol UpdateOp: Op {}
 extension AdamUpdate: UpdateOp {}
 extension SGDUpdate: UpdateOp {}
 
+extension UpdateOp {
+  /// Of float32 parameters the gradient may have 16 bits: what autocast has computed need not be widened in memory.
+  func checkGradient(_ g: TensorSpec, of p: TensorSpec) throws(OpError) {
+    if p.dtype == .float32, g.dtype == .bfloat16 || g.dtype == .float16, g.shape == p.shape, g.device == p.device {
+      return
+    }
+    guard g == p else { throw OpError(.argumentShape(argument: 1, expected: "\(p), as that of p")) }
+  }
+}
+
 /// The same update of several parameters: the inputs of one after those of the other, and the results likewise. Made by the
 /// pass `updates`.
 public struct JoinedUpdates: PassMade {

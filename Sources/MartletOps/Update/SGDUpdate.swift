@@ -33,8 +33,9 @@ public struct SGDUpdate: Op {
     }
     let p = inputs[0]
     guard p.dtype.isFloating else { throw OpError(.dtype(argument: 0, expected: Domain.floating.rawValue)) }
-    for position in [1, 3] where position < inputs.count && inputs[position] != p {
-      throw OpError(.argumentShape(argument: position, expected: "\(p), as that of p"))
+    try checkGradient(inputs[1], of: p)
+    if inputs.count == 4, inputs[3] != p {
+      throw OpError(.argumentShape(argument: 3, expected: "\(p), as that of p"))
     }
     guard inputs[2].rank == 0 else { throw OpError(.argumentShape(argument: 2, expected: "[], a scalar")) }
     guard inputs[2].dtype == .float32 || inputs[2].dtype == .float64 else {
@@ -45,7 +46,8 @@ public struct SGDUpdate: Op {
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let p = inputs[0]
     let rate = inputs[2].cast(to: p.dtype)
-    let g = weightDecay == 0 ? inputs[1] : inputs[1] + p * weightDecay
+    let gradient = inputs[1].cast(to: p.dtype)
+    let g = weightDecay == 0 ? gradient : gradient + p * weightDecay
     guard momentum != 0 else { return [p - rate * g] }
     let b = inputs.count == 4 ? inputs[3] * momentum + g * (1 - dampening) : g
     return [p - rate * (nesterov ? g + b * momentum : b), b]

@@ -175,6 +175,17 @@ extension OpTable {
         }
       }
     }
+    // A gradient of 16 bits, of which pieces are widened.
+    for (narrow, shape) in [(.bfloat16, [3, 40]), (.float16, [2500]), (.bfloat16, [0])] as [(DType, Shape)] {
+      let wide = Input(shape, .float32, .between(0.5, 2))
+      cases.append(
+        OpCase(
+          AdamUpdate(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, decoupled: true),
+          [
+            wide, Input(shape, narrow, .between(-1, 1)), Input([], .float32, .list([0.01])), wide, wide,
+            Input([], .float32, .list([3])),
+          ], .smooth, loose: 8))
+    }
     return cases
   }
 
@@ -189,6 +200,10 @@ extension OpTable {
             let inputs = [tensor, tensor, Input([], dtype == .float64 ? .float64 : .float32, .list([0.1]))]
             cases.append(OpCase(op, inputs, loose: 8))
             if momentum != 0 { cases.append(OpCase(op, inputs + [tensor], loose: 8)) }
+            if dtype == .float32 {
+              let narrow = Input(shape, .bfloat16, .between(-1, 1), layout)
+              cases.append(OpCase(op, [inputs[0], narrow, inputs[2]] + (momentum == 0 ? [] : [tensor]), loose: 8))
+            }
           }
         }
       }
