@@ -121,6 +121,29 @@ import Testing
     #expect(views.before.count == 6 && views.after.last == "return %0")
   }
 
+  /// A product that is read in two ways is not made in both orders of its axes, also where one reader stood for what is undone.
+  @Test func productsAreMadeOnce() throws {
+    func operations(_ f: @escaping (Tensor) -> Tensor) throws -> [String] {
+      let x = Tensor([1, 2, 3, 4] as [Float]).reshaped([2, 2])
+      let program = try compile(f).program(for: x).optimized(pass("algebra") + pass("deadCode"))
+      #expect(try program.run([x], planned: true)[0].array(as: Float.self) == f(x).array(as: Float.self))
+      return program.instructions.map { type(of: $0.op).name }
+    }
+    let negated = try operations { x in
+      let y = -matmul(x, x)
+      return (-y).transposed() + y
+    }
+    #expect(negated == ["matmul", "negate", "permute", "add"])
+    let reshaped = try operations { x in
+      let y = matmul(x, x).reshaped([4])
+      return y.reshaped([2, 2]).transposed() + y[0]
+    }
+    #expect(reshaped.filter { $0 == "matmul" }.count == 1)
+    // What is undone and read by nobody else does not count: the product is made as it is wanted.
+    let undone = try operations { x in (-(-matmul(x, x))).transposed() }
+    #expect(undone == ["permute", "permute", "matmul"])
+  }
+
   /// The gradient of parts that are the whole is the parts' gradients side by side; of others it is added up.
   @Test func gradientsOfParts() throws {
     func operations(_ sizes: [Range<Int>], _ weights: [Double]) throws -> [String] {

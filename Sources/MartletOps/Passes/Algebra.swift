@@ -7,20 +7,41 @@ extension Pass {
     var makers: [Program.ValueID: Int] = [:]
     var other: [Program.ValueID: Program.ValueID] = [:]
     var constants = program.constantTensors
-    var uses = [Int](repeating: 0, count: program.values.count)
-    for id in program.instructions.flatMap({ $0.inputs }) + program.results { uses[id] += 1 }
+    /// How many operands read each value, those left out that nobody needs any more.
+    var uses = program.readers.map { $0.count }
     /// Whether one operand alone reads a value.
-    func isReadOnce(_ id: Program.ValueID) -> Bool { id >= uses.count || uses[id] == 1 }
+    func isReadOnce(_ id: Program.ValueID) -> Bool { uses[id] == 1 }
+    func value(_ spec: TensorSpec) -> Program.ValueID {
+      uses.append(0)
+      return program.value(spec)
+    }
+    func count(_ operands: [Program.ValueID]) {
+      for id in operands { uses[id] += 1 }
+    }
+    /// Operands read no more, nor do those of what nobody reads then.
+    func forget(_ operands: [Program.ValueID]) {
+      var open = operands
+      while let id = open.popLast() {
+        uses[id] -= 1
+        guard uses[id] == 0, let maker = makers[id].map({ program.instructions[$0] }), maker.op.effect == .none,
+          maker.outputs.allSatisfy({ uses[$0] == 0 })
+        else { continue }
+        open += maker.inputs
+      }
+    }
     /// Instructions that are to stand before others.
     var before: [Int: [Program.Instruction]] = [:]
+    func insert(_ instruction: Program.Instruction, _ line: Int) {
+      count(instruction.inputs)
+      before[line, default: []].append(instruction)
+    }
     /// A matrix with its axes exchanged.
     func transposed(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
       if let maker = makers[id], let op = program.instructions[maker].op as? Permute, op.isTransposition {
         return program.instructions[maker].inputs[0]
       }
-      let result = program.value(program.values[id].transposed)
-      before[line, default: []].append(
-        Program.Instruction(op: Permute(order: [1, 0]), inputs: [id], outputs: [result]))
+      let result = value(program.values[id].transposed)
+      insert(Program.Instruction(op: Permute(order: [1, 0]), inputs: [id], outputs: [result]), line)
       return result
     }
     for line in program.instructions.indices {
@@ -39,10 +60,13 @@ extension Pass {
       }
       func becomes(_ id: Program.ValueID) {
         other[instruction.outputs[0]] = id
-        if id < uses.count { uses[id] += uses[instruction.outputs[0]] - 1 }
+        uses[id] += uses[instruction.outputs[0]]
+        forget(instruction.inputs)
       }
       /// Reads the operand of `inner` by `op`.
       func becomes(_ op: any Op, _ inputs: [Program.ValueID]) {
+        count(inputs)
+        forget(instruction.inputs)
         program.instructions[line] = Program.Instruction(op: op, inputs: inputs, outputs: instruction.outputs)
       }
       if let first = instruction.outputs.first { makers[first] = line }
@@ -68,8 +92,8 @@ extension Pass {
             let product = makers[inner.inputs[0]].map({ program.instructions[$0] }), product.op is Matmul
           {
             let operands = turned(product)
-            let id = program.value(program.values[inner.inputs[0]].transposed)
-            before[line, default: []].append(Program.Instruction(op: Matmul(), inputs: operands, outputs: [id]))
+            let id = value(program.values[inner.inputs[0]].transposed)
+            insert(Program.Instruction(op: Matmul(), inputs: operands, outputs: [id]), line)
             becomes(inner.op, [id])
           }
         }
@@ -93,7 +117,7 @@ extension Pass {
           abs(scale * first) <= 65536, abs(scale * first) >= 1 / 65536
         {
           let product = Tensor(repeating: scale * first, program.values[instruction.inputs[1]])
-          let id = program.value(product.spec)
+          let id = value(product.spec)
           program.constants.append((id, product))
           constants[id] = product
           becomes(Multiply(), [inner.inputs[0], id])
