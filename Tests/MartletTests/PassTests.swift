@@ -51,6 +51,26 @@ import Testing
     #expect(try folded.run([x], planned: true)[0].array(as: Float.self) == [2, 4, 12, 16])
   }
 
+  /// Lines have their numbers until all changes are made; what is read in place of a value may be replaced itself.
+  @Test func edits() throws {
+    let program = try compile { (x: Tensor) in relu(-exp(x)) + x }.program(for: .ones([4]))
+    var (changed, edits) = (program, Edits())
+    let twice = try edits.insert(Add(), [0, 1], before: 2, of: &changed)[0]
+    edits.replace([0, 1], by: Program.Instruction(op: Negate(), inputs: [0], outputs: [2]))
+    edits.insert(Program.Instruction(op: Exp(), inputs: [0], outputs: [1]), before: 0)
+    edits.remove(2)
+    edits.replace(3, by: 2)
+    edits.replace(2, by: twice)
+    #expect(edits.isGone(1) && !edits.isGone(3) && edits.current(3) == twice && edits.current(0) == 0)
+    #expect(throws: OpError.self) { try edits.insert(Add(), [0], before: 0, of: &changed) }
+    #expect(lines(program).count == 5 && changed.instructions.count == 4)
+    #expect(
+      lines(edits.applied(to: changed)) == [
+        "%1 = exp(%0) -> float32[4]", "%2 = negate(%0) -> float32[4]", "%5 = add(%0, %1) -> float32[4]",
+        "%4 = add(%5, %0) -> float32[4]", "return %4",
+      ])
+  }
+
   @Test func channelsLast() throws {
     let kernels = Tensor.ones([16, 16, 3, 3])
     let small = Tensor.ones([32, 16, 1, 1])

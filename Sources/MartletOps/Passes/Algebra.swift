@@ -17,10 +17,7 @@ private struct Algebra {
   private var makers: [Program.ValueID: Int] = [:]
   /// How many operands read each value, those left out that nobody needs any more.
   private var uses: [Int]
-  /// Instructions that are to stand before others.
-  private var before: [Int: [Program.Instruction]] = [:]
-  /// What is read in place of a value.
-  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var edits = Edits()
 
   init(_ program: Program) {
     self.program = program
@@ -29,7 +26,7 @@ private struct Algebra {
   }
 
   mutating func simplify(_ line: Int) {
-    program.instructions[line].inputs = program.instructions[line].inputs.map { other[$0] ?? $0 }
+    program.instructions[line].inputs = program.instructions[line].inputs.map { edits.current($0) }
     let instruction = program.instructions[line]
     guard let result = instruction.outputs.first else { return }
     makers[result] = line
@@ -51,14 +48,7 @@ private struct Algebra {
     }
   }
 
-  func simplified() -> Program {
-    var result = program
-    result.instructions = program.instructions.enumerated().flatMap { line, instruction in
-      (before[line] ?? []) + (other[instruction.outputs.first ?? -1] == nil ? [instruction] : [])
-    }
-    result.rename(other)
-    return result
-  }
+  func simplified() -> Program { edits.applied(to: program) }
 
   // MARK: rules
 
@@ -148,7 +138,8 @@ private struct Algebra {
   /// Lets all who read the result of a line read another value.
   private mutating func replace(_ line: Int, by id: Program.ValueID) {
     let instruction = program.instructions[line]
-    other[instruction.outputs[0]] = id
+    edits.remove(line)
+    edits.replace(instruction.outputs[0], by: id)
     uses[id] += uses[instruction.outputs[0]]
     forget(instruction.inputs)
   }
@@ -165,7 +156,7 @@ private struct Algebra {
   ) -> Program.ValueID {
     let result = value(spec)
     for id in inputs { uses[id] += 1 }
-    before[line, default: []].append(Program.Instruction(op: op, inputs: inputs, outputs: [result]))
+    edits.insert(Program.Instruction(op: op, inputs: inputs, outputs: [result]), before: line)
     return result
   }
 

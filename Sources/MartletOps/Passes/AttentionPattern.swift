@@ -39,10 +39,7 @@ extension Pass {
 private struct AttentionRewriting {
   private var program: Program
   private let makers: [Int?]
-  /// Instructions that are to stand before others.
-  private var before: [Int: [Program.Instruction]] = [:]
-  /// What is read in place of a product.
-  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var edits = Edits()
 
   init(_ program: Program) {
     self.program = program
@@ -105,7 +102,7 @@ private struct AttentionRewriting {
       let order = MatrixView(source: new, order: Shape(0..<spec.rank)).transposed.order
       new = append(Permute(order: order), [new], line)[0]
     }
-    other[old] = new
+    edits.replace(old, by: new)
   }
 
   /// A matrix as the operation takes it: with an axis of heads, and of a dtype.
@@ -137,16 +134,11 @@ private struct AttentionRewriting {
   /// A new instruction before a line.
   private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) -> [Program.ValueID] {
     // The matcher has seen that the operands fit.
-    let specs = try! op.outputs(for: inputs.map { program.values[$0] })
-    let outputs = specs.map { program.value($0) }
-    before[line, default: []].append(Program.Instruction(op: op, inputs: inputs, outputs: outputs))
-    return outputs
+    try! edits.insert(op, inputs, before: line, of: &program)
   }
 
   func rewritten() -> Program {
-    var result = program
-    result.instructions = program.instructions.enumerated().flatMap { (before[$0.offset] ?? []) + [$0.element] }
-    result.rename(other)
+    var result = edits.applied(to: program)
     // Constant masks are inverted once, and views made twice are one.
     for pass in [Pass.constantFolding, .algebra, .commonSubexpressions, .deadCode] { pass.run(&result) }
     return result

@@ -11,37 +11,32 @@ extension Pass {
     Rooms.require(.cpu)  // which says what is fast
     guard let isFast = FusedMatmul.isFast else { return }
     let readers = program.readers
-    var isGone = [Bool](repeating: false, count: program.instructions.count)
-    /// What stands in place of the last instruction that a product is joined with.
-    var replacement: [Int: [Program.Instruction]] = [:]
+    var edits = Edits()
     for line in program.instructions.indices {
       let product = program.instructions[line]
-      guard product.op is Matmul, !isGone[line] else { continue }
+      guard product.op is Matmul else { continue }
       let (a, b) = (program.values[product.inputs[0]], program.values[product.inputs[1]])
       guard a.device == .cpu, b.rank == 2 else { continue }
       var tail = MatmulTail(result: product.outputs[0])
       while tail.function == nil, readers[tail.result].count == 1, let next = readers[tail.result].first,
-        next < program.instructions.count, !isGone[next], let longer = tail.extended(by: next, program),
+        next < program.instructions.count, !edits.isGone(next), let longer = tail.extended(by: next, program),
         isFast(longer.op, a, b)
       { tail = longer }
       guard let last = tail.lines.last else { continue }
-      var made: [Program.Instruction] = []
       var inputs = product.inputs
-      if let bias = tail.bias {
-        if program.values[bias].rank == 1 {
-          inputs.append(bias)
-        } else {
-          inputs.append(program.value(program.values[bias].with(shape: [b.shape[1]])))
-          made.append(Program.Instruction(op: Reshape(shape: [b.shape[1]]), inputs: [bias], outputs: [inputs[2]]))
+      if var bias = tail.bias {
+        if program.values[bias].rank != 1 {
+          let row = Reshape(shape: [b.shape[1]])
+          guard let made = try? edits.insert(row, [bias], before: last, of: &program) else { continue }
+          bias = made[0]
         }
+        inputs.append(bias)
       }
       if let added = tail.added { inputs.append(added) }
-      for gone in [line] + tail.lines { isGone[gone] = true }
-      replacement[last] = made + [Program.Instruction(op: tail.op, inputs: inputs, outputs: [tail.result])]
+      let joined = Program.Instruction(op: tail.op, inputs: inputs, outputs: [tail.result])
+      edits.replace([line] + tail.lines, by: joined)
     }
-    program.instructions = program.instructions.indices.flatMap { line in
-      replacement[line] ?? (isGone[line] ? [] : [program.instructions[line]])
-    }
+    program = edits.applied(to: program)
   }
 }
 

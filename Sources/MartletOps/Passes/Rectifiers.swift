@@ -15,10 +15,7 @@ private struct RectifiedNorms {
   private var program: Program
   private let orders: Orders
   private let readers: [[Int]]
-  /// Rectifiers, and their gradients.
-  private var gone = Set<Int>()
-  /// What stands for the results of these.
-  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var edits = Edits()
 
   init(_ program: Program) {
     self.program = program
@@ -72,20 +69,9 @@ private struct RectifiedNorms {
   }
 
   private mutating func remove(_ line: Int, leaving id: Program.ValueID) {
-    gone.insert(line)
-    other[program.instructions[line].outputs[0]] = id
+    edits.remove(line)
+    edits.replace(program.instructions[line].outputs[0], by: id)
   }
 
-  func joined() -> Program {
-    guard !gone.isEmpty else { return program }
-    var result = program
-    result.instructions = program.instructions.indices.filter { !gone.contains($0) }.map { program.instructions[$0] }
-    result.rename(
-      other.mapValues { id in
-        var id = id
-        while let next = other[id] { id = next }
-        return id
-      })
-    return result
-  }
+  func joined() -> Program { edits.applied(to: program) }
 }

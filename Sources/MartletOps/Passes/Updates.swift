@@ -26,19 +26,17 @@ extension Pass {
       for id in instruction.outputs { kinds[id] = kind }
     }
     groups += open.values
-    var replacement: [Int: Program.Instruction] = [:]
-    var isGone = [Bool](repeating: false, count: program.instructions.count)
+    var edits = Edits()
     for group in groups where group.count > 1 {
       let members = group.map { program.instructions[$0] }
       let joined = JoinedUpdates(
         members[0].op as! any UpdateOp, count: group.count, inputCount: members[0].inputs.count)
-      for line in group { isGone[line] = true }
-      replacement[group.last!] = Program.Instruction(
-        op: joined, inputs: members.flatMap { $0.inputs }, outputs: members.flatMap { $0.outputs })
+      edits.replace(
+        group,
+        by: Program.Instruction(
+          op: joined, inputs: members.flatMap { $0.inputs }, outputs: members.flatMap { $0.outputs }))
     }
-    program.instructions = program.instructions.indices.flatMap { line in
-      replacement[line].map { [$0] } ?? (isGone[line] ? [] : [program.instructions[line]])
-    }
+    program = edits.applied(to: program)
   }
 }
 
