@@ -14,7 +14,8 @@ extension Pass {
     Rooms.require(.cpu)  // which says how convolutions are prepared
     guard let prepare = FusedConvolution.prepare else { return }
     var epilogues = Epilogues(program, prepare)
-    for line in program.instructions.indices { epilogues.join(line) }
+    // A convolution that cannot be joined stays; what was made for it is dead code then.
+    for line in program.instructions.indices { try? epilogues.join(line) }
     program = epilogues.rewritten()
   }
 }
@@ -52,7 +53,7 @@ private struct Epilogues {
     var result: Program.ValueID
   }
 
-  mutating func join(_ line: Int) {
+  mutating func join(_ line: Int) throws {
     let instruction = program.instructions[line]
     guard let op = instruction.op as? Convolution, isStable[instruction.inputs[1]], !isStable[instruction.inputs[0]],
       [.float32, .bfloat16].contains(program.values[instruction.inputs[0]].dtype),
@@ -61,8 +62,8 @@ private struct Epilogues {
     let x = instruction.inputs[0]
     let kernels = program.values[instruction.inputs[1]].shape
     var tail = Tail(result: instruction.outputs[0])
-    if instruction.inputs.count == 3 { tail.offset = wide(instruction.inputs[2], line) }
-    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0]) {}
+    if instruction.inputs.count == 3 { tail.offset = try wide(instruction.inputs[2], line) }
+    while tail.bounds == nil, let next = reader(of: tail.result), try extend(&tail, by: next, kernels[0]) {}
     let isLast = orders.isChannelsLast(x) && orders[instruction.outputs[0]] != nil
     var fused = FusedConvolution(
       op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
@@ -73,15 +74,15 @@ private struct Epilogues {
     if let factor = tail.factor {
       let alongKernels = Shape([kernels[0]] + [Int](repeating: 1, count: kernels.rank - 1))
       let isNumber = program.values[factor].count == 1 && kernels[0] != 1
-      weight = append(
+      weight = try append(
         Multiply(), [wide(weight, last), isNumber ? factor : reshaped(factor, alongKernels, last)], last)
       let dtype = program.values[x].dtype
-      if dtype != .float32 { weight = append(Cast(dtype: dtype), [weight], last) }
+      if dtype != .float32 { weight = try append(Cast(dtype: dtype), [weight], last) }
     }
-    var inputs = [x, append(PackKernels(fused, x: program.values[x]), [weight], last)]
+    var inputs = [x, try append(PackKernels(fused, x: program.values[x]), [weight], last)]
     if var bias = tail.offset {
       if program.values[bias].shape != [kernels[0]] {
-        bias = append(Contiguous(), [append(Expand(shape: [kernels[0]]), [bias], last)], last)
+        bias = try append(Contiguous(), [append(Expand(shape: [kernels[0]]), [bias], last)], last)
       }
       inputs.append(bias)
     }
@@ -98,7 +99,7 @@ private struct Epilogues {
     return line
   }
 
-  private mutating func extend(_ tail: inout Tail, by line: Int, _ channels: Int) -> Bool {
+  private mutating func extend(_ tail: inout Tail, by line: Int, _ channels: Int) throws -> Bool {
     let instruction = program.instructions[line]
     let result = instruction.outputs[0]
     guard instruction.outputs.count == 1, program.values[result] == program.values[tail.result] else { return false }
@@ -112,18 +113,20 @@ private struct Epilogues {
     case is Add, is Subtract, is Multiply, is Divide:
       let isFirst = instruction.inputs[0] == tail.result
       let other = instruction.inputs[isFirst ? 1 : 0]
-      if let numbers = perChannel(other, channels, program.values[result], line) {
+      if let numbers = try perChannel(other, channels, program.values[result], line) {
         guard tail.added == nil, isFirst || instruction.op is Add || instruction.op is Multiply else { return false }
         switch instruction.op {
-        case is Add: tail.offset = tail.offset.map { append(Add(), [$0, numbers], line) } ?? numbers
+        case is Add: tail.offset = try tail.offset.map { try append(Add(), [$0, numbers], line) } ?? numbers
         case is Subtract:
           tail.offset =
-            tail.offset.map { append(Subtract(), [$0, numbers], line) } ?? append(Negate(), [numbers], line)
+            try tail.offset.map { try append(Subtract(), [$0, numbers], line) } ?? append(Negate(), [numbers], line)
         default:
-          func scaled(_ id: Program.ValueID) -> Program.ValueID { append(instruction.op, [id, numbers], line) }
+          func scaled(_ id: Program.ValueID) throws -> Program.ValueID {
+            try append(instruction.op, [id, numbers], line)
+          }
           if instruction.op is Divide, tail.factor == nil { return false }
-          tail.factor = tail.factor.map(scaled) ?? numbers
-          tail.offset = tail.offset.map(scaled)
+          tail.factor = try tail.factor.map(scaled) ?? numbers
+          tail.offset = try tail.offset.map(scaled)
         }
       } else {
         // The tensor must lie like the result, which is written over it.
@@ -142,17 +145,17 @@ private struct Epilogues {
   /// A stable operand that broadcasts along the channels alone, as `[O]` or `[]`.
   private mutating func perChannel(
     _ id: Program.ValueID, _ channels: Int, _ result: TensorSpec, _ line: Int
-  ) -> Program.ValueID? {
+  ) throws -> Program.ValueID? {
     let spec = program.values[id]
     guard isStable[id], spec.dtype == result.dtype, spec.rank <= result.rank else { return nil }
     for axis in 0..<spec.rank where spec.shape[axis] != 1 {
       guard axis + result.rank - spec.rank == 1, spec.shape[axis] == channels else { return nil }
     }
-    return reshaped(wide(id, line), spec.count == 1 ? [] : [channels], line)
+    return try reshaped(wide(id, line), spec.count == 1 ? [] : [channels], line)
   }
 
   /// The value in float32: what it was before it was rounded.
-  private mutating func wide(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
+  private mutating func wide(_ id: Program.ValueID, _ line: Int) throws -> Program.ValueID {
     let spec = program.values[id]
     if spec.dtype == .float32 { return id }
     if id < makers.count, let maker = makers[id] {
@@ -160,19 +163,18 @@ private struct Epilogues {
       if instruction.op is Cast, program.values[instruction.inputs[0]].dtype == .float32 {
         return instruction.inputs[0]
       }
-      if instruction.op is Reshape { return reshaped(wide(instruction.inputs[0], line), spec.shape, line) }
+      if instruction.op is Reshape { return try reshaped(wide(instruction.inputs[0], line), spec.shape, line) }
     }
-    return append(Cast(dtype: .float32), [id], line)
+    return try append(Cast(dtype: .float32), [id], line)
   }
 
-  private mutating func reshaped(_ id: Program.ValueID, _ shape: Shape, _ line: Int) -> Program.ValueID {
-    program.values[id].shape == shape ? id : append(Reshape(shape: shape), [id], line)
+  private mutating func reshaped(_ id: Program.ValueID, _ shape: Shape, _ line: Int) throws -> Program.ValueID {
+    try program.values[id].shape == shape ? id : append(Reshape(shape: shape), [id], line)
   }
 
   /// A new instruction on stable values, before a line.
-  private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) -> Program.ValueID {
-    // The rules have taken these operands before, in another order.
-    try! edits.insert(op, inputs, before: line, of: &program)[0]
+  private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) throws -> Program.ValueID {
+    try edits.insert(op, inputs, before: line, of: &program)[0]
   }
 
   func rewritten() -> Program {
