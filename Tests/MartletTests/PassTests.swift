@@ -202,7 +202,7 @@ import Testing
     #expect(around.after.contains { $0.contains("= sum(") })
   }
 
-  @Test func cheapValuesAreComputedAgain() throws {
+  @Test func cheapStepsAreDuplicated() throws {
     let f = compile { (x: Tensor) -> Tensor in
       let z = x * 2 + 1
       let y = tanh(z)
