@@ -69,7 +69,7 @@ int32_t dn_matmul_create(const dn_matmul_spec *spec, dn_matmul **handle) {
   *handle = NULL;
   if (!dn_available()) return dn_refusal();
   const dnnl_data_type_t type = dn_type(spec->dtype);
-  if (type == dnnl_data_type_undef) return dnnl_invalid_arguments;
+  if (type == dnnl_data_type_undef || (spec->wide && spec->adds)) return dnnl_invalid_arguments;
   dn_matmul *h = calloc(1, sizeof *h);
   if (!h) return dnnl_out_of_memory;
   const int before = dn_set_threads(spec->threads);
@@ -77,7 +77,8 @@ int32_t dn_matmul_create(const dn_matmul_spec *spec, dn_matmul **handle) {
   memory_desc a = {0}, b = {0}, c = {0}, bias = {0};
   dnnl_status_t s = describe(&a, ndims, spec->batch, spec->m, spec->k, type, spec->a_batch, spec->a_row, spec->a_column);
   if (!s) s = describe(&b, ndims, spec->batch, spec->k, spec->n, type, spec->b_batch, spec->b_row, spec->b_column);
-  if (!s) s = describe(&c, ndims, spec->batch, spec->m, spec->n, type, spec->c_batch, spec->c_row, 1);
+  const dnnl_data_type_t result = spec->wide ? dnnl_f32 : type;
+  if (!s) s = describe(&c, ndims, spec->batch, spec->m, spec->n, result, spec->c_batch, spec->c_row, 1);
   if (!s && spec->bias) s = describe(&bias, ndims, 1, 1, spec->n, type, 0, spec->n, 1);
   if (!s) s = build(h, spec, a, b, bias, c);
   dn_forget(bias);

@@ -51,6 +51,26 @@ import Testing
     #expect(try folded.run([x], planned: true)[0].array(as: Float.self) == [2, 4, 12, 16])
   }
 
+  /// Lines have their numbers until all changes are made; what is read in place of a value may be replaced itself.
+  @Test func edits() throws {
+    let program = try compile { (x: Tensor) in relu(-exp(x)) + x }.program(for: .ones([4]))
+    var (changed, edits) = (program, Edits())
+    let twice = try edits.insert(Add(), [0, 1], before: 2, of: &changed)[0]
+    edits.replace([0, 1], by: Program.Instruction(op: Negate(), inputs: [0], outputs: [2]))
+    edits.insert(Program.Instruction(op: Exp(), inputs: [0], outputs: [1]), before: 0)
+    edits.remove(2)
+    edits.replace(3, by: 2)
+    edits.replace(2, by: twice)
+    #expect(edits.isGone(1) && !edits.isGone(3) && edits.current(3) == twice && edits.current(0) == 0)
+    #expect(throws: OpError.self) { try edits.insert(Add(), [0], before: 0, of: &changed) }
+    #expect(lines(program).count == 5 && changed.instructions.count == 4)
+    #expect(
+      lines(edits.applied(to: changed)) == [
+        "%1 = exp(%0) -> float32[4]", "%2 = negate(%0) -> float32[4]", "%5 = add(%0, %1) -> float32[4]",
+        "%4 = add(%5, %0) -> float32[4]", "return %4",
+      ])
+  }
+
   @Test func channelsLast() throws {
     let kernels = Tensor.ones([16, 16, 3, 3])
     let small = Tensor.ones([32, 16, 1, 1])
@@ -121,6 +141,29 @@ import Testing
     #expect(views.before.count == 6 && views.after.last == "return %0")
   }
 
+  /// A product that is read in two ways is not made in both orders of its axes, also where one reader stood for what is undone.
+  @Test func productsAreMadeOnce() throws {
+    func operations(_ f: @escaping (Tensor) -> Tensor) throws -> [String] {
+      let x = Tensor([1, 2, 3, 4] as [Float]).reshaped([2, 2])
+      let program = try compile(f).program(for: x).optimized(pass("algebra") + pass("deadCode"))
+      #expect(try program.run([x], planned: true)[0].array(as: Float.self) == f(x).array(as: Float.self))
+      return program.instructions.map { type(of: $0.op).name }
+    }
+    let negated = try operations { x in
+      let y = -matmul(x, x)
+      return (-y).transposed() + y
+    }
+    #expect(negated == ["matmul", "negate", "permute", "add"])
+    let reshaped = try operations { x in
+      let y = matmul(x, x).reshaped([4])
+      return y.reshaped([2, 2]).transposed() + y[0]
+    }
+    #expect(reshaped.filter { $0 == "matmul" }.count == 1)
+    // What is undone and read by nobody else does not count: the product is made as it is wanted.
+    let undone = try operations { x in (-(-matmul(x, x))).transposed() }
+    #expect(undone == ["permute", "permute", "matmul"])
+  }
+
   /// The gradient of parts that are the whole is the parts' gradients side by side; of others it is added up.
   @Test func gradientsOfParts() throws {
     func operations(_ sizes: [Range<Int>], _ weights: [Double]) throws -> [String] {
@@ -159,7 +202,7 @@ import Testing
     #expect(around.after.contains { $0.contains("= sum(") })
   }
 
-  @Test func cheapValuesAreComputedAgain() throws {
+  @Test func cheapStepsAreDuplicated() throws {
     let f = compile { (x: Tensor) -> Tensor in
       let z = x * 2 + 1
       let y = tanh(z)
@@ -212,6 +255,17 @@ import Testing
         == ["fusedMatmul(%0, %1, %3) {bias, gelu} -> float32[128, 512]"])
     #expect(
       try operations({ x in matmul(x, x.transposed()) + x }, on: .ones([2, 3, 3])).allSatisfy { !$0.contains("fused") })
+    // A product of bfloat16 that is read as float32 is written so; not where others read it, or something is added.
+    let narrow = Tensor.ones([3, 5], dtype: .bfloat16), x = Tensor.ones([4, 3], dtype: .bfloat16)
+    #expect(
+      try operations({ x in matmul(x, narrow).cast(to: .float32) }, on: x)
+        == ["fusedMatmul(%0, %1) {float32} -> float32[4, 5]"])
+    #expect(
+      try operations({ x in silu(matmul(x, narrow)).cast(to: .float32) }, on: x)
+        == ["fusedMatmul(%0, %1) {silu, float32} -> float32[4, 5]"])
+    #expect(
+      try operations({ x in (matmul(x, narrow) + matmul(x * 2, narrow)).cast(to: .float32) }, on: x)
+        .contains { $0.hasPrefix("cast") })
   }
 
   /// NaN stays NaN through products with a rectifier, small and large.

@@ -9,7 +9,7 @@
 #pragma clang assume_nonnull begin
 #endif
 
-enum { DN_F32 = 0, DN_BF16 = 1, DN_F16 = 2 };  // result and operands alike; accumulation is float32
+enum { DN_F32 = 0, DN_BF16 = 1, DN_F16 = 2 };  // result and operands alike but where said; accumulation is float32
 
 typedef struct { int32_t major, minor, patch; } dn_version_t;
 dn_version_t dn_version(void);                 // of the library at run time
@@ -27,7 +27,8 @@ typedef struct {
   int64_t c_batch, c_row;                      // the columns of c are adjacent
   int32_t dtype;
   int32_t threads;                             // the thread count that the primitive is made for; 0: the caller's own
-  int32_t bias, adds, function, reserved;      // whether there are bias and added; f
+  int32_t bias, adds, function;                // whether there are bias and added; f
+  int32_t wide;                                // c is float32, whatever the dtype; not with added
 } dn_matmul_spec;
 
 // A handle belongs to one thread at a time and must run with the thread count it was made for.

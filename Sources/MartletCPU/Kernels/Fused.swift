@@ -36,56 +36,22 @@ private final class FusedTables: @unchecked Sendable {
 
   /// Nil for a chain that the kernel does not hold.
   init?(_ inputs: [TensorSpec], _ steps: [Fused.Step], _ specs: [TensorSpec], _ results: [Fused.Result]) {
-    guard inputs.count <= CK_FUSED_INPUTS, results.count <= CK_FUSED_OUTPUTS, steps.count <= CK_FUSED_STEPS else {
-      return nil
-    }
+    let reduced = results.filter { $0.reduction != nil }
+    guard inputs.count <= CK_FUSED_INPUTS, results.count <= CK_FUSED_OUTPUTS, steps.count <= CK_FUSED_STEPS,
+      let axis = FusedTables.axis(reduced, specs), let tables = FusedTables.steps(inputs, steps, specs, results)
+    else { return nil }
     self.inputs = inputs
+    shape = reduced.first.map { specs[$0.step].shape }
     var program = ck_fused()
     program.inputs = Int32(inputs.count)
     program.outputs = Int32(results.count)
     program.steps = Int32(steps.count)
-    /// The dtype inside of the chain.
-    func wide(_ dtype: DType) -> DType { dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype }
-    program.width = Int32(specs.map { wide($0.dtype).size }.max() ?? 4)
+    program.width = Int32(specs.map { FusedTables.wide($0.dtype).size }.max() ?? 4)
+    program.axis = axis
     set(&program.input_dtype, inputs.map { $0.dtype.code })
     set(&program.output_dtype, results.map { specs[$0.step].dtype.code })
     set(&program.reduction, results.map { $0.reduction.map { FusedTables.kind($0) } ?? -1 })
-    let reductions = results.compactMap { result in
-      result.reduction.map { (spec: specs[result.step], axes: $0.axes) }
-    }
-    shape = reductions.first?.spec.shape
-    if let first = reductions.first {
-      guard reductions.allSatisfy({ $0.spec.dtype.isFloating && $0.axes == first.axes }),
-        specs.allSatisfy({ $0.shape == first.spec.shape }), let axis = FusedTables.axis(first.axes, first.spec.shape)
-      else { return nil }
-      program.axis = axis
-    }
-    /// The steps of which something is reduced: they leave their results in slots.
-    let slots = Array(Set(results.filter { $0.reduction != nil }.map { $0.step })).sorted()
-    set(&program.slot, results.map { Int32(slots.firstIndex(of: $0.step) ?? -1) })
-    guard let registers = FusedTables.registers(steps, inputs.count) else { return nil }
-    var tables: [ck_fused_step] = []
-    for (position, step) in steps.enumerated() {
-      guard let loop = FusedLoop.find(step.op) else { return nil }
-      func dtype(_ operand: Int) -> DType {
-        operand < inputs.count ? inputs[operand].dtype : specs[operand - inputs.count].dtype
-      }
-      let operands = step.operands
-      var table = ck_fused_step()
-      table.family = Int32(loop.family)
-      table.code = Int32(loop.code)
-      table.dtype = wide(dtype(operands.last!)).code
-      table.to = wide(specs[position].dtype).code
-      guard ck_elementwise_loop(table.family, table.code, table.dtype, table.to) != nil else { return nil }
-      table.inputs = Int32(operands.count)
-      set(&table.in, operands.map { Int32($0 < inputs.count ? $0 : inputs.count + registers[$0 - inputs.count]) })
-      table.out = Int32(registers[position])
-      table.store = Int32(results.firstIndex { $0.step == position && $0.reduction == nil } ?? -1)
-      table.slot = Int32(slots.firstIndex(of: position) ?? -1)
-      table.low = loop.low
-      table.high = loop.high
-      tables.append(table)
-    }
+    set(&program.slot, results.map { FusedTables.slot($0.step, results) })
     set(&program.step, tables)
     let pointer = UnsafeMutablePointer<ck_fused>.allocate(capacity: 1)
     pointer.initialize(to: program)
@@ -94,6 +60,43 @@ private final class FusedTables: @unchecked Sendable {
 
   deinit { program.deallocate() }
 
+  /// The dtype inside of the chain.
+  private static func wide(_ dtype: DType) -> DType { dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype }
+
+  /// The steps with their loops, registers and places of results.
+  private static func steps(
+    _ inputs: [TensorSpec], _ steps: [Fused.Step], _ specs: [TensorSpec], _ results: [Fused.Result]
+  ) -> [ck_fused_step]? {
+    guard let registers = registers(steps, inputs.count) else { return nil }
+    let dtypes = (inputs + specs).map { wide($0.dtype).code }
+    var tables: [ck_fused_step] = []
+    for (position, step) in steps.enumerated() {
+      guard let loop = FusedLoop.find(step.op) else { return nil }
+      let operands = step.operands
+      var table = ck_fused_step()
+      table.family = Int32(loop.family)
+      table.code = Int32(loop.code)
+      table.dtype = dtypes[operands.last!]
+      table.to = dtypes[inputs.count + position]
+      guard ck_elementwise_loop(table.family, table.code, table.dtype, table.to) != nil else { return nil }
+      table.inputs = Int32(operands.count)
+      set(&table.in, operands.map { Int32($0 < inputs.count ? $0 : inputs.count + registers[$0 - inputs.count]) })
+      table.out = Int32(registers[position])
+      table.store = Int32(results.firstIndex { $0.step == position && $0.reduction == nil } ?? -1)
+      table.slot = slot(position, results)
+      table.low = loop.low
+      table.high = loop.high
+      tables.append(table)
+    }
+    return tables
+  }
+
+  /// Where a step of which something is reduced leaves its result; -1 for others.
+  private static func slot(_ step: Int, _ results: [Fused.Result]) -> Int32 {
+    let slots = Set(results.filter { $0.reduction != nil }.map { $0.step }).sorted()
+    return Int32(slots.firstIndex(of: step) ?? -1)
+  }
+
   private static func kind(_ op: any Reduction) -> Int32 {
     switch op {
     case is Sum: Int32(CK_RED_SUM)
@@ -101,6 +104,16 @@ private final class FusedTables: @unchecked Sendable {
     case is Max: Int32(CK_RED_MAX)
     default: Int32(CK_RED_MIN)
     }
+  }
+
+  /// That over which all reductions go; nil where they differ, and for what the kernel does not reduce.
+  private static func axis(_ reduced: [Fused.Result], _ specs: [TensorSpec]) -> Int32? {
+    guard let first = reduced.first, let axes = first.reduction?.axes else { return 0 }
+    let shape = specs[first.step].shape
+    guard reduced.allSatisfy({ specs[$0.step].dtype.isFloating && $0.reduction?.axes == axes }),
+      specs.allSatisfy({ $0.shape == shape })
+    else { return nil }
+    return axis(axes, shape)
   }
 
   /// Where the axes begin that go, if these are the last ones, or where those begin that stay, as `~axis`; nil for others, and

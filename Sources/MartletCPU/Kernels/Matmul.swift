@@ -18,7 +18,7 @@ func registerMatmul() {
       let added = MaybeDense(arguments, op.adds ? arguments.inputCount - 1 : arguments.inputCount)
     else { return .library(Int64(CK_NO_MEMORY)) }
     defer { withExtendedLifetime((bias, added)) {} }
-    let tail = Tail(bias: bias.dense?.pointer, added: added.dense?.pointer, function: op.function)
+    let tail = Tail(bias: bias.dense?.pointer, added: added.dense?.pointer, function: op.function, widens: op.widens)
     if let status = small(arguments) {
       let shape = arguments.outputSpec().shape
       tail.finish(arguments.outputPointer(), rows: shape[0], columns: shape[1])
@@ -33,6 +33,7 @@ private struct Tail {
   let bias: UnsafeMutableRawPointer?
   let added: UnsafeMutableRawPointer?
   let function: FusedMatmul.Function?
+  let widens: Bool
 
   /// Applies it to float32 numbers in place.
   func finish(_ out: UnsafeMutableRawPointer, rows: Int, columns: Int) {
@@ -278,6 +279,7 @@ private struct Product {
     spec.threads = ck_threads()
     spec.bias = tail?.bias == nil ? 0 : 1
     spec.adds = tail?.added == nil ? 0 : 1
+    spec.wide = tail?.widens == true ? 1 : 0
     spec.function =
       switch tail?.function {
       case .gelu: Int32(DN_GELU)

@@ -1,7 +1,8 @@
 public import MartletCore
 
 /// A matrix product and what follows it in one operation: `f(a · b + bias + added)`, with `a: [… M, K]`, `b: [K, N]`, then a
-/// bias `[N]` if it has one, then, if it `adds`, a tensor like the result. Made by the pass `matmulEpilogues`.
+/// bias `[N]` if it has one, then, if it `adds`, a tensor like the result. It may `widen` the result of 16-bit floats, which is
+/// then never rounded to them. Made by the pass `matmulEpilogues`.
 public struct FusedMatmul: PassMade {
   public static var id: OpID { OpTable.fusedMatmul.id }
   public static var name: String { "fusedMatmul" }
@@ -34,11 +35,14 @@ public struct FusedMatmul: PassMade {
   package let hasBias: Bool
   package let adds: Bool
   package let function: Function?
+  /// Whether the result is float32, of operands of 16 bits; not with a tensor that is added.
+  package let widens: Bool
 
-  package init(hasBias: Bool, adds: Bool, function: Function?) {
+  package init(hasBias: Bool, adds: Bool, function: Function?, widens: Bool = false) {
     self.hasBias = hasBias
     self.adds = adds
     self.function = function
+    self.widens = widens
   }
 
   /// Whether a device computes a product of `a` and `b` with all that follows as fast as the product alone. Written once, when
@@ -55,16 +59,22 @@ public struct FusedMatmul: PassMade {
     if adds, inputs[count - 1] != result {
       throw OpError(.argumentShape(argument: count - 1, expected: "\(result), like the result"))
     }
-    return [result]
+    guard widens else { return [result] }
+    guard result.dtype == .bfloat16 || result.dtype == .float16, !adds else {
+      throw OpError(.dtype(argument: 0, expected: "bfloat16 or float16"))
+    }
+    return [result.with(dtype: .float32)]
   }
 
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
+    let inputs = widens ? inputs.map { $0.cast(to: .float32) } : inputs
     var y = apply(Matmul(), inputs[0], inputs[1])
     for term in inputs[2...] { y = y + term }
     return [function.map { apply(any: $0.op, [y])[0] } ?? y]
   }
 
   public var attributes: String {
-    [hasBias ? "bias" : nil, adds ? "add" : nil, function?.rawValue].compactMap { $0 }.joined(separator: ", ")
+    [hasBias ? "bias" : nil, adds ? "add" : nil, function?.rawValue, widens ? "float32" : nil].compactMap { $0 }
+      .joined(separator: ", ")
   }
 }

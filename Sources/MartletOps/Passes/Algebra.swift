@@ -4,124 +4,187 @@ extension Pass {
   /// Simplifies by rules that change no bit of the results: what is undone at once, products by powers of two, casts to the
   /// same dtype, views of views, parts that are added up to a whole.
   package static let algebra = Pass("algebra") { program in
-    var makers: [Program.ValueID: Int] = [:]
-    var other: [Program.ValueID: Program.ValueID] = [:]
-    var constants = program.constantTensors
-    var uses = [Int](repeating: 0, count: program.values.count)
-    for id in program.instructions.flatMap({ $0.inputs }) + program.results { uses[id] += 1 }
-    /// Whether one operand alone reads a value.
-    func isReadOnce(_ id: Program.ValueID) -> Bool { id >= uses.count || uses[id] == 1 }
-    /// Instructions that are to stand before others.
-    var before: [Int: [Program.Instruction]] = [:]
-    /// A matrix with its axes exchanged.
-    func transposed(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
-      if let maker = makers[id], let op = program.instructions[maker].op as? Permute, op.isTransposition {
-        return program.instructions[maker].inputs[0]
-      }
-      let result = program.value(program.values[id].transposed)
-      before[line, default: []].append(
-        Program.Instruction(op: Permute(order: [1, 0]), inputs: [id], outputs: [result]))
-      return result
+    var algebra = Algebra(program)
+    for line in program.instructions.indices { algebra.simplify(line) }
+    program = algebra.simplified()
+  }
+}
+
+private struct Algebra {
+  private var program: Program
+  private var constants: [Program.ValueID: Tensor]
+  /// For values that were met, the lines that make them.
+  private var makers: [Program.ValueID: Int] = [:]
+  /// How many operands read each value, those left out that nobody needs any more.
+  private var uses: [Int]
+  private var edits = Edits()
+
+  init(_ program: Program) {
+    self.program = program
+    constants = program.constantTensors
+    uses = program.readers.map { $0.count }
+  }
+
+  mutating func simplify(_ line: Int) {
+    program.instructions[line].inputs = program.instructions[line].inputs.map { edits.current($0) }
+    let instruction = program.instructions[line]
+    guard let result = instruction.outputs.first else { return }
+    makers[result] = line
+    guard let x = instruction.inputs.first else { return }
+    let isSame = program.values[x] == program.values[result]
+    switch instruction.op {
+    case is Detach: replace(line, by: x)
+    case let op as Cast where op.dtype == program.values[x].dtype: replace(line, by: x)
+    case is Expand where isSame: replace(line, by: x)
+    case is Negate:
+      if let inner = maker(x), inner.op is Negate { replace(line, by: inner.inputs[0]) }
+    case is Divide where isSame:
+      if number(instruction.inputs[1]) == 1 { replace(line, by: x) }
+    case is Multiply where isSame: simplifyProduct(line)
+    case let op as Permute: simplify(op, line)
+    case let op as Reshape: simplify(op, line)
+    case let op as SliceAdd: simplify(op, line)
+    default: break
     }
-    for line in program.instructions.indices {
-      for position in program.instructions[line].inputs.indices {
-        if let new = other[program.instructions[line].inputs[position]] {
-          program.instructions[line].inputs[position] = new
-        }
-      }
-      let instruction = program.instructions[line]
-      func maker(_ position: Int) -> Program.Instruction? {
-        makers[instruction.inputs[position]].map { program.instructions[$0] }
-      }
-      /// The number that every element of an operand is.
-      func number(_ id: Program.ValueID) -> Double? {
-        constants[id].flatMap { $0.count == 1 && $0.dtype.isFloating ? $0.item() : nil }
-      }
-      func becomes(_ id: Program.ValueID) {
-        other[instruction.outputs[0]] = id
-        if id < uses.count { uses[id] += uses[instruction.outputs[0]] - 1 }
-      }
-      /// Reads the operand of `inner` by `op`.
-      func becomes(_ op: any Op, _ inputs: [Program.ValueID]) {
-        program.instructions[line] = Program.Instruction(op: op, inputs: inputs, outputs: instruction.outputs)
-      }
-      if let first = instruction.outputs.first { makers[first] = line }
-      guard let x = instruction.inputs.first, let result = instruction.outputs.first else { continue }
-      let isSame = program.values[x] == program.values[result]
-      switch instruction.op {
-      case is Detach: becomes(x)
-      case let op as Cast where op.dtype == program.values[x].dtype: becomes(x)
-      case let op as Permute:
-        if let inner = maker(0), let first = inner.op as? Permute {
-          let both = Permute(order: Shape(op.order.map { first.order[$0] }))
-          if both.isIdentity { becomes(inner.inputs[0]) } else { becomes(both, inner.inputs) }
-        } else if op.isIdentity {
-          becomes(x)
-        } else if op.isTransposition, isReadOnce(x), let inner = maker(0) {
-          // (a b)^T = b^T a^T: the product is made in the order in which it is wanted, also behind a cast.
-          func turned(_ product: Program.Instruction) -> [Program.ValueID] {
-            [transposed(product.inputs[1], line), transposed(product.inputs[0], line)]
-          }
-          if inner.op is Matmul {
-            becomes(Matmul(), turned(inner))
-          } else if inner.op is Cast, isReadOnce(inner.inputs[0]),
-            let product = makers[inner.inputs[0]].map({ program.instructions[$0] }), product.op is Matmul
-          {
-            let operands = turned(product)
-            let id = program.value(program.values[inner.inputs[0]].transposed)
-            before[line, default: []].append(Program.Instruction(op: Matmul(), inputs: operands, outputs: [id]))
-            becomes(inner.op, [id])
-          }
-        }
-      case let op as Reshape:
-        let inner = maker(0).flatMap { $0.op is Reshape ? $0.inputs[0] : nil }
-        let source = inner ?? x
-        if program.values[source] == program.values[result] {
-          becomes(source)
-        } else if inner != nil {
-          becomes(op, [source])
-        }
-      case is Expand where isSame: becomes(x)
-      case is Negate:
-        if let inner = maker(0), inner.op is Negate { becomes(inner.inputs[0]) }
-      case is Multiply:
-        guard let scale = number(instruction.inputs[1]), isSame else { break }
-        if scale == 1 {
-          becomes(x)
-        } else if let inner = maker(0), inner.op is Multiply, let first = number(inner.inputs[1]),
-          program.values[inner.inputs[0]] == program.values[x], isPowerOfTwo(scale), isPowerOfTwo(first),
-          abs(scale * first) <= 65536, abs(scale * first) >= 1 / 65536
-        {
-          let product = Tensor(repeating: scale * first, program.values[instruction.inputs[1]])
-          let id = program.value(product.spec)
-          program.constants.append((id, product))
-          constants[id] = product
-          becomes(Multiply(), [inner.inputs[0], id])
-        }
-      case let op as SliceAdd:
-        // What is added to zeros part by part, as the gradient of a split, is the parts side by side.
-        var parts = [(region: op.region, value: instruction.inputs[1])]
-        var base = x
-        while isReadOnce(base), let line = makers[base], let inner = program.instructions[line].op as? SliceAdd {
-          parts.append((inner.region, program.instructions[line].inputs[1]))
-          base = program.instructions[line].inputs[0]
-        }
-        guard isReadOnce(base), let line = makers[base], let first = program.instructions[line].op as? Embed else {
-          break
-        }
-        parts.append((first.region, program.instructions[line].inputs[0]))
-        guard let (axis, order) = tiling(parts.map { $0.region }, program.values[x].shape) else { break }
-        let values = order.map { parts[$0].value }
-        becomes(Concat(axis: axis, sizes: values.map { program.values[$0].shape[axis] }), values)
-      case is Divide:
-        if isSame, number(instruction.inputs[1]) == 1 { becomes(x) }
-      default: break
+  }
+
+  func simplified() -> Program { edits.applied(to: program) }
+
+  // MARK: rules
+
+  private mutating func simplifyProduct(_ line: Int) {
+    let (x, factor) = (program.instructions[line].inputs[0], program.instructions[line].inputs[1])
+    guard let scale = number(factor) else { return }
+    if scale == 1 {
+      replace(line, by: x)
+    } else if let inner = maker(x), inner.op is Multiply, let first = number(inner.inputs[1]),
+      program.values[inner.inputs[0]] == program.values[x], isPowerOfTwo(scale), isPowerOfTwo(first),
+      abs(scale * first) <= 65536, abs(scale * first) >= 1 / 65536
+    {
+      let product = Tensor(repeating: scale * first, program.values[factor])
+      let id = value(product.spec)
+      program.constants.append((id, product))
+      constants[id] = product
+      replace(line, by: Multiply(), [inner.inputs[0], id])
+    }
+  }
+
+  private mutating func simplify(_ op: Permute, _ line: Int) {
+    let x = program.instructions[line].inputs[0]
+    guard let inner = maker(x) else {
+      if op.isIdentity { replace(line, by: x) }
+      return
+    }
+    if let first = inner.op as? Permute {
+      let both = Permute(order: Shape(op.order.map { first.order[$0] }))
+      if both.isIdentity { replace(line, by: inner.inputs[0]) } else { replace(line, by: both, inner.inputs) }
+    } else if op.isIdentity {
+      replace(line, by: x)
+    } else if op.isTransposition, isReadOnce(x) {
+      // (a b)^T = b^T a^T: the product is made in the order in which it is wanted, also behind a cast.
+      if inner.op is Matmul {
+        replace(line, by: Matmul(), turned(inner, line))
+      } else if inner.op is Cast, isReadOnce(inner.inputs[0]), let product = maker(inner.inputs[0]),
+        product.op is Matmul
+      {
+        let operands = turned(product, line)
+        let spec = program.values[inner.inputs[0]].transposed
+        replace(line, by: inner.op, [insert(Matmul(), operands, spec, line)])
       }
     }
-    program.instructions = program.instructions.enumerated().flatMap { line, instruction in
-      (before[line] ?? []) + (other[instruction.outputs.first ?? -1] == nil ? [instruction] : [])
+  }
+
+  private mutating func simplify(_ op: Reshape, _ line: Int) {
+    let instruction = program.instructions[line]
+    let inner = maker(instruction.inputs[0]).flatMap { $0.op is Reshape ? $0.inputs[0] : nil }
+    let source = inner ?? instruction.inputs[0]
+    if program.values[source] == program.values[instruction.outputs[0]] {
+      replace(line, by: source)
+    } else if inner != nil {
+      replace(line, by: op, [source])
     }
-    program.rename(other)
+  }
+
+  /// What is added to zeros part by part, as the gradient of a split, is the parts side by side.
+  private mutating func simplify(_ op: SliceAdd, _ line: Int) {
+    let x = program.instructions[line].inputs
+    var parts = [(region: op.region, value: x[1])]
+    var base = x[0]
+    while isReadOnce(base), let inner = maker(base), let addition = inner.op as? SliceAdd {
+      parts.append((addition.region, inner.inputs[1]))
+      base = inner.inputs[0]
+    }
+    guard isReadOnce(base), let inner = maker(base), let first = inner.op as? Embed else { return }
+    parts.append((first.region, inner.inputs[0]))
+    guard let (axis, order) = tiling(parts.map { $0.region }, program.values[x[0]].shape) else { return }
+    let values = order.map { parts[$0].value }
+    replace(line, by: Concat(axis: axis, sizes: values.map { program.values[$0].shape[axis] }), values)
+  }
+
+  // MARK: what rules ask
+
+  private func maker(_ id: Program.ValueID) -> Program.Instruction? { makers[id].map { program.instructions[$0] } }
+
+  /// The number that every element of an operand is.
+  private func number(_ id: Program.ValueID) -> Double? {
+    constants[id].flatMap { $0.count == 1 && $0.dtype.isFloating ? $0.item() : nil }
+  }
+
+  /// Whether one operand alone reads a value.
+  private func isReadOnce(_ id: Program.ValueID) -> Bool { uses[id] == 1 }
+
+  // MARK: what rules change
+
+  /// Lets all who read the result of a line read another value.
+  private mutating func replace(_ line: Int, by id: Program.ValueID) {
+    let instruction = program.instructions[line]
+    edits.remove(line)
+    edits.replace(instruction.outputs[0], by: id)
+    uses[id] += uses[instruction.outputs[0]]
+    forget(instruction.inputs)
+  }
+
+  private mutating func replace(_ line: Int, by op: any Op, _ inputs: [Program.ValueID]) {
+    let instruction = program.instructions[line]
+    for id in inputs { uses[id] += 1 }
+    forget(instruction.inputs)
+    program.instructions[line] = Program.Instruction(op: op, inputs: inputs, outputs: instruction.outputs)
+  }
+
+  private mutating func insert(
+    _ op: any Op, _ inputs: [Program.ValueID], _ spec: TensorSpec, _ line: Int
+  ) -> Program.ValueID {
+    let result = value(spec)
+    for id in inputs { uses[id] += 1 }
+    edits.insert(Program.Instruction(op: op, inputs: inputs, outputs: [result]), before: line)
+    return result
+  }
+
+  private mutating func value(_ spec: TensorSpec) -> Program.ValueID {
+    uses.append(0)
+    return program.value(spec)
+  }
+
+  /// Operands read no more, nor do those of what nobody reads then.
+  private mutating func forget(_ operands: [Program.ValueID]) {
+    var open = operands
+    while let id = open.popLast() {
+      uses[id] -= 1
+      guard uses[id] == 0, let maker = maker(id), maker.op.effect == .none,
+        maker.outputs.allSatisfy({ uses[$0] == 0 })
+      else { continue }
+      open += maker.inputs
+    }
+  }
+
+  /// The operands of a product of which the transpose is made.
+  private mutating func turned(_ product: Program.Instruction, _ line: Int) -> [Program.ValueID] {
+    [transposed(product.inputs[1], line), transposed(product.inputs[0], line)]
+  }
+
+  private mutating func transposed(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
+    if let maker = maker(id), let op = maker.op as? Permute, op.isTransposition { return maker.inputs[0] }
+    return insert(Permute(order: [1, 0]), [id], program.values[id].transposed, line)
   }
 }
 

@@ -30,7 +30,11 @@ extension Pass {
     let found = program.instructions.indices.compactMap { matcher.attention(at: $0) }
     guard !found.isEmpty else { return }
     var rewriting = AttentionRewriting(program)
-    for attention in found { rewriting.replace(attention) }
+    for attention in found {
+      // What an operation refuses stays as it was written.
+      var next = rewriting
+      if (try? next.replace(attention)) != nil { rewriting = next }
+    }
     program = rewriting.rewritten()
   }
 }
@@ -39,114 +43,106 @@ extension Pass {
 private struct AttentionRewriting {
   private var program: Program
   private let makers: [Int?]
-  /// Instructions that are to stand before others.
-  private var before: [Int: [Program.Instruction]] = [:]
-  /// What is read in place of a product.
-  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var edits = Edits()
 
   init(_ program: Program) {
     self.program = program
     makers = program.makers
   }
 
-  mutating func replace(_ written: WrittenAttention) {
+  mutating func replace(_ written: WrittenAttention) throws {
     let line = written.result.line
     let operands = [written.operands.q, written.operands.k, written.operands.v]
     var masks: [Program.ValueID] = []
     var dtype = program.values[operands[0].source].dtype
     switch written.masking.mask {
-    case .seen(let mask, where: let truth): masks = [truth ? mask : inverted(mask, line)]
+    case .seen(let mask, where: let truth): masks = [try truth ? mask : inverted(mask, line)]
     case .added(let mask):
       // Scores of 16 bits that a mask of 32 is added to are wide from there on.
       if program.values[mask].dtype == .float32 { dtype = .float32 }
-      masks = [cast(mask, to: dtype, line)]
+      masks = [try cast(mask, to: dtype, line)]
     case nil: break
     }
-    let inputs = operands.map { operand($0, dtype, line) }
+    let inputs = try operands.map { try operand($0, dtype, line) }
     let op = Attention(
       scale: written.scale, isCausal: written.masking.isCausal, hasMask: !masks.isEmpty, dropout: 0)
-    let results = append(op, inputs + masks, line)
+    let results = try append(op, inputs + masks, line)
     var (y, logSums) = (results[0], results[1])
     // NaN where a row saw nothing, else 0; and y without.
-    let (plain, unseen) = (y, written.masking.mayHideRows ? append(Subtract(), [logSums, logSums], line)[0] : nil)
-    if let unseen { y = append(Add(), [y, cast(columns(unseen, line), to: dtype, line)], line)[0] }
-    put(y, for: written.result, line)
+    let plain = y
+    let unseen = try written.masking.mayHideRows ? append(Subtract(), [logSums, logSums], line)[0] : nil
+    if let unseen { y = try append(Add(), [y, cast(columns(unseen, line), to: dtype, line)], line)[0] }
+    try put(y, for: written.result, line)
 
     guard let gradient = written.gradient else { return }
     let start = gradient.products.compactMap { $0?.line }.min()!
-    let g = operand(gradient.g, dtype, start)
+    let g = try operand(gradient.g, dtype, start)
     // Gradients pass through what is added to a score, but not to where another number was put.
     let seen = if case .seen = written.masking.mask { plain } else { y }
-    let product = append(
+    let product = try append(
       Multiply(), [cast(g, to: .float32, start), cast(seen, to: .float32, start)], start)[0]
     let last = program.values[product].rank - 1
-    let delta = append(Sum(axes: [last], keepDims: false), [product], start)[0]
+    let delta = try append(Sum(axes: [last], keepDims: false), [product], start)[0]
     let backward = AttentionGradient(scale: op.scale, isCausal: op.isCausal, hasMask: op.hasMask, dropout: 0)
-    var parts = append(backward, inputs + [g, logSums, delta] + masks, start)
+    var parts = try append(backward, inputs + [g, logSums, delta] + masks, start)
     if let unseen, gradient.products[2] != nil {
-      let sum = append(Sum(axes: [last - 1], keepDims: true), [unseen], start)[0]
-      parts[2] = append(Add(), [parts[2], cast(columns(sum, start), to: dtype, start)], start)[0]
+      let sum = try append(Sum(axes: [last - 1], keepDims: true), [unseen], start)[0]
+      parts[2] = try append(Add(), [parts[2], cast(columns(sum, start), to: dtype, start)], start)[0]
     }
     for (part, place) in zip(parts, gradient.products) {
-      if let place { put(part, for: place, start) }
+      if let place { try put(part, for: place, start) }
     }
   }
 
   /// Lets all read the result of an attention, or a gradient, in place of a product.
-  private mutating func put(_ id: Program.ValueID, for product: WrittenAttention.Product, _ line: Int) {
+  private mutating func put(_ id: Program.ValueID, for product: WrittenAttention.Product, _ line: Int) throws {
     let old = program.instructions[product.line].outputs[0]
     let spec = program.values[old]
-    var new = cast(id, to: spec.dtype, line)
+    var new = try cast(id, to: spec.dtype, line)
     if spec.rank == 2 {
       let shape = program.values[new].shape.removing(at: 0)
-      new = append(Reshape(shape: shape), [new], line)[0]
+      new = try append(Reshape(shape: shape), [new], line)[0]
     }
     if product.isTransposed {
       let order = MatrixView(source: new, order: Shape(0..<spec.rank)).transposed.order
-      new = append(Permute(order: order), [new], line)[0]
+      new = try append(Permute(order: order), [new], line)[0]
     }
-    other[old] = new
+    edits.replace(old, by: new)
   }
 
   /// A matrix as the operation takes it: with an axis of heads, and of a dtype.
-  private mutating func operand(_ view: MatrixView, _ dtype: DType, _ line: Int) -> Program.ValueID {
+  private mutating func operand(_ view: MatrixView, _ dtype: DType, _ line: Int) throws -> Program.ValueID {
     var id = view.source
-    if !view.order.elementsEqual(0..<view.order.rank) { id = append(Permute(order: view.order), [id], line)[0] }
+    if !view.order.elementsEqual(0..<view.order.rank) { id = try append(Permute(order: view.order), [id], line)[0] }
     let shape = program.values[id].shape
-    if shape.rank == 2 { id = append(Reshape(shape: shape.inserting(1, at: 0)), [id], line)[0] }
-    return cast(id, to: dtype, line)
+    if shape.rank == 2 { id = try append(Reshape(shape: shape.inserting(1, at: 0)), [id], line)[0] }
+    return try cast(id, to: dtype, line)
   }
 
-  private mutating func cast(_ id: Program.ValueID, to dtype: DType, _ line: Int) -> Program.ValueID {
-    program.values[id].dtype == dtype ? id : append(Cast(dtype: dtype), [id], line)[0]
+  private mutating func cast(_ id: Program.ValueID, to dtype: DType, _ line: Int) throws -> Program.ValueID {
+    try program.values[id].dtype == dtype ? id : append(Cast(dtype: dtype), [id], line)[0]
   }
 
   /// The numbers as matrices of one column.
-  private mutating func columns(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
+  private mutating func columns(_ id: Program.ValueID, _ line: Int) throws -> Program.ValueID {
     let shape = program.values[id].shape
-    return append(Reshape(shape: shape.inserting(1, at: shape.rank)), [id], line)[0]
+    return try append(Reshape(shape: shape.inserting(1, at: shape.rank)), [id], line)[0]
   }
 
-  private mutating func inverted(_ id: Program.ValueID, _ line: Int) -> Program.ValueID {
+  private mutating func inverted(_ id: Program.ValueID, _ line: Int) throws -> Program.ValueID {
     if let maker = makers[id], program.instructions[maker].op is LogicalNot {
       return program.instructions[maker].inputs[0]
     }
-    return append(LogicalNot(), [id], line)[0]
+    return try append(LogicalNot(), [id], line)[0]
   }
 
   /// A new instruction before a line.
-  private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) -> [Program.ValueID] {
-    // The matcher has seen that the operands fit.
-    let specs = try! op.outputs(for: inputs.map { program.values[$0] })
-    let outputs = specs.map { program.value($0) }
-    before[line, default: []].append(Program.Instruction(op: op, inputs: inputs, outputs: outputs))
-    return outputs
+  private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) throws -> [Program.ValueID] {
+    try edits.insert(op, inputs, before: line, of: &program)
   }
 
   func rewritten() -> Program {
-    var result = program
-    result.instructions = program.instructions.enumerated().flatMap { (before[$0.offset] ?? []) + [$0.element] }
-    result.rename(other)
+    var result = edits.applied(to: program)
     // Constant masks are inverted once, and views made twice are one.
     for pass in [Pass.constantFolding, .algebra, .commonSubexpressions, .deadCode] { pass.run(&result) }
     return result

@@ -14,7 +14,8 @@ extension Pass {
     Rooms.require(.cpu)  // which says how convolutions are prepared
     guard let prepare = FusedConvolution.prepare else { return }
     var epilogues = Epilogues(program, prepare)
-    for line in program.instructions.indices { epilogues.join(line) }
+    // A convolution that cannot be joined stays; what was made for it is dead code then.
+    for line in program.instructions.indices { try? epilogues.join(line) }
     program = epilogues.rewritten()
   }
 }
@@ -24,12 +25,10 @@ private struct Epilogues {
   private let prepare: @Sendable (FusedConvolution, TensorSpec, Bool) -> ConvolutionPacking?
   private let orders: Orders
   private let makers: [Int?]
-  private var readers: [[Int]]
-  /// Whether a value stays the same from call to call.
-  private var isStable: [Bool]
-  private var isGone: [Bool]
-  /// What stands in place of an instruction.
-  private var replacement: [Int: [Program.Instruction]] = [:]
+  private let readers: [[Int]]
+  /// Whether a value of the program as it was stays the same from call to call.
+  private let isStable: [Bool]
+  private var edits = Edits()
 
   init(
     _ program: Program, _ prepare: @escaping @Sendable (FusedConvolution, TensorSpec, Bool) -> ConvolutionPacking?
@@ -38,7 +37,6 @@ private struct Epilogues {
     self.prepare = prepare
     orders = Orders(program)
     makers = program.makers
-    isGone = [Bool](repeating: false, count: program.instructions.count)
     readers = program.readers
     isStable = program.isStable
   }
@@ -55,7 +53,7 @@ private struct Epilogues {
     var result: Program.ValueID
   }
 
-  mutating func join(_ line: Int) {
+  mutating func join(_ line: Int) throws {
     let instruction = program.instructions[line]
     guard let op = instruction.op as? Convolution, isStable[instruction.inputs[1]], !isStable[instruction.inputs[0]],
       [.float32, .bfloat16].contains(program.values[instruction.inputs[0]].dtype),
@@ -63,48 +61,45 @@ private struct Epilogues {
     else { return }
     let x = instruction.inputs[0]
     let kernels = program.values[instruction.inputs[1]].shape
-    var made: [Program.Instruction] = []
     var tail = Tail(result: instruction.outputs[0])
-    if instruction.inputs.count == 3 { tail.offset = wide(instruction.inputs[2], &made) }
-    while tail.bounds == nil, let next = reader(of: tail.result), extend(&tail, by: next, kernels[0], &made) {}
+    if instruction.inputs.count == 3 { tail.offset = try wide(instruction.inputs[2], line) }
+    while tail.bounds == nil, let next = reader(of: tail.result), try extend(&tail, by: next, kernels[0]) {}
     let isLast = orders.isChannelsLast(x) && orders[instruction.outputs[0]] != nil
     var fused = FusedConvolution(
       op.window, kernels: kernels, hasBias: tail.offset != nil, adds: tail.added != nil, bounds: tail.bounds)
     guard let packing = prepare(fused, program.values[x], isLast) else { return }
     fused = fused.with(packing)
+    let last = tail.lines.last ?? line
     var weight = instruction.inputs[1]
     if let factor = tail.factor {
       let alongKernels = Shape([kernels[0]] + [Int](repeating: 1, count: kernels.rank - 1))
       let isNumber = program.values[factor].count == 1 && kernels[0] != 1
-      weight = append(
-        Multiply(), [wide(weight, &made), isNumber ? factor : reshaped(factor, alongKernels, &made)], &made)
+      weight = try append(
+        Multiply(), [wide(weight, last), isNumber ? factor : reshaped(factor, alongKernels, last)], last)
       let dtype = program.values[x].dtype
-      if dtype != .float32 { weight = append(Cast(dtype: dtype), [weight], &made) }
+      if dtype != .float32 { weight = try append(Cast(dtype: dtype), [weight], last) }
     }
-    var inputs = [x, append(PackKernels(fused, x: program.values[x]), [weight], &made)]
+    var inputs = [x, try append(PackKernels(fused, x: program.values[x]), [weight], last)]
     if var bias = tail.offset {
       if program.values[bias].shape != [kernels[0]] {
-        bias = append(Contiguous(), [append(Expand(shape: [kernels[0]]), [bias], &made)], &made)
+        bias = try append(Contiguous(), [append(Expand(shape: [kernels[0]]), [bias], last)], last)
       }
       inputs.append(bias)
     }
     if let added = tail.added { inputs.append(added) }
-    for gone in [line] + tail.lines { isGone[gone] = true }
-    replacement[tail.lines.last ?? line] =
-      made + [Program.Instruction(op: fused, inputs: inputs, outputs: [tail.result])]
+    let joined = Program.Instruction(op: fused, inputs: inputs, outputs: [tail.result])
+    edits.replace([line] + tail.lines, by: joined)
   }
 
   /// The one instruction that reads a value.
   private func reader(of id: Program.ValueID) -> Int? {
-    guard readers[id].count == 1, let line = readers[id].first, line < program.instructions.count, !isGone[line] else {
-      return nil
-    }
+    guard readers[id].count == 1, let line = readers[id].first, line < program.instructions.count,
+      !edits.isGone(line)
+    else { return nil }
     return line
   }
 
-  private mutating func extend(
-    _ tail: inout Tail, by line: Int, _ channels: Int, _ made: inout [Program.Instruction]
-  ) -> Bool {
+  private mutating func extend(_ tail: inout Tail, by line: Int, _ channels: Int) throws -> Bool {
     let instruction = program.instructions[line]
     let result = instruction.outputs[0]
     guard instruction.outputs.count == 1, program.values[result] == program.values[tail.result] else { return false }
@@ -118,18 +113,20 @@ private struct Epilogues {
     case is Add, is Subtract, is Multiply, is Divide:
       let isFirst = instruction.inputs[0] == tail.result
       let other = instruction.inputs[isFirst ? 1 : 0]
-      if let numbers = perChannel(other, channels, program.values[result], &made) {
+      if let numbers = try perChannel(other, channels, program.values[result], line) {
         guard tail.added == nil, isFirst || instruction.op is Add || instruction.op is Multiply else { return false }
         switch instruction.op {
-        case is Add: tail.offset = tail.offset.map { append(Add(), [$0, numbers], &made) } ?? numbers
+        case is Add: tail.offset = try tail.offset.map { try append(Add(), [$0, numbers], line) } ?? numbers
         case is Subtract:
           tail.offset =
-            tail.offset.map { append(Subtract(), [$0, numbers], &made) } ?? append(Negate(), [numbers], &made)
+            try tail.offset.map { try append(Subtract(), [$0, numbers], line) } ?? append(Negate(), [numbers], line)
         default:
-          func scaled(_ id: Program.ValueID) -> Program.ValueID { append(instruction.op, [id, numbers], &made) }
+          func scaled(_ id: Program.ValueID) throws -> Program.ValueID {
+            try append(instruction.op, [id, numbers], line)
+          }
           if instruction.op is Divide, tail.factor == nil { return false }
-          tail.factor = tail.factor.map(scaled) ?? numbers
-          tail.offset = tail.offset.map(scaled)
+          tail.factor = try tail.factor.map(scaled) ?? numbers
+          tail.offset = try tail.offset.map(scaled)
         }
       } else {
         // The tensor must lie like the result, which is written over it.
@@ -147,18 +144,18 @@ private struct Epilogues {
 
   /// A stable operand that broadcasts along the channels alone, as `[O]` or `[]`.
   private mutating func perChannel(
-    _ id: Program.ValueID, _ channels: Int, _ result: TensorSpec, _ made: inout [Program.Instruction]
-  ) -> Program.ValueID? {
+    _ id: Program.ValueID, _ channels: Int, _ result: TensorSpec, _ line: Int
+  ) throws -> Program.ValueID? {
     let spec = program.values[id]
     guard isStable[id], spec.dtype == result.dtype, spec.rank <= result.rank else { return nil }
     for axis in 0..<spec.rank where spec.shape[axis] != 1 {
       guard axis + result.rank - spec.rank == 1, spec.shape[axis] == channels else { return nil }
     }
-    return reshaped(wide(id, &made), spec.count == 1 ? [] : [channels], &made)
+    return try reshaped(wide(id, line), spec.count == 1 ? [] : [channels], line)
   }
 
   /// The value in float32: what it was before it was rounded.
-  private mutating func wide(_ id: Program.ValueID, _ made: inout [Program.Instruction]) -> Program.ValueID {
+  private mutating func wide(_ id: Program.ValueID, _ line: Int) throws -> Program.ValueID {
     let spec = program.values[id]
     if spec.dtype == .float32 { return id }
     if id < makers.count, let maker = makers[id] {
@@ -166,35 +163,22 @@ private struct Epilogues {
       if instruction.op is Cast, program.values[instruction.inputs[0]].dtype == .float32 {
         return instruction.inputs[0]
       }
-      if instruction.op is Reshape { return reshaped(wide(instruction.inputs[0], &made), spec.shape, &made) }
+      if instruction.op is Reshape { return try reshaped(wide(instruction.inputs[0], line), spec.shape, line) }
     }
-    return append(Cast(dtype: .float32), [id], &made)
+    return try append(Cast(dtype: .float32), [id], line)
   }
 
-  private mutating func reshaped(
-    _ id: Program.ValueID, _ shape: Shape, _ made: inout [Program.Instruction]
-  ) -> Program.ValueID {
-    program.values[id].shape == shape ? id : append(Reshape(shape: shape), [id], &made)
+  private mutating func reshaped(_ id: Program.ValueID, _ shape: Shape, _ line: Int) throws -> Program.ValueID {
+    try program.values[id].shape == shape ? id : append(Reshape(shape: shape), [id], line)
   }
 
-  /// A new instruction on stable values.
-  private mutating func append(
-    _ op: any Op, _ inputs: [Program.ValueID], _ made: inout [Program.Instruction]
-  ) -> Program.ValueID {
-    // The rules have taken these operands before, in another order.
-    let spec = try! op.outputs(for: inputs.map { program.values[$0] })[0]
-    let result = program.value(spec)
-    isStable.append(true)
-    readers.append([])
-    made.append(Program.Instruction(op: op, inputs: inputs, outputs: [result]))
-    return result
+  /// A new instruction on stable values, before a line.
+  private mutating func append(_ op: any Op, _ inputs: [Program.ValueID], _ line: Int) throws -> Program.ValueID {
+    try edits.insert(op, inputs, before: line, of: &program)[0]
   }
 
   func rewritten() -> Program {
-    var result = program
-    result.instructions = program.instructions.indices.flatMap { line in
-      replacement[line] ?? (isGone[line] ? [] : [program.instructions[line]])
-    }
+    var result = edits.applied(to: program)
     Pass.deadCode.run(&result)
     return result
   }

@@ -7,7 +7,7 @@ extension Pass {
   package static let fusion = Pass("fusion") { program in
     var fusion = Fusion(program)
     fusion.group()
-    fusion.recompute()
+    fusion.duplicateCheapSteps()
     program = fusion.rewritten()
   }
 }
@@ -28,7 +28,7 @@ private struct Fusion {
   private var members: [[Int]] = []
   /// For each chain those upon which it depends as a whole, itself among them.
   private var reached: [[UInt64]] = []
-  /// For each chain instructions of others that it computes again in place of reading their results.
+  /// For each chain instructions of others that it duplicates in place of reading their results.
   private var copies: [Set<Int>] = []
   /// For each instruction the chains upon which it depends, by bits.
   private var upstream: [[UInt64]] = []
@@ -128,12 +128,12 @@ private struct Fusion {
     let set = dependencies(both, outside: [a, b])
     guard !contains(set, a), !contains(set, b) else { return false }
     let inside = Set(both)
-    // Some of the results may be computed again by their readers; what is left is counted again at the end.
+    // Some of the results may be duplicated by their readers; what is left is counted again at the end.
     let results = both.filter { isRead($0, outside: inside) }.count
     return inputs(both).count <= Fusion.mostInputs && results <= 2 * Fusion.mostResults
   }
 
-  /// Whether a result is read by the caller, or by an instruction that is not among `lines` and does not compute it again.
+  /// Whether a result is read by the caller, or by an instruction that is not among `lines` and does not duplicate it.
   private func isRead(_ line: Int, outside lines: Set<Int>) -> Bool {
     readers[program.instructions[line].outputs[0]].contains { reader in
       guard reader < chain.count else { return true }
@@ -142,9 +142,9 @@ private struct Fusion {
     }
   }
 
-  /// Lets chains compute cheap values again that an earlier chain would have to keep for them: the forward pass then leaves
-  /// one operand for the backward pass in place of several intermediate results.
-  mutating func recompute() {
+  /// Lets chains duplicate cheap steps of an earlier one, which would have to keep their results: the forward pass then
+  /// leaves one operand for the backward pass in place of several intermediate results.
+  mutating func duplicateCheapSteps() {
     for a in members.indices where members[a].count > 1 {
       // The results that only one other chain reads.
       var wanted: [Int: [Int]] = [:]
@@ -155,11 +155,13 @@ private struct Fusion {
         }
         wanted[b, default: []].append(line)
       }
-      for (b, lines) in wanted.sorted(by: { $0.key < $1.key }) where members[b].count > 1 { copy(lines, of: a, to: b) }
+      for (b, lines) in wanted.sorted(by: { $0.key < $1.key }) where members[b].count > 1 {
+        duplicate(lines, of: a, in: b)
+      }
     }
   }
 
-  private mutating func copy(_ lines: [Int], of a: Int, to b: Int) {
+  private mutating func duplicate(_ lines: [Int], of a: Int, in b: Int) {
     var slice = Set(lines)
     var open = lines
     var inputs = Set<Program.ValueID>()
@@ -167,7 +169,7 @@ private struct Fusion {
       guard Fusion.isCheap(program.instructions[line].op) else { return }
       for id in program.instructions[line].inputs {
         guard let maker = makers[id], chain[maker] == a else {
-          // What the chain computes again itself is nowhere in memory.
+          // What the chain duplicates itself is nowhere in memory.
           if let maker = makers[id], copies[a].contains(maker) { return }
           inputs.insert(id)
           continue
@@ -211,7 +213,7 @@ private struct Fusion {
   /// The program with a chain in place of its members, in an order in which it can run.
   mutating func rewritten() -> Program {
     let whole = instructions()
-    // Chains of which every result is computed again where it is read.
+    // Chains of which every result is duplicated where it is read.
     let unread = Set(
       members.indices.filter { own in
         let inside = Set(members[own])
@@ -252,7 +254,7 @@ private struct Fusion {
   }
 
   /// The chains as operations. One that the kernel does not take falls apart; then those before it must keep for its members
-  /// what it would have computed again.
+  /// what it would have duplicated.
   private mutating func instructions() -> [Int: Program.Instruction] {
     while true {
       var whole: [Int: Program.Instruction] = [:]

@@ -1,8 +1,8 @@
 package import MartletCore
 
 extension Pass {
-  /// Joins matrix products with what follows them: a bias, a tensor that is added, then an activation, where the device
-  /// computes all of it as the result is written.
+  /// Joins matrix products with what follows them: a bias, a tensor that is added, then an activation, then a cast of 16-bit
+  /// floats to float32, where the device computes all of it as the result is written.
   package static let matmulEpilogues = Pass("matmulEpilogues") { program in
     guard program.instructions.contains(where: { $0.op is Matmul && program.values[$0.outputs[0]].device == .cpu })
     else {
@@ -11,37 +11,36 @@ extension Pass {
     Rooms.require(.cpu)  // which says what is fast
     guard let isFast = FusedMatmul.isFast else { return }
     let readers = program.readers
-    var isGone = [Bool](repeating: false, count: program.instructions.count)
-    /// What stands in place of the last instruction that a product is joined with.
-    var replacement: [Int: [Program.Instruction]] = [:]
+    /// Updates widen gradients themselves.
+    func isForUpdates(_ id: Program.ValueID) -> Bool {
+      readers[id].allSatisfy { $0 < program.instructions.count && program.instructions[$0].op is any UpdateOp }
+    }
+    var edits = Edits()
     for line in program.instructions.indices {
       let product = program.instructions[line]
-      guard product.op is Matmul, !isGone[line] else { continue }
+      guard product.op is Matmul else { continue }
       let (a, b) = (program.values[product.inputs[0]], program.values[product.inputs[1]])
       guard a.device == .cpu, b.rank == 2 else { continue }
       var tail = MatmulTail(result: product.outputs[0])
-      while tail.function == nil, readers[tail.result].count == 1, let next = readers[tail.result].first,
-        next < program.instructions.count, !isGone[next], let longer = tail.extended(by: next, program),
-        isFast(longer.op, a, b)
+      while !tail.widens, readers[tail.result].count == 1, let next = readers[tail.result].first,
+        next < program.instructions.count, !edits.isGone(next), let longer = tail.extended(by: next, program),
+        isFast(longer.op, a, b), !(longer.widens && isForUpdates(longer.result))
       { tail = longer }
       guard let last = tail.lines.last else { continue }
-      var made: [Program.Instruction] = []
       var inputs = product.inputs
-      if let bias = tail.bias {
-        if program.values[bias].rank == 1 {
-          inputs.append(bias)
-        } else {
-          inputs.append(program.value(program.values[bias].with(shape: [b.shape[1]])))
-          made.append(Program.Instruction(op: Reshape(shape: [b.shape[1]]), inputs: [bias], outputs: [inputs[2]]))
+      if var bias = tail.bias {
+        if program.values[bias].rank != 1 {
+          let row = Reshape(shape: [b.shape[1]])
+          guard let made = try? edits.insert(row, [bias], before: last, of: &program) else { continue }
+          bias = made[0]
         }
+        inputs.append(bias)
       }
       if let added = tail.added { inputs.append(added) }
-      for gone in [line] + tail.lines { isGone[gone] = true }
-      replacement[last] = made + [Program.Instruction(op: tail.op, inputs: inputs, outputs: [tail.result])]
+      let joined = Program.Instruction(op: tail.op, inputs: inputs, outputs: [tail.result])
+      edits.replace([line] + tail.lines, by: joined)
     }
-    program.instructions = program.instructions.indices.flatMap { line in
-      replacement[line] ?? (isGone[line] ? [] : [program.instructions[line]])
-    }
+    program = edits.applied(to: program)
   }
 }
 
@@ -50,6 +49,7 @@ private struct MatmulTail {
   var bias: Program.ValueID?
   var added: Program.ValueID?
   var function: FusedMatmul.Function?
+  var widens = false
   /// The instructions after the product that it stands for.
   var lines: [Int] = []
   /// What the last of them yields.
@@ -57,16 +57,20 @@ private struct MatmulTail {
 
   init(result: Program.ValueID) { self.result = result }
 
-  var op: FusedMatmul { FusedMatmul(hasBias: bias != nil, adds: added != nil, function: function) }
+  var op: FusedMatmul { FusedMatmul(hasBias: bias != nil, adds: added != nil, function: function, widens: widens) }
 
   /// With one more instruction; nil where that is none that a product can be joined with.
   func extended(by line: Int, _ program: Program) -> MatmulTail? {
     let instruction = program.instructions[line]
-    guard instruction.outputs.count == 1, program.values[instruction.outputs[0]] == program.values[result] else {
-      return nil
-    }
+    guard instruction.outputs.count == 1 else { return nil }
+    let (before, after) = (program.values[result], program.values[instruction.outputs[0]])
     var longer = self
-    if let function = FusedMatmul.Function(instruction.op) {
+    if let cast = instruction.op as? Cast {
+      guard cast.dtype == .float32, before.dtype == .bfloat16, added == nil else { return nil }
+      longer.widens = true
+    } else if before != after || function != nil {
+      return nil
+    } else if let function = FusedMatmul.Function(instruction.op) {
       longer.function = function
     } else if instruction.op is Add {
       let other = instruction.inputs[instruction.inputs[0] == result ? 1 : 0]

@@ -11,9 +11,7 @@ extension Pass {
     let isGiven = Set(program.inputs + program.constants.map { $0.value })
     /// Results that must stay as they are, because something is made of them again.
     var isHeld = [Bool](repeating: false, count: program.values.count)
-    /// Instructions that are to stand before others, and what these read in place of what they read.
-    var before: [Int: [Program.Instruction]] = [:]
-    var other: [Int: [Program.ValueID: Program.ValueID]] = [:]
+    var edits = Edits()
     // Backwards, so that what is made again is known before what it is made of.
     for (line, instruction) in program.instructions.enumerated().reversed() {
       guard instruction.op is any Elementwise, !(instruction.op is Cast), let old = instruction.outputs.first,
@@ -23,17 +21,14 @@ extension Pass {
         instruction.inputs.allSatisfy({ isGiven.contains($0) || last[$0] >= late })
       else { continue }
       let new = program.value(program.values[old])
-      before[late, default: []].append(
-        Program.Instruction(op: instruction.op, inputs: instruction.inputs, outputs: [new]))
-      for reader in readers[old] where reader >= late { other[reader, default: [:]][old] = new }
+      edits.insert(
+        Program.Instruction(op: instruction.op, inputs: instruction.inputs, outputs: [new]), before: late)
+      for reader in readers[old] where reader >= late {
+        program.instructions[reader].inputs = program.instructions[reader].inputs.map { $0 == old ? new : $0 }
+      }
       for id in instruction.inputs { isHeld[id] = true }
     }
-    guard !before.isEmpty else { return }
-    program.instructions = program.instructions.enumerated().flatMap { line, instruction in
-      var instruction = instruction
-      if let renamed = other[line] { instruction.inputs = instruction.inputs.map { renamed[$0] ?? $0 } }
-      return (before[line] ?? []) + [instruction]
-    }
+    program = edits.applied(to: program)
   }
 
   /// Of results that are worth it.

@@ -15,10 +15,7 @@ private struct RectifiedNorms {
   private var program: Program
   private let orders: Orders
   private let readers: [[Int]]
-  /// Rectifiers, and their gradients.
-  private var gone = Set<Int>()
-  /// What stands for the results of these.
-  private var other: [Program.ValueID: Program.ValueID] = [:]
+  private var edits = Edits()
 
   init(_ program: Program) {
     self.program = program
@@ -41,10 +38,9 @@ private struct RectifiedNorms {
     let factors = program.value(op.sets.factors(program.values[norm.inputs[0]]))
     program.instructions[line].op = NormalizeRelu(op.sets, keepsFactors: true)
     program.instructions[line].outputs.append(factors)
-    for (rectifier, gradient) in gradients {
+    for (rectifier, gradient, op) in gradients {
       remove(rectifier, leaving: program.instructions[rectifier].inputs[0])
-      program.instructions[gradient].op = NormalizeReluGradient(
-        program.instructions[gradient].op as! NormalizeGradient)
+      program.instructions[gradient].op = NormalizeReluGradient(op)
       program.instructions[gradient].inputs.insert(factors, at: 4)
     }
   }
@@ -60,7 +56,7 @@ private struct RectifiedNorms {
   /// nothing else reads what passes from one to the other, and no copy has to be made of what the first one reads.
   private func gradient(
     _ line: Int, of y: Program.ValueID, _ norm: Program.Instruction
-  ) -> (rectifier: Int, norm: Int)? {
+  ) -> (rectifier: Int, norm: Int, op: NormalizeGradient)? {
     guard line < program.instructions.count, case let rectifier = program.instructions[line],
       rectifier.op as? ClampGradient == Relu.slope, rectifier.inputs[1] == y,
       program.values[rectifier.inputs[0]] == program.values[y], orders[rectifier.inputs[0]] == orders[y],
@@ -68,24 +64,13 @@ private struct RectifiedNorms {
       let op = program.instructions[behind].op as? NormalizeGradient, op.sets == (norm.op as? Normalize)?.sets,
       program.instructions[behind].inputs[0] == read, program.instructions[behind].inputs[1] == norm.inputs[0]
     else { return nil }
-    return (line, behind)
+    return (line, behind, op)
   }
 
   private mutating func remove(_ line: Int, leaving id: Program.ValueID) {
-    gone.insert(line)
-    other[program.instructions[line].outputs[0]] = id
+    edits.remove(line)
+    edits.replace(program.instructions[line].outputs[0], by: id)
   }
 
-  func joined() -> Program {
-    guard !gone.isEmpty else { return program }
-    var result = program
-    result.instructions = program.instructions.indices.filter { !gone.contains($0) }.map { program.instructions[$0] }
-    result.rename(
-      other.mapValues { id in
-        var id = id
-        while let next = other[id] { id = next }
-        return id
-      })
-    return result
-  }
+  func joined() -> Program { edits.applied(to: program) }
 }

@@ -10,7 +10,7 @@ extension Pass {
     var orders = Orders(program)
     var readers = program.readers
     let makers = program.makers
-    var isGone = [Bool](repeating: false, count: program.instructions.count)
+    var edits = Edits()
     for line in program.instructions.indices {
       let instruction = program.instructions[line]
       guard isJoinable(instruction.op), let reduction = instruction.op as? any Reduction else { continue }
@@ -23,11 +23,11 @@ extension Pass {
           reduction, of: source, as: instruction.outputs[0], keeping: readers[source].contains { $0 != line })
       else { continue }
       program.instructions[maker] = joined
-      isGone[line] = true
+      edits.remove(line)
       readers[source].removeAll { $0 == line }
       orders.follow(joined, program.values)
     }
-    program.instructions = program.instructions.indices.filter { !isGone[$0] }.map { program.instructions[$0] }
+    program = edits.applied(to: program)
   }
 
   /// Whether elements lie in the order of their axes, perhaps with gaps and repetitions.

@@ -6,40 +6,38 @@ extension Pass {
   /// It stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
   package static let updates = Pass("updates") { program in
     readNarrowGradients(&program)
-    var open: [UpdateKind: [Int]] = [:]
-    var groups: [[Int]] = []
+    var open: [UpdateKind: UpdateGroup] = [:]
+    var groups: [UpdateGroup] = []
     /// For what an open group makes, its kind.
     var kinds: [Program.ValueID: UpdateKind] = [:]
+    func close(_ kind: UpdateKind) {
+      guard let group = open.removeValue(forKey: kind) else { return }
+      groups.append(group)
+      for id in group.lines.flatMap({ program.instructions[$0].outputs }) { kinds[id] = nil }
+    }
     for (line, instruction) in program.instructions.enumerated() {
-      for id in instruction.inputs {
-        guard let kind = kinds[id], let group = open.removeValue(forKey: kind) else { continue }
-        groups.append(group)
-        for id in group.flatMap({ program.instructions[$0].outputs }) { kinds[id] = nil }
-      }
+      for id in instruction.inputs { kinds[id].map(close) }
       guard let op = instruction.op as? any UpdateOp, program.values[instruction.inputs[0]].device == .cpu else {
         continue
       }
       let kind = UpdateKind(
         op: AnyHashable(op), inputs: instruction.inputs.count,
         dtypes: instruction.inputs.map { program.values[$0].dtype })
-      if open[kind]?.count == JoinedUpdates.mostParameters { groups.append(open.removeValue(forKey: kind)!) }
-      open[kind, default: []].append(line)
+      if open[kind]?.lines.count == JoinedUpdates.mostParameters { close(kind) }
+      open[kind, default: UpdateGroup(op: op)].lines.append(line)
       for id in instruction.outputs { kinds[id] = kind }
     }
     groups += open.values
-    var replacement: [Int: Program.Instruction] = [:]
-    var isGone = [Bool](repeating: false, count: program.instructions.count)
-    for group in groups where group.count > 1 {
-      let members = group.map { program.instructions[$0] }
-      let joined = JoinedUpdates(
-        members[0].op as! any UpdateOp, count: group.count, inputCount: members[0].inputs.count)
-      for line in group { isGone[line] = true }
-      replacement[group.last!] = Program.Instruction(
-        op: joined, inputs: members.flatMap { $0.inputs }, outputs: members.flatMap { $0.outputs })
+    var edits = Edits()
+    for group in groups where group.lines.count > 1 {
+      let members = group.lines.map { program.instructions[$0] }
+      let joined = JoinedUpdates(group.op, count: members.count, inputCount: members[0].inputs.count)
+      edits.replace(
+        group.lines,
+        by: Program.Instruction(
+          op: joined, inputs: members.flatMap { $0.inputs }, outputs: members.flatMap { $0.outputs }))
     }
-    program.instructions = program.instructions.indices.flatMap { line in
-      replacement[line].map { [$0] } ?? (isGone[line] ? [] : [program.instructions[line]])
-    }
+    program = edits.applied(to: program)
   }
 }
 
@@ -59,6 +57,12 @@ private func readNarrowGradients(_ program: inout Program) {
       program.instructions[line].inputs[1] = source
     }
   }
+}
+
+/// Updates that can be one operation.
+private struct UpdateGroup {
+  let op: any UpdateOp
+  var lines: [Int] = []
 }
 
 /// What updates have in common that can be one operation.

@@ -26,6 +26,13 @@ extension OpTable {
                     + (hasBias ? [Input([b[1]], dtype, .between(-1, 1))] : [])
                     + (adds ? [Input(result, dtype, .between(-1, 1), layout)] : []),
                   .kinked, loose: dtype.size == 2 ? 8 : 1))
+              guard dtype == .bfloat16, !adds else { continue }
+              cases.append(
+                OpCase(
+                  FusedMatmul(hasBias: hasBias, adds: false, function: function, widens: true),
+                  [Input(a, dtype, .between(-1, 1), layout), Input(b, dtype, .between(-0.2, 0.2), layout)]
+                    + (hasBias ? [Input([b[1]], dtype, .between(-1, 1))] : []),
+                  .kinked, loose: 8))
             }
           }
         }

@@ -10,32 +10,25 @@ extension Pass {
       let spec: TensorSpec
       let bytes: [UInt8]
     }
-    var other: [Program.ValueID: Program.ValueID] = [:]
+    var edits = Edits()
     var contents: [Content: Program.ValueID] = [:]
     for (id, tensor) in program.constants where tensor.spec.byteCount <= 64 && tensor.device == .cpu {
       guard let bytes = tensor.withUnsafeBytes({ [UInt8]($0) }) else { continue }
       let content = Content(spec: tensor.spec, bytes: bytes)
-      if let known = contents[content] { other[id] = known } else { contents[content] = id }
+      if let known = contents[content] { edits.replace(id, by: known) } else { contents[content] = id }
     }
     var known: [Key: [Program.ValueID]] = [:]
-    var kept: [Program.Instruction] = []
-    for var instruction in program.instructions {
-      for position in instruction.inputs.indices {
-        if let new = other[instruction.inputs[position]] { instruction.inputs[position] = new }
-      }
-      if instruction.op.effect == .none {
-        let key = Key(op: hashable(instruction.op), inputs: instruction.inputs)
-        if let outputs = known[key] {
-          for (id, first) in zip(instruction.outputs, outputs) { other[id] = first }
-          continue
-        }
+    for (line, instruction) in program.instructions.enumerated() where instruction.op.effect == .none {
+      let key = Key(op: hashable(instruction.op), inputs: instruction.inputs.map { edits.current($0) })
+      guard let outputs = known[key] else {
         known[key] = instruction.outputs
+        continue
       }
-      kept.append(instruction)
+      edits.remove(line)
+      for (id, first) in zip(instruction.outputs, outputs) { edits.replace(id, by: first) }
     }
-    program.instructions = kept
-    program.rename(other)
-    program.constants.removeAll { other[$0.value] != nil }
+    program = edits.applied(to: program)
+    program.constants.removeAll { edits.current($0.value) != $0.value }
   }
 }
 
