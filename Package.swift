@@ -65,7 +65,10 @@ let package = Package(
         "Martlet", "MartletReference", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swift),
-    .executableTarget(name: "Readme", dependencies: ["Martlet"], path: "Examples/Readme", swiftSettings: swift),
+    // With the isolation that the README names for a user's package.
+    .executableTarget(
+      name: "Readme", dependencies: ["Martlet"], path: "Examples/Readme",
+      swiftSettings: swift + [.defaultIsolation(MainActor.self)]),
     .executableTarget(
       name: "ThreeMoments",
       dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -402,6 +402,8 @@ enum FromPyTorch {
     use(BatchNorm2d(3))
     use(LayerNorm(3))
     use(GroupNorm(3, 3))
+    use(Linear(3, 5).weight.value)
+    use(Linear(3, 5).weight.value.floats)
     use(Linear(3, 5).weight.shape)
     use(model.state.count)
   }

@@ -50,6 +50,7 @@ public enum Machine {
       ),
       ("threads", "\(ck_max_threads()) of \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors"),
       ("memory", memory.map { "\(gibibytes($0)) GiB, \(free.map(gibibytes) ?? "?") GiB available" } ?? "unknown"),
+      ("waiting threads", waiting),
       ("huge pages", hugePages),
       ("oneDNN", oneDNN ?? "none"),
       ("choices", ConvolutionChoices.file ?? "not kept (MARTLET_CACHE=off)"),
@@ -67,6 +68,18 @@ public enum Machine {
       }
     #endif
     return lines
+  }
+
+  /// How the threads of a parallel region wait for the next, as OpenMP was told.
+  private static var waiting: String {
+    #if os(Linux)
+      let policy = Environment["OMP_WAIT_POLICY"]?.lowercased()
+      return policy == "passive"
+        ? "sleep (OMP_WAIT_POLICY=passive)"
+        : "spin: beside other programs OMP_WAIT_POLICY=passive, or fewer threads by OMP_NUM_THREADS"
+    #else
+      return "sleep"
+    #endif
   }
 
   private static var oneDNN: String? {

@@ -23,7 +23,7 @@ struct ProgramFile: Sendable {
   }
 
   static let format = "martlet program 1"
-  private static let formatPrefix = "martlet program "
+  static let formatPrefix = "martlet program "
   private static let zeros = "00000000"
   /// What the bytes from 8 on are: so the checksum lies at one place.
   private static let start = "{\"__metadata__\":{\"checksum\":\""
@@ -66,7 +66,9 @@ extension ProgramFile {
   init(contentsOf path: String, device: Device) throws(FileError) {
     let file = try Safetensors(contentsOf: path)
     guard let format = file.metadata["format"], format.hasPrefix(ProgramFile.formatPrefix) else {
-      throw FileError(path, "is no saved program: its format is not \"\(ProgramFile.format)\"")
+      throw FileError(
+        path,
+        "is no saved program: its format is not \"\(ProgramFile.format)\"; weights are read by State(safetensors:)")
     }
     guard format == ProgramFile.format else {
       throw FileError(

@@ -96,23 +96,31 @@ private struct Header {
   init(_ bytes: UnsafeRawBufferPointer, path: String) throws(FileError) {
     func bad(_ reason: String) -> FileError { FileError(path, reason) }
     guard bytes.count >= 8 else {
-      throw bad("is too short for safetensors: \(bytes.count) bytes, at least 8 are needed for the header's length")
+      throw bad(
+        "is cut off, or not safetensors: it has \(ErrorText.counted(bytes.count, "byte")), and 8 are needed for the header's "
+          + "length")
     }
     let stated = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
     guard stated <= UInt64(bytes.count - 8) else {
-      throw bad("states a header of \(stated) bytes, but only \(bytes.count - 8) follow; cut off, or not safetensors")
+      throw bad(
+        "is cut off, damaged or not safetensors: it states a header of \(stated) bytes, but only \(bytes.count - 8) follow"
+      )
     }
     guard stated <= UInt64(Self.greatestLength) else {
-      throw bad("states a header of \(stated) bytes; at most \(Self.greatestLength) are allowed")
+      throw bad(
+        "is damaged, or not safetensors: it states a header of \(stated) bytes; at most \(Self.greatestLength) are allowed"
+      )
     }
     let length = Int(stated)
     let json: HeaderJSON
     do {
       json = try HeaderJSON(parsing: UnsafeRawBufferPointer(rebasing: bytes[8..<8 + length]))
     } catch {
-      throw bad("header is not readable: \(error.reason)")
+      throw bad("is damaged, or not safetensors: its header is not readable: \(error.reason)")
     }
-    guard case .object(let members) = json else { throw bad("header is \(json.kind), not an object") }
+    guard case .object(let members) = json else {
+      throw bad("is damaged, or not safetensors: its header is \(json.kind), not an object")
+    }
     let dataStart = 8 + length
     let dataCount = bytes.count - dataStart
     entries.reserveCapacity(members.count)
@@ -134,14 +142,17 @@ private struct Header {
       let name = entry.name.shortened
       if start < end {
         let other = entries[i - 1].name.shortened
-        throw bad("tensors \"\(other)\" and \"\(name)\" overlap at byte \(start - dataStart) of the data")
+        throw bad("is damaged: tensors \"\(other)\" and \"\(name)\" overlap at byte \(start - dataStart) of the data")
       }
       guard start == end else {
-        throw bad("has \(start - end) bytes that belong to no tensor before tensor \"\(name)\"")
+        throw bad(
+          "is damaged: it has \(ErrorText.counted(start - end, "byte")) before tensor \"\(name)\" that belong to none")
       }
       end = entry.range.upperBound
     }
-    guard end == bytes.count else { throw bad("has \(bytes.count - end) bytes after its last tensor") }
+    guard end == bytes.count else {
+      throw bad("is damaged: it has \(ErrorText.counted(bytes.count - end, "byte")) after its last tensor")
+    }
   }
 
   static func metadata(_ json: HeaderJSON, path: String) throws(FileError) -> [String: String] {
@@ -183,7 +194,9 @@ private struct Header {
     let offsets = try integers("data_offsets")
     guard offsets.count == 2 else { throw bad("has \(offsets.count) data offsets, not 2") }
     guard 0 <= offsets[0], offsets[0] <= offsets[1], offsets[1] <= dataCount else {
-      throw bad("has data offsets \(offsets), outside of the \(dataCount) bytes present")
+      let cut =
+        offsets[0] >= 0 && offsets[0] <= offsets[1] ? "; the file is cut off, or damaged" : "; the file is damaged"
+      throw bad("has data offsets \(offsets), outside of the \(dataCount) bytes present\(cut)")
     }
     let needed = try Safetensors.byteCount(dtype: dtype, shape: shape).get()
     guard needed == offsets[1] - offsets[0] else {

@@ -212,7 +212,9 @@ public final class SavedProgram: Sendable {
   /// What runs for these inputs; throws when they are not those of the program.
   private func prepared(_ given: [Tensor]) throws -> (program: Program, execution: Execution) {
     guard given.count == inputs.count else {
-      throw refused(given, "\(given.count) inputs were given", "it takes \(inputs.count): \(list(inputs))", nil)
+      throw refused(
+        given, given.count == 1 ? "1 input was given" : "\(given.count) inputs were given",
+        "it takes \(inputs.count): \(list(inputs))", nil)
     }
     var size = 0
     if hasOpenBatch {
@@ -262,7 +264,8 @@ extension SavedProgram: CustomStringConvertible {
     var lines = ["program of \(name), saved by Martlet \(version)"]
     for port in inputs { lines.append("  input  \(port)") }
     for port in outputs { lines.append("  output \(port)") }
-    lines.append("  \(operationCount) operations, \(file.tensors.count) tensors of \(weightBytes) bytes")
+    let operations = ErrorText.counted(operationCount, "operation")
+    lines.append("  \(operations), \(ErrorText.counted(file.tensors.count, "tensor")) of \(weightBytes) bytes")
     return lines.joined(separator: "\n")
   }
 }

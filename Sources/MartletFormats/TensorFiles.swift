@@ -45,9 +45,12 @@ extension DType {
 }
 
 extension State {
-  /// Reads a safetensors file.
+  /// Reads a safetensors file. Throws when it is missing, damaged, or a saved program.
   public init(safetensors path: String, device: Device = .current) throws(FileError) {
     let file = try Safetensors(contentsOf: path)
+    if file.metadata["format"]?.hasPrefix(ProgramFile.formatPrefix) == true {
+      throw FileError(path, "is a saved program, not the weights of a model: SavedProgram(contentsOf:) reads it")
+    }
     var entries: [(name: String, tensor: Tensor)] = []
     for raw in file.tensors { entries.append((raw.name, try raw.tensor(device: device))) }
     self.init(entries)

@@ -11,8 +11,11 @@ public struct GradientMismatch: Error, CustomStringConvertible {
   }
 }
 
-/// Checks the derivatives of a function against central finite differences in random directions, computed in `float64`. The
-/// gradient by a complex tensor is `∂/∂real + i ∂/∂imaginary`.
+/// Checks the derivatives of a function against central finite differences in random directions. The gradient by a complex
+/// tensor is `∂/∂real + i ∂/∂imaginary`.
+///
+/// The function is called with `x` cast to `float64`, or `complex128`: what it reads beside its argument and must have one dtype
+/// with it, such as the first state of a loop, is to follow: `Tensor.zeros([3], dtype: x.dtype)`.
 ///
 /// - Parameters:
 ///   - modes: which of `grad` and `jvp` are checked.
@@ -20,10 +23,19 @@ public struct GradientMismatch: Error, CustomStringConvertible {
 ///   - directions: how many random directions are tried.
 ///   - tolerance: relative to the size of the derivative, at least 1.
 ///
-/// Throws a `GradientMismatch`. The function must be smooth at `x`.
+/// Throws a `GradientMismatch`, or an `OpError` where an operation of the function fails. The function must be smooth at `x`.
 public func checkGradients<T: TensorTree>(
   _ f: @escaping (T) -> Tensor, _ x: T, modes: [DerivativeMode] = [.reverse, .forward], order: Int = 1,
   directions: Int = 2, tolerance: Double = 1e-4, seed: Int = 0
+) throws {
+  try withErrors {
+    try compareGradients(f, x, modes: modes, order: order, directions: directions, tolerance: tolerance, seed: seed)
+  }
+}
+
+private func compareGradients<T: TensorTree>(
+  _ f: @escaping (T) -> Tensor, _ x: T, modes: [DerivativeMode], order: Int, directions: Int, tolerance: Double,
+  seed: Int
 ) throws {
   let generator = Generator(seed: seed)
   let point = x.mapTensors {

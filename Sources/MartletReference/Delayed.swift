@@ -149,21 +149,25 @@ private func runOnCPU<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -
   defer { for node in nodes { ck_let_go(node.toOpaque()) } }
   guard let status, status.code != 0 else { return nil }
   if status.code == KernelStatus.unsupported.code { return runDecomposition(op, inputs, outputs) }
-  var error = OpError(op.fault(status, inputs.map { $0.spec }), op: O.name, arguments: inputs.map { $0.spec })
+  var error = OpError(op.fault(status, of: onCPU(inputs)), op: O.name, arguments: inputs.map { $0.spec })
   error.argumentNames = O.argumentNames
   return error
 }
 
-/// For dtypes that the kernel does not take: the decomposition on the CPU, over the same memory.
-private func runDecomposition<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -> OpError? {
-  let onCPU = inputs.map { input in
+/// Tensors of the CPU over the same memory.
+private func onCPU(_ inputs: [Tensor]) -> [Tensor] {
+  inputs.map { input in
     Tensor(
       node: TensorNode(
         spec: TensorSpec(input.shape, input.dtype, device: .cpu), strides: input.node.strides,
         offset: input.node.offset, storage: input.node.storage!))
   }
+}
+
+/// For dtypes that the kernel does not take: the decomposition on the CPU, over the same memory.
+private func runDecomposition<O: Op>(_ op: O, _ inputs: [Tensor], _ outputs: [Tensor]) -> OpError? {
   do {
-    let results = try catchingErrors { op.decomposed(onCPU) }
+    let results = try catchingErrors { op.decomposed(onCPU(inputs)) }
     guard let results else { return OpError(.noKernel(.delayed), op: O.name, arguments: inputs.map { $0.spec }) }
     for (result, output) in zip(results, outputs) {
       // Element by element: the output may lie in another order.

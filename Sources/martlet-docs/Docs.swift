@@ -16,9 +16,15 @@ struct Docs: ParsableCommand {
   func run() throws {
     let readme = try String(contentsOfFile: "README.md", encoding: .utf8)
     let names = try String(contentsOfFile: "Documentation/FromPyTorch.md", encoding: .utf8)
+    let programs = try String(contentsOfFile: "Documentation/Programs.md", encoding: .utf8)
     var differs = false
+    for pass in Pass.all where !programs.contains("\n| `\(pass.name)` | ") {
+      print("Documentation/Programs.md has no row for the pass \(pass.name)")
+      differs = true
+    }
     for (path, text) in [
-      ("Documentation/Ops.md", OpsPage.text), ("Examples/Readme/Readme.swift", ReadmeProgram.text(of: readme)),
+      ("Documentation/Ops.md", OpsPage.text), ("Examples/Readme/main.swift", ReadmeProgram.text(of: readme)),
+      ("Examples/Readme/Programs.swift", ProgramsProgram.text(of: programs)),
       ("Examples/Readme/FromPyTorch.swift", NamesProgram.text(of: names)),
     ] {
       if !check {
@@ -32,19 +38,19 @@ struct Docs: ParsableCommand {
   }
 }
 
-/// The README's Swift as one program, so that what it shows compiles and runs.
+/// The README's Swift as the `main.swift` that a user makes of it, so that what it shows compiles and runs there.
 enum ReadmeProgram {
   static func text(of readme: String) -> String {
-    let body = body(of: readme)
-    let head = [
-      "// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
-      "@main", "struct Readme {", "  static func main() async throws {",
-    ]
-    return (head + body + ["    try FromPyTorch.run()", "  }", "}"]).joined(separator: "\n") + "\n"
+    let head = ["// Made from the README by martlet-docs.", "// swift-format-ignore-file", "import Martlet", ""]
+    let pages = ["", "try FromPyTorch.run()", "try Programs.run()"]
+    return (head + lines(of: readme) + pages).joined(separator: "\n") + "\n"
   }
 
-  /// The lines of the Swift blocks of a page, indented.
-  static func body(of page: String) -> [String] {
+  /// The lines of the Swift blocks of a page, indented for a function.
+  static func body(of page: String) -> [String] { lines(of: page).map { $0.isEmpty ? "" : "    " + $0 } }
+
+  /// The lines of the Swift blocks of a page.
+  private static func lines(of page: String) -> [String] {
     var blocks: [[Substring]] = []
     var block: [Substring]?
     for line in page.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -58,7 +64,18 @@ enum ReadmeProgram {
       }
     }
     let code = blocks.filter { !$0.contains("import PackageDescription") }.joined()
-    return code.filter { $0 != "import Martlet" }.map { $0.isEmpty ? "" : "    " + $0 }
+    return code.filter { $0 != "import Martlet" }.map { String($0) }
+  }
+}
+
+/// The blocks of the page about programs, as a function: they have names of their own.
+enum ProgramsProgram {
+  static func text(of page: String) -> String {
+    let head = [
+      "// Made from Documentation/Programs.md by martlet-docs.", "// swift-format-ignore-file", "import Martlet", "",
+      "enum Programs {", "  static func run() throws {",
+    ]
+    return (head + ReadmeProgram.body(of: page) + ["  }", "}"]).joined(separator: "\n") + "\n"
   }
 }
 

@@ -91,18 +91,18 @@ private let tensors = [
 
   @Test(
     arguments: [
-      (bytes("[]", data: 0), "header is an array"),
-      (bytes("", data: 0), "the text ends early"),
+      (bytes("[]", data: 0), "is damaged, or not safetensors: its header is an array"),
+      (bytes("", data: 0), "is damaged, or not safetensors: its header is not readable: the text ends early"),
       (bytes("{\"a\":1}", data: 0), "tensor \"a\" is a number, not an object"),
       (bytes("{} x", data: 0), "text after the end"),
-      (bytes("{}", data: 3), "has 3 bytes after its last tensor"),
+      (bytes("{}", data: 3), "is damaged: it has 3 bytes after its last tensor"),
       (bytes("{\(entry("a", "F32", "[1]", "[0,4]")),\(entry("a", "F32", "[1]", "[4,8]"))}", data: 8), "occurs twice"),
       (bytes("{\(entry("a", "F32", "[1]", "[0,4]")),\(entry("b", "F32", "[1]", "[2,6]"))}", data: 6), "overlap"),
       (
         bytes("{\(entry("a", "F32", "[1]", "[0,4]")),\(entry("b", "F32", "[1]", "[6,10]"))}", data: 10),
-        "has 2 bytes that"
+        "is damaged: it has 2 bytes before tensor \"b\" that belong to none"
       ),
-      (bytes("{\(entry("a", "F32", "[1]", "[0,4]"))}", data: 3), "outside of the 3 bytes present"),
+      (bytes("{\(entry("a", "F32", "[1]", "[0,4]"))}", data: 3), "outside of the 3 bytes present; the file is cut off"),
       (bytes("{\(entry("a", "F32", "[1]", "[4,0]"))}", data: 4), "outside of"),
       (bytes("{\(entry("a", "F32", "[1]", "[-4,0]"))}", data: 4), "outside of"),
       (bytes("{\(entry("a", "F32", "[1]", "[0,4,8]"))}", data: 4), "has 3 data offsets"),
@@ -118,8 +118,9 @@ private let tensors = [
       (bytes("{\"\\ud800\":1}", data: 0), "surrogate"),
       (bytes(String(repeating: "[", count: 100_000), data: 0), "64 levels of nesting"),
       ([UInt8](repeating: 255, count: 64), "states a header of 18446744073709551615 bytes, but only 56 follow"),
-      ([1, 2, 3], "too short"),
-      ([], "too short"),
+      ([1, 2, 3], "is cut off, or not safetensors: it has 3 bytes, and 8 are needed"),
+      ([7], "it has 1 byte, and"),
+      ([], "is cut off"),
     ] as [([UInt8], String)])
   func badFiles(bytes: [UInt8], expected: String) throws {
     let reason = try Folder().reason(bytes)

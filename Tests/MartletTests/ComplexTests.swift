@@ -164,7 +164,7 @@ private func c(_ real: Double, _ imaginary: Double = 0) -> Complex<Double> { Com
       ("do not broadcast", { complex(Tensor.zeros([2]), Tensor.zeros([3])) }),
       ("viewAsComplex: x has shape [3]", { viewAsComplex(Tensor.zeros([3])) }),
       ("viewAsReal: x is float32", { viewAsReal(Tensor.zeros([3])) }),
-      ("array: complex64 elements cannot be read as Float", { Tensor(z.floats) }),
+      ("floats: complex64 elements cannot be read as Float", { Tensor(z.floats) }),
       ("grad: the gradient of a complex64 result is not defined", { grad { (z: Tensor) in z.sum() }(z) }),
       ("fft: n is 0", { fft(z, n: 0) }), ("rfft: axis 1 is out of range", { rfft(signal, axis: 1) }),
       ("ifft: axis -1 has size 0", { ifft(Tensor.zeros([3, 0])) }), ("irfft: axis -1 has size 1", { irfft(z[..<1]) }),

@@ -225,6 +225,93 @@ private func scalar(_ number: Double) -> Tensor { Tensor(number) }
     }
   }
 
+  @Test func masksAreForSelect() {
+    let f = { (x: Tensor) in
+      cond(x .> 0) {
+        x
+      } else: {
+        -x
+      }
+    }
+    for text in [errorText { _ = f(Tensor([1.0, 2] as [Double])) }, compiledText(f)] {
+      #expect(text.contains("try: select(mask, a, b), which chooses element by element"), "\(text)")
+    }
+    let loop = errorText { _ = whileLoop(Tensor([1.0]), while: { $0 .< 3 }) { $0 + 1 } }
+    #expect(loop.contains("try: any() or all() of it"), "\(loop)")
+  }
+
+  @Test func statesOfSeveralParts() {
+    func power(_ x: Tensor) -> TensorTuple<Tensor, Tensor> {
+      whileLoop(TensorTuple(Tensor(0), x), while: { $0.values.0 .< 3 }, maximum: 5) { state in
+        let (steps, power) = state.values
+        return TensorTuple(steps + 1, power * x)
+      }
+    }
+    func three(_ x: Tensor) -> TensorTuple<Tensor, [Tensor], Tensor> {
+      whileLoop(TensorTuple(x, [x, x * 2], Tensor(0)), while: { $0.values.2 .< 4 }) { state in
+        let (a, b, n) = state.values
+        return TensorTuple(a + b[0], [b[1], b[0]], n + 1)
+      }
+    }
+    func sums(_ x: Tensor) -> (Tensor, Tensor, Tensor) {
+      let (last, rows) = scan(x, from: TensorTuple(Tensor(0.0 as Double), Tensor(1.0 as Double))) { state, row in
+        let next = TensorTuple(state.values.0 + row, state.values.1 * row)
+        return (next, next.values.0 * next.values.1)
+      }
+      return (last.values.0, last.values.1, rows)
+    }
+    let x = Tensor(2.0 as Double)
+    let rows = Tensor([1.0, 2, 3] as [Double])
+    for (first, second, third) in [
+      (power(x), three(x), sums(rows)), (compile(power)(x), compile(three)(x), compile(sums)(rows)),
+    ] {
+      #expect(first.values.0.item(as: Int.self) == 3 && first.values.1.item() == 16)
+      #expect(second.values.0.item() == 14 && second.values.1.map { $0.item() } == [2, 4])
+      #expect(third.0.item() == 6 && third.1.item() == 6)
+      expectValues(third.2, [3], [1, 6, 36])
+    }
+    expectValues(grad { power($0).values.1 }(x), [], [32])
+    let text = errorText {
+      _ = whileLoop(TensorTuple(x, x), while: { $0.values.0 .< 9 }) {
+        TensorTuple($0.values.0 + $0.values.1, $0.values.1.cast(to: .float32))
+      }
+    }
+    #expect(text.contains("tensor 1 of the state is float64[], and the body makes float32[]"), "\(text)")
+  }
+
+  private struct Point: TensorTree {
+    var place, speed: Tensor
+    var flattened: [Tensor] { [place, speed] }
+    func rebuilt(from t: inout ArraySlice<Tensor>) -> Point { Point(place: t.removeFirst(), speed: t.removeFirst()) }
+  }
+
+  @Test func statesOfOnesOwn() {
+    func fall(_ start: Point) -> Point {
+      whileLoop(start, while: { $0.place .> 0 }) { Point(place: $0.place + $0.speed, speed: $0.speed - 1) }
+    }
+    let start = Point(place: Tensor(5.0), speed: Tensor(1.0))
+    for end in [fall(start), compile(fall)(start)] {
+      #expect(end.place.item() == 0 && end.speed.item() == -4)
+    }
+    #expect(grad { (p: Point) in fall(p).place }(start).speed.item() == 5)
+  }
+
+  /// What is wrong in a function whose gradients are checked is thrown.
+  @Test func checkedFunctionsThrow() {
+    let x = Tensor([1, 2, 3] as [Float])
+    let error = #expect(throws: OpError.self) {
+      try checkGradients({ scan($0, from: Tensor(0.0)) { s, x in (s + x, s) }.0 }, x)
+    }
+    let text = error.map(plainText) ?? ""
+    #expect(text.contains("the body makes float64"), "\(text)")
+    #expect(throws: Never.self) {
+      try checkGradients({ x in scan(x, from: Tensor.zeros([], dtype: x.dtype)) { s, x in (s + x * x, s) }.0 }, x)
+    }
+    #expect(throws: GradientMismatch.self) {
+      try checkGradients(customGradient({ ($0 * $0).sum() }, gradient: { x, _, c in x * c }), x)
+    }
+  }
+
   @Test func statesThatChange() {
     for (f, text) in [
       (

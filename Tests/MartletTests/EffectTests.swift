@@ -128,6 +128,26 @@ import Testing
       let text = errorText(run)
       #expect(text.contains("the condition is false at [1]") && text.contains("x is positive"), "\(name): \(text)")
     }
+    for (expected, run) in [
+      (
+        "asserted: x is positive: the condition is false at [1], where x is -2\n",
+        { _ = asserted(x, x .> 0, "x is positive") }
+      ),
+      ("asserted: the condition is false at [1], where x is -0.25\n", { _ = asserted(x / 8, x .> 0) }),
+      (
+        "asserted: loss below 0.5: the condition is false, and x is 0.75\n",
+        { _ = compile { (y: Tensor) in asserted(y, y .< 0.5, "loss below 0.5") }(Tensor(0.75)).floats }
+      ),
+      (
+        "asserted: few: the condition is false, and x is 7\n",
+        { _ = asserted(Tensor([7]), Tensor([7]).sum() .< 5, "few") }
+      ),
+      ("asserted: small: the condition is false, and x is [ 1, -2,  3]\n", { _ = asserted(x, x.sum() .< 1, "small") }),
+      ("asserted: the condition is false\n", { _ = asserted(Tensor.ones([9]), Tensor(false)) }),
+    ] as [(String, () -> Void)] {
+      let text = errorText(run)
+      #expect(text.hasPrefix(expected), "\(text)")
+    }
     #expect(errorText { asserted(x, x) }.contains("bool"))
     #expect(errorText { _ = asserted(x, Tensor(false)).floats }.contains("all its elements are true"))
   }

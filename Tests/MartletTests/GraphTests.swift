@@ -106,6 +106,47 @@ import Testing
     expectValues(try one.run([a, b])[1], [2], [10, 20])
   }
 
+  @Test func updatesAreRunByThemselves() throws {
+    let graph = Graph()
+    let x = graph.placeholder([2])
+    let (a, b) = (graph.variable([1, 2]), graph.variable([10, 20]))
+    let session = Session(graph)
+    try session.run(graph.assign(a, a + 1))
+    try session.run(graph.assign(a, a + x), feeding: [x: [5, 5]])
+    expectValues(try session.value(of: a), [2], [7, 8])
+    // All read the values from before.
+    try session.run([graph.assign(a, b), graph.assign(b, a)])
+    expectValues(try session.value(of: a), [2], [10, 20])
+    expectValues(try session.value(of: b), [2], [7, 8])
+  }
+
+  @Test func graphsAndSessionsPrint() throws {
+    let graph = Graph(file: "App/main.swift", line: 3)
+    let x = graph.placeholder([2, 3], name: "images")
+    let w = graph.variable(Tensor.ones([3]), name: "weights")
+    let count = graph.variable(Tensor(4.0), name: "count")
+    let y = x * w + 1
+    #expect(withoutDevice("\(x)") == "Tensor(float32[2, 3], images (float32[2, 3]), of Graph at App/main.swift:3)")
+    #expect(withoutDevice("\(w)") == "Tensor(float32[3], variable weights, of Graph at App/main.swift:3)")
+    #expect(withoutDevice("\(y)") == "Tensor(float32[2, 3], the result of add, of Graph at App/main.swift:3)")
+    #expect(
+      withoutDevice("\(graph)") == """
+        Graph at App/main.swift:3
+          placeholder images: float32[2, 3]
+          variable weights: float32[3]
+          variable count: float32[]
+          2 operations
+        """)
+    let session = Session(graph)
+    try session.run(graph.assign(count, count + 1))
+    #expect(
+      withoutDevice("\(session)") == """
+        Session of Graph at App/main.swift:3, with 1 program
+          variable weights: float32[3]
+          variable count: float32[] = 5.
+        """)
+  }
+
   @Test func layersAndOptimizersAreDefined() throws {
     func model() -> (Linear, Adam) {
       Random.seed(4)
@@ -196,7 +237,27 @@ import Testing
         { _ = try session.run(y, feeding: [x: Tensor.ones([3, 3])]) }
       ),
       ("the tensor is of another graph (Graph at", { _ = try session.run(foreign) }),
+      ("try: batches of this size, or a placeholder", { _ = try session.run(y, feeding: [x: Tensor.ones([3, 3])]) }),
+      ("try: value.reshaped([2, 3])", { _ = try session.run(y, feeding: [x: Tensor.ones([6])]) }),
+      (
+        "rule: a value that is fed has the shape and dtype of its tensor",
+        { _ = try session.run(y, feeding: [x: Tensor.ones([2, 3], dtype: .float64)]) }
+      ),
+      (
+        "try: value.cast(to: .float32)", { _ = try session.run(y, feeding: [x: Tensor.ones([2, 3], dtype: .float64)]) }
+      ),
+      (
+        "a tensor that is no part of the graph is fed",
+        { _ = try session.run(y, feeding: [x: Tensor.ones([2, 3]), Tensor.ones([3]): Tensor.ones([3])]) }
+      ),
+      ("the tensor is of another graph", { _ = try session.run(y, feeding: [foreign: Tensor.ones([3])]) }),
+      ("placeholder: the shape [-1, 3] is negative", { _ = graph.placeholder([-1, 3]) }),
+      ("rule: a placeholder has one shape, whose sizes are 0 or more", { _ = graph.placeholder([-1, 3]) }),
+      ("placeholder: the shape [9223372036854775807, 2] is", { _ = graph.placeholder([.max, 2]) }),
+      ("try: graph.gradients(of: loss, variable)", { y.backward() }),
       ("the update is of another graph", { try session.run(updating: other.group()) }),
+      ("the update is of another graph", { try session.run(other.group()) }),
+      ("the update is of another graph", { try session.run([graph.group(), other.group()]) }),
       ("only a variable can be assigned to, and this is images", { _ = graph.assign(x, x) }),
       ("weights", { _ = graph.assign(w, y) }),
       (

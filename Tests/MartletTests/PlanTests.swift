@@ -30,6 +30,48 @@ import Testing
     #expect(explanation.arenaBytes > 0 && explanation.arenaBytes <= explanation.temporaryBytes)
     #expect(explanation.steps.count >= 4 && explanation.steps.count < explanation.capturedCount)
     #expect("\(explanation)".contains("fused") && explanation.chromeTrace.contains("\"ph\": \"X\""))
+    #expect(explanation.reasonForNoPlan == nil)
+    // Without the scope its result is recorded: slower, and explained so.
+    let recorded = try f.explain(x)
+    #expect(recorded.steps.isEmpty && recorded.reasonForNoPlan?.contains("call it in withoutGradient { }") == true)
+    #expect("\(recorded)".contains("run one by one without a plan: its result is recorded for gradients"))
+  }
+
+  @Test func explanationsSayWhyThereIsNoPlan() throws {
+    let f = compile { (x: Tensor) in tanh(x) * 2 + x.sum() }
+    let x = Tensor.ones([8])
+    func reason(_ body: () throws -> Explanation) throws -> String? { try body().reasonForNoPlan }
+    #expect(try reason { try f.explain(x.requiringGradient()) }?.hasPrefix("argument 0 is recorded") == true)
+    #expect(try reason { try lazy { try f.explain(x) } } == "lazy is around the call")
+    #expect(
+      try reason { try withAnomalyDetection { try f.explain(x) } } == "withAnomalyDetection is around the call")
+    var mapped: String?
+    _ = vmap { (row: Tensor) in
+      mapped = try? f.explain(row).reasonForNoPlan
+      return row
+    }(Tensor.ones([2, 8]))
+    #expect(mapped == "argument 0 is one example of a vmap")
+    #expect(try reason { try f.explain(x) } == nil)
+    #expect(try reason { try withDevice(.reference) { try f.explain(.ones([8])) } } == "reference has no plans")
+  }
+
+  @Test func smallArenasAreInKibibytes() throws {
+    let f = compile { (x: Tensor) in matmul(tanh(x), x) }
+    let explanation = try f.explain(Tensor.ones([16, 16]))
+    #expect("\(explanation)".contains(" KiB for values of "))
+    let one = compile { (x: Tensor) in tanh(x) }
+    #expect("\(try one.explain(Tensor.ones([2])))".hasPrefix("1 operation (1 captured)"))
+  }
+
+  @Test(arguments: [(nil, true), ("", true), ("on", true), ("off", false)] as [(String?, Bool)])
+  func theSwitchOfPlans(text: String?, isOn: Bool) { #expect(Execution.planSwitch(text) == isOn) }
+
+  @Test func wrongSwitchesOfPlansEndTheProgram() async throws {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = Execution.planSwitch("of")
+    }
+    let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    #expect(text.contains("MARTLET_PLANS is \"of\"; it is on, or off"), "\(text)")
   }
 
   /// A step of training in three ways from equal states.
@@ -142,7 +184,7 @@ import Testing
     let error = #expect(throws: OpError.self) { try withErrors { _ = f(Tensor.ones([4])) } }
     let text = "\(error!)"
     #expect(text.contains("was captured 3 times") && text.contains("argument 0 is float32[4], and was float32[3]"))
-    #expect(text.contains("pad batches"))
+    #expect(text.contains("pad batches") && text.contains("save(to:for:openBatch: true) makes a SavedProgram"))
     #expect(f(Tensor.ones([2])).array(as: Float.self) == [2, 2])
   }
 }

@@ -274,7 +274,7 @@ private func refusal<each I: TensorTree, O: TensorTree>(
     }
     #expect(
       text(Tensor.ones([2, 4])) == """
-        FILE: 1 inputs were given
+        FILE: 1 input was given
           with input0: float32[2, 4]
           rule: it takes 2: input0: float32[B, 4], input1: int64[B]
         """)
@@ -383,15 +383,20 @@ private func refusal<each I: TensorTree, O: TensorTree>(
     file.bytes = bytes
     #expect(text(file) == "FILE: is damaged: its checksum is not the one written")
     file.bytes = whole + [0]
-    #expect(text(file) == "FILE: has 1 bytes after its last tensor")
+    #expect(text(file) == "FILE: is damaged: it has 1 byte after its last tensor")
   }
 
   @Test func missingAndForeignFiles() throws {
     let file = SomeFile()
     #expect(text(file) == "FILE: does not exist")
     try State([("w", Tensor.ones([2]))]).write(safetensors: file.path)
-    #expect(text(file) == "FILE: is no saved program: its format is not \"martlet program 1\"")
+    #expect(
+      text(file) == "FILE: is no saved program: its format is not \"martlet program 1\"; weights are read by "
+        + "State(safetensors:)")
     let program = try Self.saved()
+    let weights = #expect(throws: FileError.self) { _ = try State(safetensors: program.path) }
+    #expect(
+      weights?.reason == "is a saved program, not the weights of a model: SavedProgram(contentsOf:) reads it")
     program.replace("martlet program 1", "martlet program 2")
     #expect(
       text(program) == "FILE: is of the format \"martlet program 2\", and Martlet \(martletVersion) reads "

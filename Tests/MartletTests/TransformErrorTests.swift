@@ -12,16 +12,18 @@ private let ints = Tensor([1, 2, 3])
       """
       item: a mapped tensor has no single value: it stands for all examples of a vmap
         with x: float32[]
-        try: select(condition, a, b) in place of if, or return the tensor and read it outside of vmap
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      outside of vmap
         called at FILE:LINE
       """
     ) { _ = vmap { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
     Wrong(
       "array of a mapped tensor",
       """
-      value: a mapped tensor has no single value: it stands for all examples of a vmap
+      floats: a mapped tensor has no single value: it stands for all examples of a vmap
         with x: float32[3]
-        try: select(condition, a, b) in place of if, or return the tensor and read it outside of vmap
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      outside of vmap
       """
     ) { _ = vmap { (x: Tensor) -> Tensor in Tensor(x.floats) }(a) },
     Wrong(
@@ -29,7 +31,8 @@ private let ints = Tensor([1, 2, 3])
       """
       item: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
         with x: float32[]
-        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      after the call
         called at FILE:LINE, inside compile at FILE:LINE
       """
     ) { _ = compile { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
@@ -38,7 +41,8 @@ private let ints = Tensor([1, 2, 3])
       """
       item: a symbolic tensor has no value: the function is being captured by checkpointed at FILE:LINE
         with x: float32[]
-        try: select(condition, a, b) in place of if, or return the tensor and read it after the call
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      after the call
         called at FILE:LINE, inside checkpointed at FILE:LINE
       """
     ) { _ = checkpointed { (x: Tensor) -> Tensor in x.sum().item() > 0 ? x : -x }(a) },
@@ -188,6 +192,40 @@ private let ints = Tensor([1, 2, 3])
         try: compute it from a Parameter or from requiringGradient(), outside of withoutGradient { }
       """
     ) { b.sum().backward() },
+    Wrong(
+      "backward by a tensor from outside of a capture",
+      """
+      backward: the tensor is not recorded for gradients
+        with x: float32[]
+        rule: while a function is captured, a tensor from outside is a constant, also one that requires gradients
+        try: a Parameter in its place, or an argument: compile(grad { w, x in … })
+      """
+    ) {
+      let w = a.requiringGradient()
+      _ = compile { (x: Tensor) in
+        let loss = (x * w).sum()
+        loss.backward()
+        return loss
+      }(a)
+    },
+    Wrong(
+      "floats of a symbolic tensor",
+      """
+      floats: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
+        with x: float32[2, 3]
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      after the call
+      """
+    ) { _ = compile { (x: Tensor) -> Tensor in Tensor(x.floats) }(a) },
+    Wrong(
+      "array of a symbolic tensor",
+      """
+      array: a symbolic tensor has no value: the function is being captured by compile at FILE:LINE
+        with x: float32[2, 3]
+        try: select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it \
+      after the call
+      """
+    ) { _ = compile { (x: Tensor) -> Tensor in Tensor(x.array(as: Int.self)) }(a) },
     Wrong(
       "backward of integers",
       """

@@ -69,6 +69,15 @@ private let here = "MartletTests/UserTextTests.swift"
     ] as [(String, String?)])
   func functionsOfMergedLines(symbol: String, name: String?) { #expect(Origins.function(symbol) == name) }
 
+  /// Of closures at the top level of a program the name is cut.
+  @Test func mergedClosures() {
+    let mangled = "$s8Mistakes06MartletB06TensorVADcfU1_"
+    #expect(Origins.part("closure #3", rawName: mangled) == "a line in a closure of Mistakes")
+    #expect(Origins.part("merged closure #3 (", rawName: mangled) == "a line in a closure of Mistakes")
+    #expect(Origins.part("closure #1 in Net.forward(_:)", rawName: mangled) == "a line of Net.forward")
+    #expect(Origins.part("main", rawName: "main") == nil)
+  }
+
   @Test func modulesOfFunctions() {
     #expect(Origins.isCaller(symbol: "$s4main2goyySiF") && Origins.isCaller(symbol: "$s10MartletAppAAyyF"))
     for symbol in ["$s11MartletCore4failyyF", "$sSa6appendyyxnF", "main", "_start"] {

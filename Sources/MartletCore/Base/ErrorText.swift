@@ -200,12 +200,14 @@ package enum ErrorText {
     case .valueOfMapped:
       return (
         "a mapped tensor has no single value: it stands for all examples of a vmap", nil,
-        "select(condition, a, b) in place of if, or return the tensor and read it outside of vmap"
+        "select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it "
+          + "outside of vmap"
       )
     case .valueOfSymbolic(let capture):
       return (
         "a symbolic tensor has no value: the function is being captured by \(capture)", nil,
-        "select(condition, a, b) in place of if, or return the tensor and read it after the call"
+        "select(condition, a, b) or cond(condition) { a } else: { b } in place of if, or return the tensor and read it after "
+          + "the call"
       )
     case .escapedCapture(let capture):
       return (
@@ -238,6 +240,17 @@ package enum ErrorText {
       return (
         "the tensor is not recorded for gradients", nil,
         "compute it from a Parameter or from requiringGradient(), outside of withoutGradient { }"
+      )
+    case .noGradientInCapture(ofGraph: true):
+      return (
+        "the tensor is not recorded for gradients", "backward() is for parameters, inside of graph.define { … }",
+        "graph.gradients(of: loss, variable)"
+      )
+    case .noGradientInCapture:
+      return (
+        "the tensor is not recorded for gradients",
+        "while a function is captured, a tensor from outside is a constant, also one that requires gradients",
+        "a Parameter in its place, or an argument: compile(grad { w, x in … })"
       )
     case .freedGraph:
       return (

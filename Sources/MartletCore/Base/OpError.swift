@@ -36,6 +36,7 @@ public indirect enum Fact: Sendable, Equatable {
   case gradientOfNonScalar
   case gradientOfDType
   case noGradient
+  case noGradientInCapture(ofGraph: Bool)
   case freedGraph
   case cotangentSpec(expected: TensorSpec)
   case structure(String)

@@ -25,7 +25,7 @@ package final class Origin: Sendable {
           // Merged code may also be taken for the compiler's own.
           let isMerged = symbol.sourceLocation.map { $0.path.contains("<") } ?? true
           if merged == nil, isMerged, !frame.isSwiftThunk, Origins.isCaller(symbol: symbol.rawName) {
-            merged = Origins.function(symbol.name).map { "a line of \($0)" }
+            merged = Origins.part(symbol.name, rawName: symbol.rawName)
           }
           continue
         }
@@ -77,6 +77,14 @@ package enum Origins {
     return name.isEmpty || name == "main" || name == "top-level" ? nil : String(name)
   }
 
+  /// Merged code, of which no line is known: `a line of Net.forward`. The name of a closure at a program's top level is cut to
+  /// its number; then the module says more.
+  package static func part(_ symbol: String, rawName: String) -> String? {
+    guard let name = function(symbol) else { return nil }
+    guard name.hasPrefix("#") else { return "a line of \(name)" }
+    return module(of: rawName).map { "a line in a closure of \($0)" }
+  }
+
   static func note(_ tensor: Tensor, _ op: String) {
     if tensor.node.origin == nil { tensor.node.origin = Origin(op: op) }
   }
@@ -99,10 +107,15 @@ package enum Origins {
 
   /// Whether a function belongs to the program: by the module that its mangled name begins with.
   package static func isCaller(symbol: String) -> Bool {
-    guard symbol.hasPrefix("$s") else { return false }
+    module(of: symbol).map { !modules.contains($0) } ?? false
+  }
+
+  /// The module that a mangled name begins with.
+  private static func module(of symbol: String) -> Substring? {
+    guard symbol.hasPrefix("$s") else { return nil }
     let rest = symbol.dropFirst(2)
-    guard let count = Int(rest.prefix { $0.isNumber }), count > 0 else { return false }
-    return !modules.contains(rest.drop { $0.isNumber }.prefix(count))
+    guard let count = Int(rest.prefix { $0.isNumber }), count > 0 else { return nil }
+    return rest.drop { $0.isNumber }.prefix(count)
   }
 
   /// Whether a source file belongs to the program that uses Martlet: not to Martlet's own modules, nor to Swift's library.

@@ -33,8 +33,11 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
     }
   }
 
-  /// What was made of the function for these arguments, with the time of each operation: the program runs once, and writes
-  /// its state as a call does.
+  /// What was made of the function for these arguments, with the time of each operation.
+  ///
+  /// The program runs once, and writes its state as a call does: a training step that is explained trains, and weights, moments
+  /// and random generators are others afterwards. Where the result is recorded for gradients the program runs operation by
+  /// operation, without times: `withoutGradient { … }` around the call shows the plan.
   public func explain(_ input: repeat each Input) throws -> Explanation {
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Explanation in
@@ -107,7 +110,8 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
       .misuse(
         "the function was captured \(limit) times, and a call needs another program: \(reason)",
         rule: "each shape, dtype and mode has a program of its own, at most \(limit) with this `limit`",
-        remedy: "pad batches to few sizes, leave out a smaller last batch, or give compile a larger limit"),
+        remedy: "pad batches to few sizes, leave out a smaller last batch, or give compile a larger limit; "
+          + "save(to:for:openBatch: true) makes a SavedProgram, which takes batches of any size"),
       op: "compile")
   }
 
@@ -196,11 +200,15 @@ package final class Placeholder: Trace, @unchecked Sendable {
 /// Parameters, moments and random generators that `f` reads and writes are part of the program, and so are `backward()` and
 /// optimizer steps. `f` must not depend on the values of its tensors: `item()` inside is an error that says so.
 ///
+/// All else from outside is a constant of the program, with the value that it had then: tensors, also those that require
+/// gradients, and Swift's numbers and arrays. What is to change is a `Parameter`, a `Buffer` or an argument.
+///
 /// Each shape, dtype and mode has a program of its own; at most `limit`, beyond which a call is an error that names what
 /// changed. `MARTLET_LOG=compile` prints a line with the reason for each. What runs is the program after some passes
 /// (`MARTLET_PASSES=off` leaves them out), laid out over one arena of memory (`MARTLET_PLANS=off` runs it operation by
 /// operation): values are the same but for rounding, where products are transposed, and where chains of 16-bit operations are
-/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file.
+/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file. A function
+/// whose result is recorded for gradients runs operation by operation: inference belongs into `withoutGradient { … }`.
 public func compile<each Input: TensorTree, Output: TensorTree>(
   _ f: @escaping (repeat each Input) -> Output, limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {

@@ -49,7 +49,16 @@ package final class Execution: @unchecked Sendable {
   }
   /// So many orders in memory get plans; beyond, the interpreter runs them.
   private static let most = 8
-  private static let plansAreOn = Environment["MARTLET_PLANS"] != "off"
+  private static let plansAreOn = planSwitch(Environment["MARTLET_PLANS"])
+
+  /// What `MARTLET_PLANS` says: off, or on if it is empty or absent.
+  package static func planSwitch(_ text: String?) -> Bool {
+    switch text {
+    case nil, "", "on": true
+    case "off": false
+    case let other?: fatalError("Martlet: MARTLET_PLANS is \"\(other)\"; it is on, or off")
+    }
+  }
 
   init(_ capture: Capture, _ title: ProgramTitle?) {
     self.capture = capture
@@ -155,16 +164,56 @@ package final class Execution: @unchecked Sendable {
   /// Runs the program once, writing state as any run does, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
     let times = StepTimes()
+    let watcher = watcher(inputs)
     if capture.writes {
       _ = try commit(inputs, times: times)
     } else {
       _ = try run(inputs, state: capture.state, times: times)
     }
-    // None where a trace or a scope looks at the operations.
-    let known = lock.holding { made.isEmpty ? nil : current }
+    let known = watcher == nil ? lock.holding { made.isEmpty ? nil : current } : nil
     return Explanation(
       known?.interpreter.program ?? capture.program, captured: capture.program,
-      prepared: known?.preparation?.count ?? 0,
-      times: times)
+      prepared: known?.preparation?.count ?? 0, times: times,
+      reason: times.blueprint == nil ? watcher ?? obstacle(known?.interpreter.program ?? capture.program) : nil)
+  }
+
+  /// The scope or trace that looks at the operations of a call; nil if `isPlain`.
+  private func watcher(_ inputs: [Tensor]) -> String? {
+    let flags = ck_flags()
+    if flags & UInt32(CK_LAZY) != 0 { return "lazy is around the call" }
+    if flags & UInt32(CK_ANOMALY) != 0 { return "withAnomalyDetection is around the call" }
+    if flags & UInt32(CK_ORIGINS) != 0 { return "MARTLET_ORIGINS is on" }
+    for (position, tensor) in inputs.enumerated() {
+      if tensor.node.trace is Recorded {
+        return "argument \(position) is recorded for gradients; detached() of it runs as a plan"
+      }
+      if let trace = tensor.node.trace { return "argument \(position) is \(Execution.name(trace))" }
+    }
+    for (entry, tensor) in zip(capture.program.stateInputs, capture.state) {
+      if tensor.node.trace is Recorded {
+        return "its result is recorded for gradients; call it in withoutGradient { } to run it as a plan"
+      }
+      if let trace = tensor.node.trace { return "\(entry.name) is \(Execution.name(trace))" }
+    }
+    return nil
+  }
+
+  private static func name(_ trace: Trace) -> String {
+    switch trace {
+    case is Mapped: "one example of a vmap"
+    case is Dual: "a value with a tangent"
+    case is Symbolic: "symbolic, for the call is captured itself"
+    case is Pending: "put off by lazy"
+    default: "no plain tensor"
+    }
+  }
+
+  /// What of a program keeps it from having a plan.
+  private func obstacle(_ program: Program) -> String {
+    if !Execution.plansAreOn { return "MARTLET_PLANS is off" }
+    if let other = program.values.first(where: { $0.device != .cpu }) { return "\(other.device) has no plans" }
+    if let op = Blueprint.uncovered(program) { return "\(op) has no kernel of its own on the CPU" }
+    if !program.constants.allSatisfy({ $0.tensor.isPlain }) { return "a constant of it is followed by a transform" }
+    return "tensors that lie in more than \(Execution.most) orders in memory have come"
   }
 }

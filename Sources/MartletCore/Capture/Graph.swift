@@ -17,7 +17,6 @@ public final class Graph {
   private let frame: CaptureFrame
   /// Cells whose value each session has for itself.
   private(set) var variables: [Cell] = []
-  private var names: [Program.ValueID: String] = [:]
 
   public init(file: String = #fileID, line: Int = #line) {
     // Below the traces that anybody sets outside of a transform.
@@ -25,13 +24,20 @@ public final class Graph {
     frame = CaptureFrame(builder: builder, recordLevel: 0)
   }
 
-  /// A tensor that is given at each run.
+  /// A tensor that is given at each run, with just this shape and dtype.
   public func placeholder(
     _ shape: Shape, dtype: DType = .float32, device: Device = .current, name: String? = nil
   ) -> Tensor {
+    guard shape.allSatisfy({ $0 >= 0 }), shape.checkedElementCount != nil else {
+      return failure(
+        .misuse(
+          "the shape \(shape) is negative or too large", rule: "a placeholder has one shape, whose sizes are 0 or more",
+          remedy: "a placeholder for each size of the batch; compile(f) captures f for each shape that comes"),
+        op: "placeholder")
+    }
     let id = builder.value(TensorSpec(shape, dtype, device: device))
     builder.program.inputs.append(id)
-    names[id] = name ?? "placeholder \(builder.program.inputs.count - 1)"
+    builder.names[id] = name ?? "placeholder \(builder.program.inputs.count - 1)"
     return builder.symbolic(id)
   }
 
@@ -154,15 +160,33 @@ public final class Graph {
 
   private func id(_ tensor: Tensor) -> Program.ValueID { builder.id(of: tensor.resolved().lowered(below: 0)) }
 
-  /// What error texts call a value.
-  func title(_ id: Program.ValueID) -> String {
-    if let name = names[id] { return "\(name) (\(builder.program.values[id]))" }
-    if let entry = builder.program.stateInputs.first(where: { $0.value == id }) { return "variable \(entry.name)" }
-    if builder.program.constants.contains(where: { $0.value == id }) {
-      return "a constant (\(builder.program.values[id]))"
+  /// The value of a tensor of the graph. A tensor from elsewhere that the graph has not used has none: feeding it would be of
+  /// no effect.
+  func fed(_ tensor: Tensor) throws(OpError) -> Program.ValueID {
+    if let id = builder.known(tensor.resolved().lowered(below: 0)) { return id }
+    if case let symbolic as Symbolic = tensor.resolved().lowered(below: 0).node.trace, symbolic.builder.isGraph {
+      return try value(tensor)
     }
-    let maker = builder.program.instructions.first { $0.outputs.contains(id) }
-    return "the result of \(maker.map { type(of: $0.op).name } ?? "an operation")"
+    throw OpError(
+      .misuse(
+        "a tensor that is no part of the graph is fed",
+        rule: "what is fed is a placeholder, or computed in \(builder.name)",
+        remedy: "feeding: [placeholder: value] with let placeholder = graph.placeholder(\(tensor.shape))"))
+  }
+
+  /// What error texts call a value.
+  func title(_ id: Program.ValueID) -> String { builder.title(id) }
+}
+
+extension Graph: CustomStringConvertible {
+  /// Placeholders, variables and the number of operations; `program` is the whole text.
+  public var description: String {
+    let program = builder.program
+    var lines = [builder.name]
+    for id in program.inputs { lines.append("  placeholder \(builder.names[id] ?? ""): \(program.values[id])") }
+    for (id, name) in program.stateInputs { lines.append("  variable \(name): \(program.values[id])") }
+    lines.append("  \(ErrorText.counted(program.instructions.count, "operation"))")
+    return lines.joined(separator: "\n")
   }
 }
 

@@ -161,6 +161,8 @@ package final class ProgramBuilder {
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
   /// Sees each operation before it becomes part of the program, of a capture for a file.
   let watch: CaptureWatch?
+  /// The names of a graph's placeholders.
+  var names: [Program.ValueID: String] = [:]
 
   init(level: Int32, name: String, isGraph: Bool = false, watch: CaptureWatch? = nil) {
     self.level = level
@@ -187,6 +189,22 @@ package final class ProgramBuilder {
     program.constants.append((id, tensor))  // keeps the node alive, so that its identity stays its own
     constants[ObjectIdentifier(tensor.node)] = id
     return id
+  }
+
+  /// The value of a tensor if it has one here; nil for a tensor from elsewhere that has not been used.
+  func known(_ tensor: Tensor) -> Program.ValueID? {
+    let tensor = tensor.resolved()
+    if let symbolic = tensor.node.trace as? Symbolic, symbolic.builder === self { return symbolic.id }
+    return constants[ObjectIdentifier(tensor.node)]
+  }
+
+  /// What texts call a value of a graph.
+  func title(_ id: Program.ValueID) -> String {
+    if let name = names[id] { return "\(name) (\(program.values[id]))" }
+    if let entry = program.stateInputs.first(where: { $0.value == id }) { return "variable \(entry.name)" }
+    if program.constants.contains(where: { $0.value == id }) { return "a constant (\(program.values[id]))" }
+    let maker = program.instructions.first { $0.outputs.contains(id) }
+    return "the result of \(maker.map { type(of: $0.op).name } ?? "an operation")"
   }
 
   /// An operation of the user's as what it is made of: only that has a form outside of this process.

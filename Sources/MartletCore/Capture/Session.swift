@@ -47,14 +47,24 @@ public final class Session: @unchecked Sendable {
 
   /// The values of a tensor, or of a tree of tensors, of the graph; `updating` is written when all has succeeded.
   ///
-  /// Throws when a placeholder that is needed is not fed, when a value that is fed does not have the spec of its tensor, and
-  /// where an operation fails: then nothing has been written. Any tensor of the graph may be fed in place of being computed.
+  /// Throws when a placeholder that is needed is not fed, when a value that is fed does not have the shape and dtype of its
+  /// tensor, when a tensor that is fed is no part of the graph, and where an operation fails: then nothing has been written. Any
+  /// tensor of the graph may be fed in place of being computed.
   public func run<T: TensorTree>(_ fetches: T, updating: Update? = nil, feeding: Feed = [:]) throws -> T {
     fetches.replacing(try run(fetches.flattened, updating, feeding))
   }
 
   /// Writes an update.
   public func run(updating: Update, feeding: Feed = [:]) throws { _ = try run([], updating, feeding) }
+
+  /// Writes an update, as `try session.run(graph.assign(w, w + 1))`.
+  public func run(_ update: Update, feeding: Feed = [:]) throws { try run(updating: update, feeding: feeding) }
+
+  /// Writes several updates, which all read the values from before.
+  public func run(_ updates: [Update], feeding: Feed = [:]) throws {
+    if let other = updates.first(where: { $0.graph !== graph }) { return try run(updating: other, feeding: feeding) }
+    try run(updating: Update(graph: graph, writes: updates.flatMap { $0.writes }), feeding: feeding)
+  }
 
   private func run(_ fetches: [Tensor], _ updating: Update?, _ feeding: Feed) throws -> [Tensor] {
     try withErrors {
@@ -72,7 +82,7 @@ public final class Session: @unchecked Sendable {
     }
   }
 
-  /// The program of a run with the time of each operation; the run writes its update.
+  /// The program of a run with the time of each operation; the run writes its update, so that a step that is explained trains.
   public func explain<T: TensorTree>(
     _ fetches: T, updating: Update? = nil, feeding: Feed = [:]
   ) throws -> Explanation {
@@ -119,12 +129,16 @@ public final class Session: @unchecked Sendable {
     for tensor in fetches { fetched.append(try graph.value(tensor)) }
     var given: [Program.ValueID: Tensor] = [:]
     for (tensor, value) in feeding.entries {
-      let id = try graph.value(tensor)
+      let id = try graph.fed(tensor)
       guard value.spec == tensor.spec else {
         throw OpError(
           .misuse(
-            "\(graph.title(id)) is fed with \(value.spec)", rule: "a value that is fed has the spec of its tensor",
-            remedy: value.shape == tensor.shape ? "value.cast(to: .\(tensor.dtype))" : nil))
+            "\(graph.title(id)) is fed with \(value.spec)",
+            rule: "a value that is fed has the shape and dtype of its tensor, and its device",
+            remedy: value.shape != tensor.shape
+              ? value.count == tensor.count
+                ? "value.reshaped(\(tensor.shape))" : "batches of this size, or a placeholder for the other one"
+              : value.dtype != tensor.dtype ? "value.cast(to: .\(tensor.dtype))" : "value.to(.\(tensor.device))"))
       }
       given[id] = try value.concrete()
     }
@@ -207,6 +221,19 @@ public final class Session: @unchecked Sendable {
       }
     }
     return Capture(program, stateInputs: stateInputs, stateOutputs: stateOutputs)
+  }
+}
+
+extension Session: CustomStringConvertible {
+  /// The graph with the values of its variables, where they are small, and how many programs were made.
+  public var description: String {
+    let (variables, count) = lock.holding { (graph.variables.map { cell($0) }, prepared.count) }
+    var lines = ["Session of \(graph.builder.name), with \(ErrorText.counted(count, "program"))"]
+    for variable in variables {
+      guard let value = variable.content else { continue }
+      lines.append("  variable \(variable.name): \(value.spec)" + (value.count == 1 ? " = \(value.shortValue)" : ""))
+    }
+    return lines.joined(separator: "\n")
   }
 }
 

@@ -25,7 +25,7 @@ extension KernelStatus {
     if code == KernelStatus.unsupported.code {
       return .message("no kernel takes \(inputs.map { "\($0.dtype)" }.joined(separator: ", "))")
     }
-    return op.fault(self, inputs.map { $0.spec })
+    return op.fault(self, of: inputs)
   }
 }
 

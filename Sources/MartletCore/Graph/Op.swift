@@ -125,6 +125,8 @@ public protocol Op: Hashable, Sendable, Codable {
   var canFault: Bool { get }
   /// Turns a fault that a kernel reported into a fact.
   func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact
+  /// The same, where the elements of the inputs can be read.
+  func fault(_ status: KernelStatus, of inputs: [Tensor]) -> Fact
 
   /// Runs on plain tensors of one device, at once. `reusable`: inputs whose storage may be overwritten.
   func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor]
@@ -186,6 +188,7 @@ extension Op {
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
     .message("its kernel reported fault \(status.code) (value \(status.value))")
   }
+  public func fault(_ status: KernelStatus, of inputs: [Tensor]) -> Fact { fault(status, inputs.map { $0.spec }) }
   public var attributes: String {
     Mirror(reflecting: self).children.compactMap { child in
       var given = child.value

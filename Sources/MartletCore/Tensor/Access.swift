@@ -99,12 +99,17 @@ extension Tensor {
   ///
   /// Runs pending operations and waits for the device. Traps for tensors without a value (mapped, symbolic).
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R? {
+    try withUnsafeBytes(op: "value", body)
+  }
+
+  /// - Parameter op: What error texts call the reading.
+  private func withUnsafeBytes<R>(op: String, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R? {
     let plain: Tensor
     do throws(OpError) {
       plain = try concrete()
       try Executors.synchronize(plain.device)
     } catch {
-      fail(error.op.isEmpty ? OpError(error.fact, op: "value", arguments: [spec]) : error, [self])
+      fail(error.op.isEmpty ? OpError(error.fact, op: op, arguments: [spec]) : error, [self])
       return nil
     }
     if plain.isContiguous {
@@ -144,15 +149,17 @@ extension Tensor {
   /// The elements in row-major order, converted to `S`; floats are cut to integers toward zero and clamped to their range.
   ///
   /// Traps where complex elements are to become real ones.
-  public func array<S: TensorScalar>(as type: S.Type = S.self) -> [S] {
+  public func array<S: TensorScalar>(as type: S.Type = S.self) -> [S] { array(op: "array") }
+
+  private func array<S: TensorScalar>(op: String) -> [S] {
     if dtype.isComplex, !S.dtype.isComplex {
       _ = failure(
         .misuse(
           "\(dtype) elements cannot be read as \(S.self)", rule: "real numbers have no imaginary part",
-          remedy: "array(as: Complex<Float>.self), or .real, .imaginary or abs(z) first"), op: "array", [self])
+          remedy: "array(as: Complex<Float>.self), or .real, .imaginary or abs(z) first"), op: op, [self])
       return [S](repeating: Scalars.nothing(), count: count)
     }
-    let result = withUnsafeBytes { bytes -> [S] in
+    let result = withUnsafeBytes(op: op) { bytes -> [S] in
       if S.dtype == dtype { return Array(bytes.bindMemory(to: S.self)) }
       return (0..<count).map { Scalars.convert(bytes, $0, dtype) }
     }
@@ -160,7 +167,7 @@ extension Tensor {
   }
 
   /// The elements as floats, in row-major order.
-  public var floats: [Float] { array() }
+  public var floats: [Float] { array(op: "floats") }
 
   /// The only element. Runs what is pending and waits for the device.
   ///

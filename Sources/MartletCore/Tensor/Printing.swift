@@ -22,6 +22,8 @@ extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
   private var traceName: String {
     switch resolvedTrace {
     case is Mapped: "one example of a vmap"
+    case let symbolic as Symbolic where symbolic.builder.isGraph:
+      "\(symbolic.builder.title(symbolic.id)), of \(symbolic.builder.name)"
     case let symbolic as Symbolic: "symbolic, in the capture by \(symbolic.builder.name)"
     default: "without a value after an error"
     }
@@ -38,9 +40,11 @@ extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
   /// One element as text, for dumps.
   package var shortValue: String {
     guard hasValue, count == 1 else { return "\(spec)" }
-    let formatter = TensorFormatter(self)
-    return formatter.format(at: 0)
+    return shortValue(at: 0)
   }
+
+  /// One element as text, by its position in row-major order.
+  package func shortValue(at position: Int) -> String { TensorFormatter(self).format(at: position) }
 }
 
 /// Formats like NumPy: at most `edge` items at each end of an axis of more than `2 * edge + 1` once the tensor has more than

@@ -341,7 +341,9 @@ extension Tensor {
       return
     }
     guard let record = tensor.node.trace as? Recorded, !record.isOver else {
-      fail(OpError(.noGradient, op: "backward", arguments: [spec]))
+      let ofGraph = (tensor.node.trace as? Symbolic)?.builder.isGraph == true
+      let fact = StateFrame.isCapturing([tensor]) ? Fact.noGradientInCapture(ofGraph: ofGraph) : .noGradient
+      fail(OpError(fact, op: "backward", arguments: [spec]))
       return
     }
     let seed: Tensor

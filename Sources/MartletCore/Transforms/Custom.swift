@@ -199,7 +199,7 @@ private struct ProgramCall: LocalOp {
   func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
     MartletCore.mapped(inputs, axes: mapped.map { $0 ? 0 : nil }) { runOrFail($0) }
   }
-  var attributes: String { "\(program.interpreter.program.instructions.count) operations" }
+  var attributes: String { ErrorText.counted(program.interpreter.program.instructions.count, "operation") }
 }
 
 /// Tangents of the outputs of `f`, by running it forward.

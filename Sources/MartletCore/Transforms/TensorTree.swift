@@ -11,6 +11,15 @@ public enum TreeStructure: Hashable, Sendable {
 }
 
 /// A value made of tensors: a tensor, or an array, dictionary or optional of such values.
+///
+/// A structure of one's own becomes one by two lines; then it may be an argument and a result of compiled functions, of `grad`
+/// and `vmap`, and the state of loops. Its parts come in one order in both.
+///
+///     struct Point: TensorTree {
+///       var place, speed: Tensor
+///       var flattened: [Tensor] { [place, speed] }
+///       func rebuilt(from t: inout ArraySlice<Tensor>) -> Point { Point(place: t.removeFirst(), speed: t.removeFirst()) }
+///     }
 public protocol TensorTree {
   /// The tensors in a fixed order.
   var flattened: [Tensor] { get }
@@ -30,6 +39,34 @@ extension TensorTree {
   }
   /// The same structure with each tensor changed.
   public func mapTensors(_ change: (Tensor) -> Tensor) -> Self { replacing(flattened.map(change)) }
+}
+
+/// Several trees as one, where a function takes or gives a single tree: Swift's own tuples cannot be trees.
+///
+///     let (h, c) = scan(x, from: TensorTuple(h, c)) { state, x in
+///       let (h, c) = cell(x, state.values)
+///       return (TensorTuple(h, c), h)
+///     }.0.values
+public struct TensorTuple<each Part: TensorTree>: TensorTree {
+  /// The parts: `values.0`, or `let (h, c) = tuple.values`.
+  public var values: (repeat each Part)
+
+  public init(_ values: repeat each Part) { self.values = (repeat each values) }
+
+  public var flattened: [Tensor] {
+    var tensors: [Tensor] = []
+    for part in repeat each values { tensors += part.flattened }
+    return tensors
+  }
+  public func rebuilt(from tensors: inout ArraySlice<Tensor>) -> TensorTuple {
+    func rebuilt<P: TensorTree>(_ part: P) -> P { part.rebuilt(from: &tensors) }
+    return TensorTuple(repeat rebuilt(each values))
+  }
+  public var structure: TreeStructure {
+    var parts: [TreeStructure] = []
+    for part in repeat each values { parts.append(part.structure) }
+    return .list(parts)
+  }
 }
 
 extension Tensor: TensorTree {

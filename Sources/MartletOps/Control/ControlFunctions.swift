@@ -70,9 +70,13 @@ private func checkBranches(_ first: TracedBody, _ second: TracedBody, _ areAlike
 /// ended keep their states.
 ///
 ///     let root = whileLoop(x, while: { abs($0 * $0 - 2) .> 1e-6 }, maximum: 50) { ($0 + 2 / $0) / 2 }
+///     let (steps, power) = whileLoop(TensorTuple(Tensor(0), x), while: { $0.values.0 .< 10 }) {
+///       TensorTuple($0.values.0 + 1, $0.values.1 * x)
+///     }.values
 ///
 /// - Parameters:
-///   - initial: the state: a tensor, or a tree of tensors.
+///   - initial: the state: a tensor, or a tree of tensors; several parts are a `TensorTuple`, or a structure of one's own
+///     (`TensorTree`).
 ///   - condition: a scalar of dtype bool from the state. It may not write cells.
 ///   - maximum: so many steps at most; if the condition still holds then, that is an error. By default there is no limit.
 ///   - body: the next state, of the structure, shapes and dtypes of the last. Cells that it writes (running statistics,
@@ -265,8 +269,11 @@ private func predicateError(_ predicate: Tensor, _ op: String, _ what: String) -
   return failure(
     .misuse(
       "\(what) is \(predicate.spec)", rule: "it is a scalar of dtype bool",
-      remedy: predicate.dtype == .bool
-        ? "a reduction to one element, or vmap over the examples" : "a comparison, as in x .> 0"), op: op, [predicate])
+      remedy: predicate.dtype != .bool
+        ? "a comparison, as in x .> 0"
+        : op == "cond"
+          ? "select(mask, a, b), which chooses element by element; or mask.any() or mask.all(), or vmap over the examples"
+          : "any() or all() of it, or vmap over the examples"), op: op, [predicate])
 }
 
 /// A state that differs from the last in its structure or a spec.

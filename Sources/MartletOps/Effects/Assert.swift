@@ -29,9 +29,34 @@ public struct Assert: PassThrough {
     return apply(self, inputs)
   }
   public func fault(_ status: KernelStatus, _ inputs: [TensorSpec]) -> Fact {
+    fact(status, inputs[1].shape, value: "")
+  }
+  /// With the value of `x`: the only one, or that in the place of the condition's.
+  public func fault(_ status: KernelStatus, of inputs: [Tensor]) -> Fact {
+    let (x, condition) = (inputs[0], inputs[1])
+    var value = ""
+    if x.count == 1 {
+      value = ", and x is \(Assert.text(x, 0))"
+    } else if x.shape == condition.shape {
+      value = ", where x is \(Assert.text(x, Int(status.value)))"
+    } else if x.count <= 8, x.rank == 1 {
+      value = ", and x is \(x)"
+    }
+    return fact(status, condition.shape, value: value)
+  }
+  /// An element of `x`.
+  private static func text(_ x: Tensor, _ position: Int) -> String {
+    switch x.dtype {
+    case .float64: "\(x.array(as: Double.self)[position])"
+    case .float32, .float16, .bfloat16: "\(x.floats[position])"
+    default: x.shortValue(at: position)
+    }
+  }
+  private func fact(_ status: KernelStatus, _ condition: Shape, value: String) -> Fact {
     guard status.code == Assert.failed else { return .message("its kernel reported fault \(status.code)") }
-    let place = inputs[1].rank == 0 ? "" : " at \(inputs[1].shape.index(of: Int(status.value)))"
-    return .misuse("the condition is false\(place)", rule: message.isEmpty ? "all its elements are true" : message)
+    let place = condition.rank == 0 ? "" : " at \(condition.index(of: Int(status.value)))"
+    let said = message.isEmpty ? "" : "\(message): "
+    return .misuse("\(said)the condition is false\(place)\(value)", rule: "all its elements are true")
   }
   private static let failed: Int32 = 100
 

@@ -43,11 +43,15 @@ package struct Blueprint {
 
   /// What plans do not run: operations without a kernel on the CPU, and those of the user.
   static func covers(_ program: Program) -> Bool {
-    func hasKernel<O: Op>(_ op: O) -> Bool { O.id != .custom && Kernels.hasKernel(O.self, .cpu) }
     guard program.values.allSatisfy({ $0.device == .cpu && $0.checkedByteCount != nil }) else { return false }
+    return program.constants.allSatisfy { $0.tensor.isPlain } && uncovered(program) == nil
+  }
+
+  /// The name of the first operation without a kernel on the CPU, or of the user.
+  static func uncovered(_ program: Program) -> String? {
+    func hasKernel<O: Op>(_ op: O) -> Bool { O.id != .custom && Kernels.hasKernel(O.self, .cpu) }
     Rooms.require(.cpu)
-    return program.constants.allSatisfy { $0.tensor.isPlain }
-      && program.instructions.allSatisfy { $0.op is any ViewOp || hasKernel($0.op) }
+    return program.instructions.first { !($0.op is any ViewOp) && !hasKernel($0.op) }.map { type(of: $0.op).name }
   }
 
   /// Lays out a program that `covers` takes.

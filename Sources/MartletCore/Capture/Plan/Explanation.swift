@@ -14,6 +14,11 @@ final class StepTimes {
 }
 
 /// What was made of a captured function: its program after the passes, its memory and the time of each operation.
+///
+/// The text counts the **operations** of the program and the **calls** of kernels: views (`reshape`, `transpose`, slices) are
+/// operations without a call. In a chain `fused {add(0, 1); 3 = tanh(2)}` the first numbers are those of its inputs, and its
+/// steps are numbered on from there; a step with `n =` before it is a result of the chain, and sums, means, maxima and minima at
+/// its end are others. `program.graphviz` draws what runs, and `programs[0].graphviz` of the compiled function what was captured.
 public struct Explanation: Sendable, CustomStringConvertible {
   /// One operation of a run.
   public struct Step: Sendable {
@@ -38,9 +43,12 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public let arenaBytes: Int
   /// What these values would take if no memory were used twice.
   public let temporaryBytes: Int
+  /// Why the program runs operation by operation; nil where it has a plan.
+  public let reasonForNoPlan: String?
 
-  init(_ program: Program, captured: Program, prepared: Int, times: StepTimes) {
+  init(_ program: Program, captured: Program, prepared: Int, times: StepTimes, reason: String?) {
     self.program = program
+    reasonForNoPlan = reason
     preparedCount = prepared
     capturedCount = captured.instructions.count
     let first = times.entries.first?.start ?? .now
@@ -60,12 +68,18 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public var total: Double { steps.reduce(0) { $0 + $1.duration } }
 
   public var description: String {
-    var lines = ["\(program.instructions.count) operations (\(capturedCount) captured)"]
-    if preparedCount > 0 { lines[0] += ", and \(preparedCount) that run once for the state" }
-    guard !steps.isEmpty else { return lines[0] + ", run one by one without a plan\n\(program)" }
-    func mib(_ bytes: Int) -> String { fixed(Double(bytes) / 1_048_576, 1) + " MiB" }
-    lines.append("arena \(mib(arenaBytes)) for values of \(mib(temporaryBytes)) together")
-    lines.append("\(fixed(total, 1)) us in \(steps.count) calls; by kind:")
+    var lines = ["\(ErrorText.counted(program.instructions.count, "operation")) (\(capturedCount) captured)"]
+    if preparedCount > 0 {
+      lines[0] += ", and \(preparedCount) that \(preparedCount == 1 ? "runs" : "run") once for the state"
+    }
+    if let reasonForNoPlan { return lines[0] + ", run one by one without a plan: \(reasonForNoPlan)\n\(program)" }
+    func size(_ bytes: Int) -> String {
+      bytes < 1024
+        ? ErrorText.counted(bytes, "byte")
+        : bytes < 1_048_576 ? fixed(Double(bytes) / 1024, 1) + " KiB" : fixed(Double(bytes) / 1_048_576, 1) + " MiB"
+    }
+    lines.append("arena \(size(arenaBytes)) for values of \(size(temporaryBytes)) together")
+    lines.append("\(fixed(total, 1)) us in \(ErrorText.counted(steps.count, "call")) (views need none); by kind:")
     var kinds: [String: (count: Int, time: Double)] = [:]
     for step in steps {
       let name = step.operation.split(separator: " ").first.map { String($0) } ?? step.operation
