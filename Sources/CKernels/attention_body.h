@@ -157,8 +157,8 @@ static void L(attend_back)(const job *j, tile t, float *dq, float *scratch) {
   const ck_attention *a = &j->a;
   const int64_t d = a->depth, e = a->value_depth, group = t.head, heads = a->heads / a->kv_heads;
   float *p = scratch, *ds = p + ROWS * COLUMNS, *part = ds + ROWS * COLUMNS, *keep = part + PART * ck_max64(d, e);
-  // Pairs: a tile's cotangents of the scores by columns, they and the weights by rows; keys, queries or cotangents by rows;
-  // and what is summed up. Else the last is the result.
+  // Pairs: a tile's weights, then cotangents of its scores, row by row, and the same with rows in pairs; rows of queries or
+  // cotangents and of keys in pairs; and what is summed up, which else is the result.
   uint16_t *narrow = (uint16_t *)(keep + COLUMNS);
   ck_pair *by_row = (ck_pair *)(narrow + ROWS * COLUMNS), *side = by_row + ROWS / 2 * COLUMNS;
   ck_pair *key_rows = side + PART / 2 * ck_max64(d, e);

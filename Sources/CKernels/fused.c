@@ -350,7 +350,7 @@ static int32_t reduce(fused_job *j, int rank, const int64_t *shape, int64_t cost
     }
   }
   for (int k = 0; k < begun; k++)
-    if (is_reduced(j, k)) ck_reduction_end(&j->reduction[k], j->out[k]);
+    if (is_reduced(j, k)) ck_reduction_end(&j->reduction[k], fits ? j->out[k] : NULL);
   return fits ? CK_OK : CK_NO_MEMORY;
 }
 

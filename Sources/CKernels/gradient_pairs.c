@@ -115,7 +115,10 @@ static void sum_range(void *context, int64_t begin, int64_t end) {
     const int64_t place[3] = {p / w->kernel[2] / w->kernel[1], p / w->kernel[2] % w->kernel[1], p % w->kernel[2]};
     const int64_t start = slice * j->slice, stop = ck_min64(j->positions, start + j->slice);
     float *sums = j->sums + index * j->outputs * w->channels + channel;
-    for (int64_t r = 0; r < j->outputs && start >= stop; r++) memset(sums + r * w->channels, 0, (size_t)n * sizeof *sums);
+    if (start >= stop) {
+      for (int64_t r = 0; r < j->outputs; r++) memset(sums + r * w->channels, 0, (size_t)n * sizeof *sums);
+      continue;
+    }
     walk k = begin_at(j, place, start);
     for (int64_t at = start; at < stop; at += STRETCH) {
       const int64_t count = ck_min64(STRETCH, stop - at);
@@ -154,7 +157,7 @@ static void finish_range(void *context, int64_t begin, int64_t end) {
 #endif
 
 bool ck_pair_gradient_applies(const ck_window *w, int64_t images, int64_t outputs) {
-  return ck_has_bf16_dots && w->channels >= 16 && outputs >= 6 && images > 0;
+  return ck_has_bf16_dots && w->channels >= 16 && outputs >= 6 && images > 0;  // below that most of a tile is empty
 }
 
 size_t ck_pair_gradient_bytes(const ck_window *w, int64_t images, int64_t outputs) {

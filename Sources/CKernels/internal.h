@@ -51,7 +51,7 @@ typedef struct {
   char *partial;               // [pieces, kept] in the wide dtype
   bool direct;                 // that is the output itself
 } ck_reduction;
-// `piece`: the elements of one. False: no memory. The end brings the pieces together.
+// `piece`: the elements of one. False: no memory. The end brings the pieces together; out NULL: none was made.
 bool ck_reduction_begin(ck_reduction *r, int32_t kind, int32_t wide, int32_t result, int64_t kept, int64_t reduced,
                         int64_t piece, void *out);
 void ck_reduction_end(ck_reduction *r, void *out);

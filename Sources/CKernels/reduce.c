@@ -181,16 +181,19 @@ bool ck_reduction_begin(ck_reduction *r, int32_t kind, int32_t wide, int32_t res
   return r->partial != NULL;
 }
 
-void ck_reduction_end(ck_reduction *r, void *out) {
+static void bring_together(ck_reduction *r, void *out) {
   for (int64_t p = 1; p < r->pieces; p++) r->col(r->kept, r->partial, r->partial + p * r->kept * r->wide_size);
   if (r->kind == CK_RED_MEAN) {
     const float n32 = (float)r->reduced;
     const double n64 = (double)r->reduced;
     ck_binary_flat(CK_DIV, r->wide, r->kept, r->partial, r->partial, 1, r->wide == CK_F64 ? (const void *)&n64 : &n32, 0);
   }
-  if (r->direct) return;
-  ck_cast_flat(r->wide, r->result, r->kept, out, r->partial);
-  ck_free(r->partial, (size_t)(r->pieces * r->kept * r->wide_size));
+  if (!r->direct) ck_cast_flat(r->wide, r->result, r->kept, out, r->partial);
+}
+
+void ck_reduction_end(ck_reduction *r, void *out) {
+  if (out) bring_together(r, out);
+  if (!r->direct) ck_free(r->partial, (size_t)(r->pieces * r->kept * r->wide_size));
 }
 
 int32_t ck_reduce(int32_t kind, int32_t dtype, const ck_reduce_nd *nd, void *out, const void *a) {

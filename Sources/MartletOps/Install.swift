@@ -29,8 +29,9 @@ package import MartletCore
       reshape: { x, shape in x.reshaped(shape) },
       firstRows: { x, count in x[..<count] },
       passes: [
-        .algebra, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues, .matmulEpilogues,
-        .updates, .recomputation, .fusion, .reductions,
+        .algebra, .deadCode, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues,
+        .matmulEpilogues,
+        .updates, .deadCode, .recomputation, .fusion, .reductions,
       ],
       operations: OpTable.allCases.map { $0.type }
     ))

@@ -42,6 +42,25 @@ import Testing
     return layer.outProj(stack(rows))
   }
 
+  /// Attention and its gradients have the same bits for any number of threads, also in bfloat16, where they are sums of pairs.
+  @Test(arguments: [DType.float32, .bfloat16]) func bitsDoNotDependOnThreads(dtype: DType) {
+    func draw(_ shape: Shape, _ seed: Int) -> Tensor {
+      .normal(shape, generator: Generator(seed: seed)).cast(to: dtype)
+    }
+    let q = draw([2, 4, 205, 64], 1), k = draw([2, 2, 301, 64], 2), v = draw([2, 2, 301, 56], 3)
+    for isCausal in [false, true] {
+      let found = [1, 2, 3].map { threads in
+        withThreads(threads) {
+          grad { (x: [Tensor]) in
+            let y = scaledDotProductAttention(x[0], x[1], x[2], isCausal: isCausal).cast(to: .float32)
+            return (y * y).sum()
+          }([q, k, v]).map { $0.floats }
+        }
+      }
+      #expect(found[0] == found[1] && found[0] == found[2])
+    }
+  }
+
   @Test func isItsDefinition() throws {
     let layer = attention()
     let x = normal([3, 5, 6])

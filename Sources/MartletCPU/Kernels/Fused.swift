@@ -61,7 +61,7 @@ private final class FusedTables: @unchecked Sendable {
   deinit { program.deallocate() }
 
   /// The dtype inside of the chain.
-  private static func wide(_ dtype: DType) -> DType { dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype }
+  private static func wide(_ dtype: DType) -> DType { dtype.isHalf ? .float32 : dtype }
 
   /// The steps with their loops, registers and places of results.
   private static func steps(

@@ -60,7 +60,7 @@ public struct FusedMatmul: PassMade {
       throw OpError(.argumentShape(argument: count - 1, expected: "\(result), like the result"))
     }
     guard widens else { return [result] }
-    guard result.dtype == .bfloat16 || result.dtype == .float16, !adds else {
+    guard result.dtype.isHalf, !adds else {
       throw OpError(.dtype(argument: 0, expected: "bfloat16 or float16"))
     }
     return [result.with(dtype: .float32)]

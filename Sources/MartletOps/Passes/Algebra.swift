@@ -1,8 +1,8 @@
 package import MartletCore
 
 extension Pass {
-  /// Simplifies by rules that change no bit of the results: what is undone at once, products by powers of two, casts to the
-  /// same dtype, views of views, parts that are added up to a whole.
+  /// Simplifies by rules that change no bit of the results but the sign of zeros and the last bit of denormal numbers: what is
+  /// undone at once, products by powers of two, casts to the same dtype, views of views, parts that are added up to a whole.
   package static let algebra = Pass("algebra") { program in
     var algebra = Algebra(program)
     for line in program.instructions.indices { algebra.simplify(line) }
@@ -59,7 +59,7 @@ private struct Algebra {
       replace(line, by: x)
     } else if let inner = maker(x), inner.op is Multiply, let first = number(inner.inputs[1]),
       program.values[inner.inputs[0]] == program.values[x], isPowerOfTwo(scale), isPowerOfTwo(first),
-      abs(scale * first) <= 65536, abs(scale * first) >= 1 / 65536
+      isOneFactor(scale, first, program.values[x].dtype)
     {
       let product = Tensor(repeating: scale * first, program.values[factor])
       let id = value(product.spec)
@@ -67,6 +67,12 @@ private struct Algebra {
       constants[id] = product
       replace(line, by: Multiply(), [inner.inputs[0], id])
     }
+  }
+
+  /// Whether a product by two powers of two can be one: what lies between them would then be lost only where the result is.
+  private func isOneFactor(_ a: Double, _ b: Double, _ dtype: DType) -> Bool {
+    let grows = abs(a) >= 1 && abs(b) >= 1, shrinks = abs(a) <= 1 && abs(b) <= 1
+    return grows && abs(a * b) <= 32768 || shrinks && abs(a * b) >= 1 / 65536 && dtype != .float16
   }
 
   private mutating func simplify(_ op: Permute, _ line: Int) {
@@ -139,7 +145,7 @@ private struct Algebra {
   private mutating func replace(_ line: Int, by id: Program.ValueID) {
     let instruction = program.instructions[line]
     edits.remove(line)
-    edits.replace(instruction.outputs[0], by: id)
+    edits.redirect(instruction.outputs[0], to: id)
     uses[id] += uses[instruction.outputs[0]]
     forget(instruction.inputs)
   }

@@ -107,7 +107,7 @@ private struct AttentionRewriting {
       let order = MatrixView(source: new, order: Shape(0..<spec.rank)).transposed.order
       new = try append(Permute(order: order), [new], line)[0]
     }
-    edits.replace(old, by: new)
+    edits.redirect(old, to: new)
   }
 
   /// A matrix as the operation takes it: with an axis of heads, and of a dtype.

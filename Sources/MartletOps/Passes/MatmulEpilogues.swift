@@ -2,7 +2,8 @@ package import MartletCore
 
 extension Pass {
   /// Joins matrix products with what follows them: a bias, a tensor that is added, then an activation, then a cast of 16-bit
-  /// floats to float32, where the device computes all of it as the result is written.
+  /// floats to float32, where the device computes all of it as the result is written. Between the steps nothing is rounded to
+  /// 16 bits.
   package static let matmulEpilogues = Pass("matmulEpilogues") { program in
     guard program.instructions.contains(where: { $0.op is Matmul && program.values[$0.outputs[0]].device == .cpu })
     else {

@@ -69,7 +69,7 @@ private struct RectifiedNorms {
 
   private mutating func remove(_ line: Int, leaving id: Program.ValueID) {
     edits.remove(line)
-    edits.replace(program.instructions[line].outputs[0], by: id)
+    edits.redirect(program.instructions[line].outputs[0], to: id)
   }
 
   func joined() -> Program { edits.applied(to: program) }

@@ -3,7 +3,7 @@ package import MartletCore
 extension Pass {
   /// Joins the updates of parameters by one optimizer, some at a time, into operations that share the threads among them.
   ///
-  /// It stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
+  /// Gradients of 16 bits that were widened for them are read as they are. A joined update stands where the last of them stood, so nothing between the first and the last may read what one of them yields.
   package static let updates = Pass("updates") { program in
     readNarrowGradients(&program)
     var open: [UpdateKind: UpdateGroup] = [:]
@@ -46,11 +46,9 @@ private func readNarrowGradients(_ program: inout Program) {
   /// What was widened to float32.
   var narrow: [Program.ValueID: Program.ValueID] = [:]
   for (line, instruction) in program.instructions.enumerated() {
-    if let cast = instruction.op as? Cast, cast.dtype == .float32 {
+    if let cast = instruction.op as? Cast {
       let source = program.values[instruction.inputs[0]]
-      if source.dtype == .bfloat16 || source.dtype == .float16 {
-        narrow[instruction.outputs[0]] = instruction.inputs[0]
-      }
+      if source.dtype.isHalf && cast.dtype == .float32 { narrow[instruction.outputs[0]] = instruction.inputs[0] }
     } else if instruction.op is any UpdateOp, program.values[instruction.inputs[0]].device == .cpu,
       let source = narrow[instruction.inputs[1]]
     {

@@ -5,7 +5,7 @@ public import MartletCore
 ///
 /// `m ← β₁m + (1 - β₁)g`, `v ← β₂v + (1 - β₂)g²`, `p ← p - rate · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε)`, with `g`
 /// increased by `weightDecay · p`, or, when decoupled (AdamW), `p` first multiplied by `1 - rate · weightDecay`. With AMSGrad
-/// the largest `v` so far stands in its place in the last formula.
+/// the largest `v` so far stands in its place in the last formula. Of a float32 parameter the gradient may have 16 bits.
 /// Source: Kingma and Ba 2015; Loshchilov and Hutter 2019; Reddi and others 2018; PyTorch `Adam`, `AdamW`.
 public struct AdamUpdate: Op {
   public static var id: OpID { OpTable.adamUpdate.id }

@@ -8,10 +8,10 @@ extension SGDUpdate: UpdateOp {}
 extension UpdateOp {
   /// Of float32 parameters the gradient may have 16 bits: what autocast has computed need not be widened in memory.
   func checkGradient(_ g: TensorSpec, of p: TensorSpec) throws(OpError) {
-    if p.dtype == .float32, g.dtype == .bfloat16 || g.dtype == .float16, g.shape == p.shape, g.device == p.device {
-      return
+    guard g == p || p.dtype == .float32 && g.dtype.isHalf && g == p.with(dtype: g.dtype) else {
+      let others = p.dtype == .float32 ? ", or 16-bit floats of that shape" : ""
+      throw OpError(.argumentShape(argument: 1, expected: "\(p), as that of p\(others)"))
     }
-    guard g == p else { throw OpError(.argumentShape(argument: 1, expected: "\(p), as that of p")) }
   }
 }
 

@@ -4,7 +4,8 @@ public import MartletCore
 /// gradient, rate and, but for the first step, the momentum.
 ///
 /// `g ← g + weightDecay · p`, `b ← momentum · b + (1 - dampening) · g` (the first time `b ← g`),
-/// `p ← p - rate · b`, or with Nesterov `p ← p - rate · (g + momentum · b)`. Source: PyTorch `SGD`.
+/// `p ← p - rate · b`, or with Nesterov `p ← p - rate · (g + momentum · b)`. Of a float32 parameter the
+/// gradient may have 16 bits. Source: PyTorch `SGD`.
 public struct SGDUpdate: Op {
   public static var id: OpID { OpTable.sgdUpdate.id }
   public static var name: String { "sgdUpdate" }

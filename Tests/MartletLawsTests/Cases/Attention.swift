@@ -37,6 +37,12 @@ private let examples: [Sizes] = [
   Sizes(q: [2, 3, 4], groups: 2, columns: 0, depth: 4), Sizes(q: [2, 3, 0], groups: 1, columns: 2, depth: 4),
 ]
 
+/// Of bfloat16 alone, which is multiplied in pairs: odd numbers of rows and columns, blocks that are not whole.
+private let pairedExamples: [Sizes] = [
+  Sizes(q: [4, 100, 64], groups: 2, columns: 183, depth: 56),
+  Sizes(q: [2, 193, 64], groups: 2, columns: 117, depth: 80),
+]
+
 extension OpTable {
   private func attention(_ scale: Double, isCausal: Bool, hasMask: Bool, dropout: Double) -> any Op {
     self == .attention
@@ -48,7 +54,7 @@ extension OpTable {
     var cases: [OpCase] = []
     for dtype in floatingTypes {
       let wide: DType = dtype == .float64 ? .float64 : .float32
-      for sizes in examples {
+      for sizes in dtype == .bfloat16 ? examples + pairedExamples : examples {
         let isLarge = sizes.q[sizes.q.rank - 2] > 50
         let rank = sizes.q.rank
         let scores = sizes.scores

@@ -15,7 +15,7 @@ extension Pass {
     for (id, tensor) in program.constants where tensor.spec.byteCount <= 64 && tensor.device == .cpu {
       guard let bytes = tensor.withUnsafeBytes({ [UInt8]($0) }) else { continue }
       let content = Content(spec: tensor.spec, bytes: bytes)
-      if let known = contents[content] { edits.replace(id, by: known) } else { contents[content] = id }
+      if let known = contents[content] { edits.redirect(id, to: known) } else { contents[content] = id }
     }
     var known: [Key: [Program.ValueID]] = [:]
     for (line, instruction) in program.instructions.enumerated() where instruction.op.effect == .none {
@@ -25,7 +25,7 @@ extension Pass {
         continue
       }
       edits.remove(line)
-      for (id, first) in zip(instruction.outputs, outputs) { edits.replace(id, by: first) }
+      for (id, first) in zip(instruction.outputs, outputs) { edits.redirect(id, to: first) }
     }
     program = edits.applied(to: program)
     program.constants.removeAll { edits.current($0.value) != $0.value }

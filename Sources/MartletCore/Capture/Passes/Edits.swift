@@ -12,7 +12,8 @@ package struct Edits {
 
   package func isGone(_ line: Int) -> Bool { gone.contains(line) }
 
-  /// Puts one instruction in the place of several, where the last of them stands: all that they read is made there.
+  /// Puts one instruction in the place of several, where the last of them stands: all that they read is made there. Nothing
+  /// before the last may read what they made.
   package mutating func replace(_ lines: [Int], by instruction: Program.Instruction) {
     gone.formUnion(lines)
     insert(instruction, before: lines.max()!)
@@ -34,7 +35,7 @@ package struct Edits {
   }
 
   /// Lets all who read a value read another one, which may be replaced too.
-  package mutating func replace(_ id: Program.ValueID, by new: Program.ValueID) { other[id] = new }
+  package mutating func redirect(_ id: Program.ValueID, to new: Program.ValueID) { other[id] = new }
 
   /// What is read in place of a value; the value itself where that is nothing else.
   package func current(_ id: Program.ValueID) -> Program.ValueID {

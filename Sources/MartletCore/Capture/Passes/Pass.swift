@@ -25,7 +25,9 @@ package struct Pass: Sendable {
     let names = text.split(separator: ",").map { String($0) }
     for name in names where !all.contains(where: { "-\($0.name)" == name || $0.name == name }) {
       let known = Array(Set(all.map { $0.name })).sorted().joined(separator: ", ")
-      fatalError("Martlet: MARTLET_PASSES names no pass \"\(name)\"; there are \(known), or off")
+      fatalError(
+        "Martlet: MARTLET_PASSES names no pass \"\(name)\"; there are \(known), each also as -name to leave it out, or off"
+      )
     }
     let chosen = names.filter { !$0.hasPrefix("-") }
     return all.filter { pass in
