@@ -92,7 +92,7 @@ static void others(void) {
       for (int i = 0; i < 3; i++) {
         const int64_t at = i == 0 ? 0 : cut * size;
         parts[i] = (ck_update){i == 0 ? cut : i == 1 ? 0 : n - cut, O + at, O + 9000 + at, O + 18000 + at, NULL, A + at, B + at,
-                               M + at, V + at, NULL, 0.01, 0.19, 0.002};
+                               M + at, V + at, NULL, 0.01, 0.19, 0.002, CK_F32};
       }
       ck_adam(t, 3, parts, 0.9, 0.999, 1e-8, 0.1, decoupled);
       for (int i = 0; i < n; i++) {
