@@ -30,8 +30,7 @@ package import MartletCore
       firstRows: { x, count in x[..<count] },
       passes: [
         .algebra, .deadCode, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues,
-        .matmulEpilogues,
-        .updates, .deadCode, .recomputation, .fusion, .reductions,
+        .matmulEpilogues, .updates, .deadCode, .recomputation, .fusion, .reductions,
       ],
       operations: OpTable.allCases.map { $0.type }
     ))
