@@ -2,7 +2,7 @@ package import MartletCore
 
 /// Every operation: the number of its row is the index of its kernels.
 package enum OpTable: Int, CaseIterable {
-  case detach = 1
+  case detach = 1, call
   case add, subtract, multiply, divide, maximum, minimum, power
   case compare, logic, logicalNot, select
   case atan2, remainder, floorDivide
@@ -38,6 +38,7 @@ package enum OpTable: Int, CaseIterable {
   package var type: any Op.Type {
     switch self {
     case .detach: Detach.self
+    case .call: Call.self
     case .add: Add.self
     case .subtract: Subtract.self
     case .multiply: Multiply.self

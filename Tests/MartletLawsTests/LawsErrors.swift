@@ -50,7 +50,7 @@ extension OpTable {
     case .sum: return [WrongCase(op, [f([2]), f([2])])]
     case .print: return [WrongCase(op, [])]
     case .assert: return [WrongCase(op, [f([2])]), WrongCase(op, [f([2]), f([2])])]
-    case .branch, .loop, .loopGradient, .scan: return controlWrongCases
+    case .call, .branch, .loop, .loopGradient, .scan: return controlWrongCases
     case .packKernels, .fusedConvolution: return fusedConvolutionWrongCases
     case .fusedMatmul:
       let op = FusedMatmul(hasBias: true, adds: true, function: .relu)

@@ -121,7 +121,7 @@ extension OpTable {
     case .joinedUpdates: joinedUpdateCases
     case .packKernels, .fusedConvolution: fusedConvolutionCases
     case .print, .assert: effectCases
-    case .branch, .loop, .loopGradient, .scan: controlCases
+    case .call, .branch, .loop, .loopGradient, .scan: controlCases
     }
   }
 }

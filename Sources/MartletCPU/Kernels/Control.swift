@@ -6,6 +6,7 @@ func registerControl() {
   func register<O: ControlOp>(_: O.Type) {
     Kernels.register(O.self, .cpu) { op, arguments in op.runKernel(arguments) }
   }
+  register(Call.self)
   register(Branch.self)
   register(Loop.self)
   register(LoopGradient.self)

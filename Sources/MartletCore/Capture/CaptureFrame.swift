@@ -139,6 +139,8 @@ final class Capture {
   /// The most of `guards`, which keep the cells alive: a call looks at them without holding them again.
   private let present: [(cell: Unmanaged<Cell>, spec: TensorSpec)]
   private let others: [CaptureFrame.Guard]
+  /// The values that `withoutGradient` muted in the function.
+  let muted: Set<Program.ValueID>
   let structure: [TreeStructure]
   private let arithmetic = Capture.arithmeticHere
   let specs: [TensorSpec]
@@ -205,6 +207,7 @@ final class Capture {
       if seen[name]! > 1 { builder.program.stateOutputs[index].name = "\(name)#\(seen[name]!)" }
     }
     program = builder.program
+    muted = builder.muted
     stateInputs = frame.stateInputs
     self.stateOutputs = stateOutputs
     self.cleared = cleared
@@ -238,6 +241,7 @@ final class Capture {
     self.stateInputs = stateInputs
     self.stateOutputs = stateOutputs
     cleared = []
+    muted = []
     (guards, present, others) = ([], [], [])
     structure = []
     specs = program.inputs.map { program.values[$0] }

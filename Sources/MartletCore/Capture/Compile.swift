@@ -36,8 +36,8 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   /// What was made of the function for these arguments, with the time of each operation.
   ///
   /// The program runs once, and writes its state as a call does: a training step that is explained trains, and weights, moments
-  /// and random generators are others afterwards. Where the result is recorded for gradients the program runs operation by
-  /// operation, without times: `withoutGradient { … }` around the call shows the plan.
+  /// and random generators are others afterwards. Where the result is recorded for gradients the call is one operation with a
+  /// derivative, which has no times: `withoutGradient { … }` around the call shows the plan.
   public func explain(_ input: repeat each Input) throws -> Explanation {
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Explanation in
@@ -207,8 +207,9 @@ package final class Placeholder: Trace, @unchecked Sendable {
 /// changed. `MARTLET_LOG=compile` prints a line with the reason for each. What runs is the program after some passes
 /// (`MARTLET_PASSES=off` leaves them out), laid out over one arena of memory (`MARTLET_PLANS=off` runs it operation by
 /// operation): values are the same but for rounding, where products are transposed, and where chains of 16-bit operations are
-/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file. A function
-/// whose result is recorded for gradients runs operation by operation: inference belongs into `withoutGradient { … }`.
+/// rounded once. `explain` shows it with the time of each operation, and `save(to:for:)` writes it into a file. Where the result
+/// is recorded for gradients, the backward pass is a program too, and the call keeps what that reads: inference belongs into
+/// `withoutGradient { … }`.
 public func compile<each Input: TensorTree, Output: TensorTree>(
   _ f: @escaping (repeat each Input) -> Output, limit: Int = 64, file: String = #fileID, line: Int = #line
 ) -> Compiled<repeat each Input, Output> {

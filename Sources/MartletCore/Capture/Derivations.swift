@@ -104,7 +104,7 @@ private struct Leaves {
 }
 
 /// A subprogram in two halves: forward, which also gives what its derivative keeps, and backward, which reads that.
-package final class Split: Sendable {
+package final class Split: Sendable, Hashable {
   /// What a step back reads beside cotangents.
   package enum Source: Sendable, Hashable {
     /// An input of the subprogram.
@@ -119,6 +119,13 @@ package final class Split: Sendable {
   package let sources: [Source]
   package let active: [Int]
   package let results: [Int]
+  /// The number of outputs that the forward half has beside those of the subprogram.
+  package var residualCount: Int {
+    sources.reduce(0) { if case .residual = $1 { $0 + 1 } else { $0 } }
+  }
+
+  package static func == (a: Split, b: Split) -> Bool { a === b }
+  package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 
   fileprivate init(_ forward: Derived, _ backward: Derived, _ sources: [Source], active: [Int], results: [Int]) {
     self.forward = forward
@@ -133,11 +140,13 @@ extension Subprogram {
   /// The two halves of the derivative of the `results` with respect to the inputs in `active`.
   ///
   /// The body runs on recorded leaves over one builder, and backward under a second builder above it: what the second
-  /// takes from the first is what has to be kept. Views of what is kept, and what follows from inputs that are `kept`
-  /// anyway, are made again.
-  package func split(active: [Bool], results: [Bool], kept: [Bool]) throws(OpError) -> Split {
+  /// takes from the first is what has to be kept, beside the inputs that are `kept` anyway. Views of it are made again, and
+  /// what follows from such inputs where `remakes`.
+  package func split(
+    active: [Bool], results: [Bool], kept: [Bool], remakes: Bool = true
+  ) throws(OpError) -> Split {
     let active = zip(active, inputs).map { $0 && $1.dtype.isInexact }
-    return try derived("split \(kept)", ActiveKey(active: active, results: results, device: device)) {
+    return try derived("split \(kept) \(remakes)", ActiveKey(active: active, results: results, device: device)) {
       () throws(OpError) in
       try Subprogram.clean { (depth) throws(OpError) in
         let first = ProgramBuilder(level: depth + 1, name: "a rule of control flow")
@@ -162,7 +171,7 @@ extension Subprogram {
         if let failed = gradients.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
         second.program.outputs = gradients.map { second.id(of: $0) }
 
-        var seam = Seam(first.program, second.program, kept: kept)
+        var seam = Seam(first.program, second.program, kept: kept, remakes: remakes)
         for (id, tensor) in second.program.constants {
           guard let symbolic = tensor.node.trace as? Symbolic, symbolic.builder === first else { continue }
           seam.join(id, symbolic.id)
@@ -181,7 +190,7 @@ private struct Seam {
   private var second: Program
   private let kept: [Bool]
   private let makers: [Int?]
-  /// Whether a value of the first follows from kept inputs and constants alone.
+  /// Whether a value of the first is made again: it follows from kept inputs and constants alone.
   private var isKept: [Bool]
   private var prelude: [Program.Instruction] = []
   private var places: [Program.ValueID: Program.ValueID] = [:]
@@ -189,12 +198,13 @@ private struct Seam {
   private var residuals: [Program.ValueID] = []
   private(set) var sources: [Split.Source] = []
 
-  init(_ first: Program, _ second: Program, kept: [Bool]) {
+  init(_ first: Program, _ second: Program, kept: [Bool], remakes: Bool) {
     self.first = first
     self.second = second
     self.kept = kept
     makers = first.makers
     isKept = [Bool](repeating: false, count: first.values.count)
+    guard remakes else { return }
     for (id, kept) in zip(first.inputs, kept) { isKept[id] = kept }
     for (id, _) in first.constants { isKept[id] = true }
     for instruction in first.instructions where instruction.inputs.allSatisfy({ isKept[$0] }) {

@@ -1,7 +1,8 @@
 internal import CKernels
 
-/// How a captured program runs: by a plan where its values are plain tensors of the CPU, else operation by operation, so that
-/// traces, scopes and other devices see what they would see of the function itself.
+/// How a captured program runs: by a plan where its values are plain tensors of the CPU; as one operation where they are
+/// recorded for gradients, so that the backward pass is a program too; else operation by operation, so that traces, scopes and
+/// other devices see what they would see of the function itself.
 package final class Execution: @unchecked Sendable {
   // Sendable: `made` is guarded by its lock.
   private let capture: Capture
@@ -11,6 +12,8 @@ package final class Execution: @unchecked Sendable {
   private let lock = Lock()
   /// One for all numbers of threads, or one for each that has come.
   private var made: [Made] = []
+  /// The program for derivatives, from when it is recorded first.
+  private var function: CapturedFunction?
   /// What is made at the first run that no trace or scope looks at.
   private final class Made {
     /// The number of threads that the program is made for; nil where that does not matter.
@@ -83,7 +86,10 @@ package final class Execution: @unchecked Sendable {
   /// The results of a program that writes no state.
   func run(_ inputs: [Tensor], state: [Tensor], times: StepTimes? = nil) throws(OpError) -> [Tensor] {
     try ProgramTitle.during(title) { () throws(OpError) in
-      guard isPlain(inputs, state) else { return try captured.run(inputs, state: state).outputs }
+      guard isPlain(inputs, state) else {
+        if let results = try differentiated(inputs, state) { return results.outputs }
+        return try captured.run(inputs, state: state).outputs
+      }
       var state = state
       let (plan, interpreter) = try prepared(inputs, &state)
       guard let plan else { return try interpreter.run(inputs, state: state).outputs }
@@ -103,7 +109,13 @@ package final class Execution: @unchecked Sendable {
   {
     var state = capture.takeState()
     do throws(OpError) {
-      guard isPlain(inputs, state) else { return try interpret(captured, inputs, &state) }
+      guard isPlain(inputs, state) else {
+        if let results = try differentiated(inputs, state) {
+          capture.giveBack(state)
+          return results
+        }
+        return try interpret(captured, inputs, &state)
+      }
       let (plan, interpreter) = try prepared(inputs, &state)
       guard let plan else { return try interpret(interpreter, inputs, &state) }
       return try plan.run { (run) throws(OpError) in try run.run(inputs, state: &state, profile: times) }
@@ -122,6 +134,27 @@ package final class Execution: @unchecked Sendable {
     swap(&given, &state)
     return try interpreter.run(
       inputs, state: consume given, releaseState: { for cell in self.capture.stateOutputs { _ = cell.take() } })
+  }
+
+  /// The results where some tensor is recorded for gradients; nil where none is.
+  private func differentiated(
+    _ inputs: [Tensor], _ state: [Tensor]
+  ) throws(OpError) -> (outputs: [Tensor], state: [Tensor])? {
+    let traces = (inputs + state).flatMap { $0.traces }
+    guard traces.contains(where: { $0 is Recorded }) else { return nil }
+    let function = lock.holding {
+      let known = self.function ?? CapturedFunction(capture)
+      self.function = known
+      return known
+    }
+    // What is captured or mapped is seen in its parts, as is what scopes look at.
+    let isWhole =
+      ck_flags() & UInt32(CK_SLOW | CK_BODY) == 0 && traces.allSatisfy { $0 is Recorded || $0 is Dual }
+    let results =
+      isWhole ? function.called(inputs + state, recomputes: false) : function.applied(inputs + state)
+    if let failed = results.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
+    let count = capture.program.outputs.count
+    return (Array(results.prefix(count)), Array(results.dropFirst(count)))
   }
 
   /// Whether kernels may be called without a look at traces and scopes.
@@ -185,13 +218,16 @@ package final class Execution: @unchecked Sendable {
     if flags & UInt32(CK_ORIGINS) != 0 { return "MARTLET_ORIGINS is on" }
     for (position, tensor) in inputs.enumerated() {
       if tensor.node.trace is Recorded {
-        return "argument \(position) is recorded for gradients; detached() of it runs as a plan"
+        return
+          "argument \(position) is recorded for gradients: the program and its derivative run as plans that are not "
+          + "shown; give detached() of it to see one"
       }
       if let trace = tensor.node.trace { return "argument \(position) is \(Execution.name(trace))" }
     }
     for (entry, tensor) in zip(capture.program.stateInputs, capture.state) {
       if tensor.node.trace is Recorded {
-        return "its result is recorded for gradients; call it in withoutGradient { } to run it as a plan"
+        return "its result is recorded for gradients, and the call runs as one operation with a derivative; "
+          + "withoutGradient { } around explain shows the plan"
       }
       if let trace = tensor.node.trace { return "\(entry.name) is \(Execution.name(trace))" }
     }

@@ -158,6 +158,8 @@ package final class ProgramBuilder {
   var isOver = false
   /// What `withoutGradient` mutes is to stay without a derivative when the program is differentiated later.
   var detachesMuted = false
+  /// What `withoutGradient` muted, where it is not detached.
+  private(set) var muted: Set<Program.ValueID> = []
   private var constants: [ObjectIdentifier: Program.ValueID] = [:]
   /// Sees each operation before it becomes part of the program, of a capture for a file.
   let watch: CaptureWatch?
@@ -230,13 +232,15 @@ package final class ProgramBuilder {
   func apply<O: Op>(_ op: O, _ inputs: [Tensor]) -> [Tensor] {
     do throws(OpError) {
       for input in inputs where input.device != inputs[0].device { throw OpError(.devicesDiffer) }
-      if watch != nil, O.id == .custom { return try inlined(op, inputs) }
+      // In files a call is what it calls: there is nothing to compute again, nor to keep.
+      if watch != nil, O.id == .custom || O.self == Call.self { return try inlined(op, inputs) }
       let results = try append(op, inputs)
       let here = ck_here()
-      guard detachesMuted, here.pointee.flags & UInt32(CK_NO_RECORD) != 0, level <= here.pointee.mute_level,
-        O.self != Detach.self
+      guard here.pointee.flags & UInt32(CK_NO_RECORD) != 0, level <= here.pointee.mute_level, O.self != Detach.self
       else { return results }
-      return results.map { $0.dtype.isInexact ? MartletCore.apply(Detach(), $0) : $0 }
+      if detachesMuted { return results.map { $0.dtype.isInexact ? MartletCore.apply(Detach(), $0) : $0 } }
+      muted.formUnion(program.instructions[program.instructions.count - 1].outputs)
+      return results
     } catch { return failed(op, error, inputs) }
   }
 }

@@ -74,6 +74,9 @@ extension Subprogram {
   /// Runs it on plain tensors: by a plan on the CPU, else operation by operation.
   package func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] { try execution.run(inputs, state: []) }
 
+  /// Gives back the memory that runs by plans hold between them.
+  package func releaseMemory() { execution.releaseMemory() }
+
   /// Its operations one by one, seen by whatever traces the inputs carry.
   package func applied(_ inputs: [Tensor]) -> [Tensor] {
     do throws(OpError) { return try interpreter.run(inputs, state: []).outputs } catch {

@@ -8,7 +8,7 @@
 public func checkpointed<T: TensorTree, R: TensorTree>(
   _ f: @escaping (T) -> R, file: String = #fileID, line: Int = #line
 ) -> (T) -> R {
-  var known: [(capture: Capture, call: ProgramCall, lifted: [Tensor], template: R)] = []
+  var known: [(capture: Capture, function: CapturedFunction, template: R)] = []
   return { x in
     let inputs = x.flattened
     let structure = [x.structure]
@@ -22,35 +22,22 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
           template = output
           return output.flattened
         }
-        var program = capture.program
-        let lifted = program.liftConstants()
-        entry = (capture, ProgramCall(program), lifted, template!)
-        // Traced tensors are those of this call alone.
-        if lifted.isEmpty { known.append(entry!) }
+        entry = (capture, CapturedFunction(capture), template!)
+        if !entry!.function.isTraced { known.append(entry!) }
       } catch {
         let failed = fail(error, inputs)[0]
         return withoutWrites { f(x.mapTensors { _ in failed }) }.mapTensors { _ in failed }
       }
     }
-    let (capture, call, lifted, template) = entry!
+    let (capture, function, template) = entry!
     // The program would draw and write once for all examples.
     if capture.writes, MapScope.innermost != nil { return f(x) }
     let state = capture.stateInputs.map { ($0 as? Parameter)?.value ?? $0.read()! }
-    let outputs = apply(call, inputs + state + lifted)
+    let outputs = function.called(inputs + state, recomputes: true)
     let count = capture.program.outputs.count
     for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
     return template.replacing(Array(outputs.prefix(count)))
-  }
-}
-
-extension Program {
-  /// Makes inputs, after the state, of the constants that carry a trace, so that the trace sees the program that uses them.
-  fileprivate mutating func liftConstants() -> [Tensor] {
-    let lifted = constants.filter { $0.tensor.node.trace != nil }
-    constants.removeAll { $0.tensor.node.trace != nil }
-    stateInputs += lifted.map { ($0.value, "lifted") }
-    return lifted.map { $0.tensor }
   }
 }
 
@@ -143,63 +130,6 @@ private protocol LocalOp: Op {}
 extension LocalOp {
   init(from decoder: any Decoder) throws { throw ProgramFault("\(Self.name) is not saved") }
   func encode(to encoder: any Encoder) throws { throw ProgramFault("\(Self.name) is not saved") }
-}
-
-/// A call of a captured program as one operation: its derivatives run the program again under the transform.
-private struct ProgramCall: LocalOp {
-  static var id: OpID { .custom }
-  static var name: String { "program" }
-  static var rules: Rules { [.vjp, .jvp, .batched] }
-  private let program: Boxed
-  private final class Boxed: Sendable {
-    let interpreter: Interpreter
-    let inputs: [TensorSpec]
-    init(_ program: Program) {
-      interpreter = Interpreter(program)
-      inputs = (program.inputs + program.stateInputs.map { $0.value }).map { program.values[$0] }
-    }
-  }
-
-  init(_ program: Program) { self.program = Boxed(program) }
-  static func == (a: ProgramCall, b: ProgramCall) -> Bool { a.program === b.program }
-  func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(program)) }
-
-  private func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] {
-    let count = program.interpreter.program.inputs.count
-    let (outputs, state) = try program.interpreter.run(
-      Array(inputs.prefix(count)), state: Array(inputs.dropFirst(count)))
-    return outputs + state
-  }
-  private func runOrFail(_ inputs: [Tensor]) -> [Tensor] {
-    do throws(OpError) { return try run(inputs) } catch { return fail(error, inputs, count: outputCount) }
-  }
-
-  var outputCount: Int { program.interpreter.program.outputs.count + program.interpreter.program.stateOutputs.count }
-
-  func outputs(for inputs: [TensorSpec]) throws(OpError) -> [TensorSpec] {
-    guard inputs == program.inputs else { throw OpError(.message("the program was captured for other specs")) }
-    let program = program.interpreter.program
-    return (program.outputs + program.stateOutputs.map { $0.value }).map { program.values[$0] }
-  }
-  func evaluate(_ inputs: [Tensor], reusable: Positions) throws(OpError) -> [Tensor] { try run(inputs) }
-  func decomposed(_ inputs: [Tensor]) -> [Tensor]? { runOrFail(inputs) }
-  var canFault: Bool { true }
-  func saves(needs: Positions) -> Saves { Saves(inputs: Positions(bits: .max)) }
-  func vjp(_ cotangents: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
-    let inputs = saved.inputs.map { $0! }
-    let recording = Recording(inputs) { runOrFail($0) }
-    let given = zip(cotangents, recording.result).map { $0 ?? TransformOps.current.fill(0, $1.spec) }
-    return recording.pullback(given, inputs: inputs, retainsGraph: false).enumerated().map {
-      needs[$0.offset] ? .dense($0.element) : nil
-    }
-  }
-  func jvp(_ tangents: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?] {
-    forward(inputs, tangents) { runOrFail($0) }
-  }
-  func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
-    MartletCore.mapped(inputs, axes: mapped.map { $0 ? 0 : nil }) { runOrFail($0) }
-  }
-  var attributes: String { ErrorText.counted(program.interpreter.program.instructions.count, "operation") }
 }
 
 /// Tangents of the outputs of `f`, by running it forward.

@@ -50,6 +50,16 @@ extension OpTable {
     var cases: [OpCase] = []
     for layout in [Layout.dense, .strided, .offset, .expanded] {
       switch self {
+      case .call:
+        for body in [Bodies.then, Bodies.otherwise, Bodies.passing] {
+          for recomputes in [false, true] {
+            // What is detached in the body has a slope, and no derivative.
+            cases.append(
+              OpCase(
+                Call(body, recomputes: recomputes), [input([3], layout), input([3])],
+                body == Bodies.passing ? .kinked : .smooth))
+          }
+        }
       case .branch:
         for (then, otherwise) in [
           (Bodies.then, Bodies.otherwise), (Bodies.otherwise, Bodies.then), (Bodies.then, Bodies.passing),
@@ -113,6 +123,12 @@ extension OpTable {
   var controlWrongCases: [WrongCase] {
     let i = integer(.list([0]))
     switch self {
+    case .call:
+      let op = Call(Bodies.then, recomputes: false)
+      return [
+        WrongCase(op, [input([3])]), WrongCase(op, [input([3]), input([2])]),
+        WrongCase(op, [input([3]), Input([3], .float32)]),
+      ]
     case .branch:
       let op = Branch(then: Bodies.then, otherwise: Bodies.otherwise)
       let b = Input([], .bool, .list([1]))

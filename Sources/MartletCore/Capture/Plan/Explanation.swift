@@ -37,13 +37,14 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public let capturedCount: Int
   /// The number of operations that depend on state and constants alone, and ran once for them.
   public let preparedCount: Int
-  /// The operations in their order; empty where the program runs operation by operation, without a plan.
+  /// The operations in their order; empty without a plan.
   public let steps: [Step]
   /// Bytes of the arena in which everything lies that only one run needs; 0 without a plan.
   public let arenaBytes: Int
   /// What these values would take if no memory were used twice.
   public let temporaryBytes: Int
-  /// Why the program runs operation by operation; nil where it has a plan.
+  /// Why no plan is shown: the program runs operation by operation, or as one operation with a derivative. Nil where it has a
+  /// plan.
   public let reasonForNoPlan: String?
 
   init(_ program: Program, captured: Program, prepared: Int, times: StepTimes, reason: String?) {
@@ -72,7 +73,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
     if preparedCount > 0 {
       lines[0] += ", and \(preparedCount) that \(preparedCount == 1 ? "runs" : "run") once for the state"
     }
-    if let reasonForNoPlan { return lines[0] + ", run one by one without a plan: \(reasonForNoPlan)\n\(program)" }
+    if let reasonForNoPlan { return lines[0] + ", without a plan: \(reasonForNoPlan)\n\(program)" }
     func size(_ bytes: Int) -> String {
       bytes < 1024
         ? ErrorText.counted(bytes, "byte")

@@ -1,0 +1,141 @@
+import Martlet
+import MartletCore
+import Testing
+
+/// Compiled functions whose results are recorded: forward and backward are programs, and derivatives those of the function.
+@Suite struct RecordedCallTests {
+  private final class Net: Module {
+    let first = Linear(6, 8, generator: Generator(seed: 1))
+    let norm = BatchNorm1d(8)
+    let dropout = Dropout(0.3, generator: Generator(seed: 2))
+    let last = Linear(8, 3, generator: Generator(seed: 3))
+    func forward(_ x: Tensor) -> Tensor { last(dropout(relu(norm(first(x))))) }
+  }
+
+  @Test func modelsTrainAsTheyDoNow() {
+    func train(_ compiles: Bool) -> [Tensor] {
+      let net = Net()
+      let compiled = compile { (x: Tensor) in net(x) }
+      let optimizer = SGD(net.parameters, learningRate: 0.1, momentum: 0.9)
+      let x = Tensor.normal([5, 6], generator: Generator(seed: 4)).requiringGradient()
+      var results: [Tensor] = []
+      for _ in 0..<4 {
+        let loss = crossEntropy(compiles ? compiled(x) : net(x), Tensor([0, 1, 2, 0, 1]))
+        loss.backward()
+        optimizer.step()
+        optimizer.zeroGrad()
+        results.append(loss.detached())
+      }
+      for buffer in [net.norm.runningMean, net.norm.runningVar] {
+        #expect(buffer!.value.isPlain)
+        results.append(buffer!.value)
+      }
+      return results + net.parameters.map { $0.value.detached() } + [x.grad!]
+    }
+    for (a, b) in zip(train(true), train(false)) { expectSame(a, b, within: 1e-4) }
+  }
+
+  @Test func derivativesOfEveryKind() {
+    let plain = { (x: Tensor) in (tanh(x) * x[0] + exp(x * 0.3)).sum() }
+    let compiled = compile(plain).function
+    let x = Tensor([0.1, -0.5, 0.7] as [Float])
+    expectSame(grad(compiled)(x), grad(plain)(x), within: 1e-5)
+    expectSame(hessian(compiled, x), hessian(plain, x), within: 1e-4)
+    let third = { (f: @escaping (Tensor) -> Tensor) in grad { grad { grad(f)($0).sum() }($0).sum() }(x) }
+    expectSame(third(compiled), third(plain), within: 1e-4)
+    expectSame(jvp(grad(compiled), x, x).tangent, jvp(grad(plain), x, x).tangent, within: 1e-4)
+    let rows = stack([x, x * 2])
+    expectSame(vmap(grad(compiled))(rows), vmap(grad(plain))(rows), within: 1e-5)
+    expectSame(grad { vmap(compiled)($0).sum() }(rows), grad { vmap(plain)($0).sum() }(rows), within: 1e-5)
+    expectSame(compile(grad(compiled))(x), grad(plain)(x), within: 1e-5)
+    expectSame(lazy { grad(compiled)(x) }, grad(plain)(x), within: 1e-5)
+    expectSame(grad { (x: Tensor) in lazy { compiled(x) } }(x), grad(plain)(x), within: 1e-5)
+  }
+
+  /// What `withoutGradient` mutes inside is constant, as it is now.
+  @Test func mutedPartsHaveNoDerivative() {
+    let plain = { (x: Tensor) in (x * withoutGradient { x * 2 } + x.detached()).sum() }
+    let compiled = compile(plain).function
+    let x = Tensor([1, -3] as [Float])
+    expectValues(grad(plain)(x), [2], [2, -6])
+    expectSame(grad(compiled)(x), grad(plain)(x))
+    expectSame(compile(grad(compiled))(x), grad(plain)(x))
+    expectSame(grad { (x: Tensor) in lazy { compiled(x) } }(x), grad(plain)(x))
+    let w = Parameter(x)
+    let muted = compile { (x: Tensor) in (withoutGradient { w.value * x }, x * w.value) }
+    let (constant, product) = muted(x)
+    #expect(constant.isPlain)
+    (constant * product).sum().backward()
+    expectValues(w.grad!, [2], [1, -27])
+  }
+
+  /// One record for the call, over what its derivative reads: one tensor here, not one for each step.
+  @Test func aCallIsOneRecord() {
+    let f = compile { (x: Tensor) in (0..<40).reduce(x) { y, _ in exp(y * 0.1) } }
+    let x = Tensor.ones([64]).requiringGradient()
+    let y = f(x)
+    var count = 0
+    var record = y.node.trace as? Recorded
+    while let current = record {
+      count += 1
+      record = current.inputCount > 0 ? current.edge(0)?.record : nil
+    }
+    #expect(count == 2)
+    y.sum().backward()
+    expectSame(x.grad!, grad { (x: Tensor) in (0..<40).reduce(x) { y, _ in exp(y * 0.1) }.sum() }(Tensor.ones([64])))
+  }
+
+  /// More tensors than a word has bits.
+  @Test func manyParameters() {
+    let weights = (0..<80).map { Parameter(Tensor([Float($0) * 0.01, 1])) }
+    let f = compile { (x: Tensor) in weights.reduce(x) { $0 * 0.9 + $1.value * $1.value * x }.sum() }
+    let x = Tensor([1, -2] as [Float])
+    f(x).backward()
+    let compiled = weights.map { $0.grad! }
+    for weight in weights { weight.grad = nil }
+    weights.reduce(x) { $0 * 0.9 + $1.value * $1.value * x }.sum().backward()
+    for (weight, gradient) in zip(weights, compiled) { expectSame(gradient, weight.grad!, within: 1e-5) }
+  }
+
+  @Test func resultsOfManyKinds() {
+    let f = compile { (d: [String: Tensor]) in
+      [d["x"]! * d["y"]!, d["y"]!, d["i"]! + 1, (d["x"]! .> 0), d["x"]!.detached()]
+    }
+    let x = Tensor([1, -2] as [Float]).requiringGradient()
+    let results = f(["x": x, "y": [3, 4], "i": Tensor([1, 2])])
+    #expect(results[1].isPlain && results[2].isPlain && results[3].isPlain && results[4].isPlain)
+    // No cotangent for some results, and one for what is an input too.
+    results[0].sum().backward()
+    expectValues(x.grad!, [2], [3, 4])
+    let y = Tensor([3, 4] as [Float]).requiringGradient()
+    let more = f(["x": [1, -2], "y": y, "i": Tensor([1, 2])])
+    (more[0] + more[1]).sum().backward()
+    expectValues(y.grad!, [2], [2, -1])
+  }
+
+  @Test func errorsNameTheProgram() {
+    let f = compile { (x: Tensor, i: Tensor) in x[i] * x.sum() }
+    let x = Tensor([1, 2, 3] as [Float]).requiringGradient()
+    let text = errorText(places: true) { _ = f(x, Tensor([1, 7])) }
+    #expect(text.contains("7") && text.contains("in the program of compile at"), "\(text)")
+    f(x, Tensor([1, 2])).sum().backward()
+    expectValues(x.grad!, [3], [5, 11, 11])
+  }
+
+  @Test(.enabled(if: Device.current == .cpu)) func checkpointsInsideHavePlans() throws {
+    let w = Parameter(Tensor.normal([4, 4], generator: Generator(seed: 1)))
+    let block = { (x: Tensor) in tanh(matmul(x, w.value)) }
+    let optimizer = SGD([w], learningRate: 0.1)
+    let step = compile { (x: Tensor) in
+      let loss = checkpointed(block)(checkpointed(block)(x)).sum()
+      loss.backward()
+      optimizer.step()
+      optimizer.zeroGrad()
+      return loss.detached()
+    }
+    let explanation = try step.explain(.ones([2, 4]))
+    #expect(explanation.reasonForNoPlan == nil)
+    let calls = explanation.program.instructions.filter { $0.op is Call }
+    #expect(calls.count == 4)
+  }
+}
