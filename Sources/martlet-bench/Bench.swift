@@ -15,7 +15,8 @@ struct Bench: ParsableCommand {
   @Argument(help: "The workloads to run; all by default.")
   var workloads: [Workload] = []
 
-  static let modes = ["eager", "channels_last", "compiled", "bf16", "compiled_bf16"]
+  /// `compiled` compiles the whole step, `compiled_model` the model alone.
+  static let modes = ["eager", "channels_last", "compiled", "compiled_model", "bf16", "compiled_bf16"]
 
   @Flag(help: "Print what was made of compiled steps, with the time of each operation.")
   var explain = false

@@ -148,7 +148,7 @@ func inference(
 ) {
   model.eval()
   let images = Tensor.normal([batch, 3, 224, 224], generator: Generator(seed: 0))
-  for mode in Bench.modes where modes.contains(mode) {
+  for mode in Bench.modes where modes.contains(mode) && mode != "compiled_model" {
     let x = mode == "channels_last" ? images.channelsLast() : images
     func forward(_ x: Tensor) -> Tensor {
       withoutGradient { withAutocast(mode.hasSuffix("bf16") ? .bfloat16 : nil) { model(x) } }

@@ -20,24 +20,26 @@ struct TrainingWorkload {
       let x = isChannelsLast ? x.channelsLast() : x
       let model = model()
       let optimizer = optimizer(model.parameters)
+      let forward = mode == "compiled_model" ? compile({ (x: Tensor) in model(x) }).function : { model($0) }
       func step(_ x: Tensor, _ y: Tensor) -> Tensor {
         optimizer.zeroGrad()
-        let loss = withAutocast(mode.hasSuffix("bf16") ? .bfloat16 : nil) { self.loss(model(x), y) }
+        let loss = withAutocast(mode.hasSuffix("bf16") ? .bfloat16 : nil) { self.loss(forward(x), y) }
         loss.backward()
         optimizer.step()
         return loss.detached()
       }
       let compiled = compile(step)
-      let run = mode == "compiled" || mode == "compiled_bf16" ? compiled.function : step
+      let compilesStep = mode == "compiled" || mode == "compiled_bf16"
+      let run = compilesStep ? compiled.function : step
       // The optimizer has no state in the first step, so that the second needs another program.
       let firstTwo = ContinuousClock().measure { for _ in 0..<2 { _ = run(x, y).item() } }
       let time = medianTime(seconds: seconds) { _ = run(x, y).item() }
       emit(name, mode, Double(count) / time, unit, median: Double(count) / time)
-      if mode.hasPrefix("compiled") {
+      if compilesStep {
         let compiling = firstTwo / .seconds(1) - 2 * time
         emit(name + "_compile", mode, compiling, "s", median: compiling)
       }
-      if Bench.explains, mode.hasPrefix("compiled"), let explanation = try? compiled.explain(x, y) {
+      if Bench.explains, compilesStep, let explanation = try? compiled.explain(x, y) {
         print(explanation)
       }
     }
