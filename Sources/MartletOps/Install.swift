@@ -28,6 +28,7 @@ package import MartletCore
       copy: { x, device in x.to(device) },
       reshape: { x, shape in x.reshaped(shape) },
       firstRows: { x, count in x[..<count] },
+      permute: { Permute(order: Shape($0)) },
       passes: [
         .algebra, .deadCode, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues,
         .matmulEpilogues, .updates, .deadCode, .recomputation, .fusion, .reductions,

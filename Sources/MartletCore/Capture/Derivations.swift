@@ -139,9 +139,9 @@ package final class Split: Sendable, Hashable {
 extension Subprogram {
   /// The two halves of the derivative of the `results` with respect to the inputs in `active`.
   ///
-  /// The body runs on recorded leaves over one builder, and backward under a second builder above it: what the second
-  /// takes from the first is what has to be kept, beside the inputs that are `kept` anyway. Views of it are made again, and
-  /// what follows from such inputs where `remakes`.
+  /// The body runs on recorded leaves over one builder, and backward under a second builder above it. Both are laid out as
+  /// one program and then cut: what the second half takes from the first is what has to be kept, beside the inputs that are
+  /// `kept` anyway. Views of it are made again, and what follows from such inputs where `remakes`.
   package func split(
     active: [Bool], results: [Bool], kept: [Bool], remakes: Bool = true
   ) throws(OpError) -> Split {
@@ -171,92 +171,12 @@ extension Subprogram {
         if let failed = gradients.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
         second.program.outputs = gradients.map { second.id(of: $0) }
 
-        var seam = Seam(first.program, second.program, kept: kept, remakes: remakes)
-        for (id, tensor) in second.program.constants {
-          guard let symbolic = tensor.node.trace as? Symbolic, symbolic.builder === first else { continue }
-          seam.join(id, symbolic.id)
-        }
+        let joint = Program.joined(first, second)
+        let seam = Seam(joint, outputs: outputs.count, kept: kept, remakes: remakes)
         return Split(
-          Derived(seam.forward()), Derived(seam.backward()), seam.sources, active: inputs.indices.filter { active[$0] },
+          Derived(seam.forward), Derived(seam.backward), seam.sources, active: inputs.indices.filter { active[$0] },
           results: seeded)
       }
     }
-  }
-}
-
-/// Cuts two programs, of which the second reads values of the first, apart.
-private struct Seam {
-  private let first: Program
-  private var second: Program
-  private let kept: [Bool]
-  private let makers: [Int?]
-  /// Whether a value of the first is made again: it follows from kept inputs and constants alone.
-  private var isKept: [Bool]
-  private var prelude: [Program.Instruction] = []
-  private var places: [Program.ValueID: Program.ValueID] = [:]
-  private var other: [Program.ValueID: Program.ValueID] = [:]
-  private var residuals: [Program.ValueID] = []
-  private(set) var sources: [Split.Source] = []
-
-  init(_ first: Program, _ second: Program, kept: [Bool], remakes: Bool) {
-    self.first = first
-    self.second = second
-    self.kept = kept
-    makers = first.makers
-    isKept = [Bool](repeating: false, count: first.values.count)
-    guard remakes else { return }
-    for (id, kept) in zip(first.inputs, kept) { isKept[id] = kept }
-    for (id, _) in first.constants { isKept[id] = true }
-    for instruction in first.instructions where instruction.inputs.allSatisfy({ isKept[$0] }) {
-      for id in instruction.outputs { isKept[id] = true }
-    }
-  }
-
-  /// Value `id` of the second is value `origin` of the first.
-  mutating func join(_ id: Program.ValueID, _ origin: Program.ValueID) {
-    second.constants.removeAll { $0.value == id }
-    other[id] = place(origin)
-  }
-
-  /// The value of the first as one of the second.
-  private mutating func place(_ origin: Program.ValueID) -> Program.ValueID {
-    if let known = places[origin] { return known }
-    if let constant = first.constants.first(where: { $0.value == origin }) {
-      let id = second.value(constant.tensor.spec)
-      second.constants.append((id, constant.tensor))
-      places[origin] = id
-      return id
-    }
-    if let maker = makers[origin], isKept[origin] || first.instructions[maker].op is any ViewOp {
-      let instruction = first.instructions[maker]
-      let inputs = instruction.inputs.map { place($0) }
-      let outputs = instruction.outputs.map { second.value(first.values[$0]) }
-      prelude.append(Program.Instruction(op: instruction.op, inputs: inputs, outputs: outputs))
-      for (from, to) in zip(instruction.outputs, outputs) { places[from] = to }
-      return places[origin]!
-    }
-    let id = second.value(first.values[origin])
-    second.inputs.append(id)
-    if let position = first.inputs.firstIndex(of: origin), kept[position] {
-      sources.append(.input(position))
-    } else {
-      sources.append(.residual(residuals.count))
-      residuals.append(origin)
-    }
-    places[origin] = id
-    return id
-  }
-
-  func forward() -> Program {
-    var program = first
-    program.outputs += residuals
-    return program
-  }
-
-  func backward() -> Program {
-    var program = second
-    program.instructions = prelude + program.instructions
-    program.rename(other)
-    return program
   }
 }

@@ -50,6 +50,8 @@ package final class TransformOps: Sendable {
   package let reshape: @Sendable (_ x: Tensor, _ shape: Shape) -> Tensor
   /// The first `count` rows of `x`, without a copy.
   package let firstRows: @Sendable (_ x: Tensor, _ count: Int) -> Tensor
+  /// The operation that orders axes anew.
+  package let permute: @Sendable (_ order: [Int]) -> any Op
   /// Rewritings of programs that know particular operations, in their order.
   package let passes: [Pass]
   /// All operations by their names, as programs in files call them.
@@ -69,7 +71,7 @@ package final class TransformOps: Sendable {
     copy: @escaping @Sendable (Tensor, Device) -> Tensor,
     reshape: @escaping @Sendable (Tensor, Shape) -> Tensor,
     firstRows: @escaping @Sendable (Tensor, Int) -> Tensor,
-    passes: [Pass], operations: [any Op.Type]
+    permute: @escaping @Sendable ([Int]) -> any Op, passes: [Pass], operations: [any Op.Type]
   ) {
     self.accumulate = accumulate
     self.accumulateRegion = accumulateRegion
@@ -84,6 +86,7 @@ package final class TransformOps: Sendable {
     self.copy = copy
     self.reshape = reshape
     self.firstRows = firstRows
+    self.permute = permute
     self.passes = passes
     self.operations = Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0) })
   }

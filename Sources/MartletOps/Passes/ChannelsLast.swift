@@ -4,7 +4,7 @@ extension Pass {
   /// Lays images with their channels next to each other where most of the work is convolutions that have their fastest
   /// algorithms there: those of many channels by 3×3 and 1×1 kernels, and those of each channel by itself. Operations between
   /// them keep the order. What is given back lies as before.
-  package static let channelsLast = Pass("channelsLast") { program in
+  package static let channelsLast = Pass("channelsLast", arranges: true) { program in
     guard program.values.allSatisfy({ $0.device == .cpu }), isWorthwhile(program) else { return }
     var turning = ChannelsLast(program)
     for instruction in program.instructions { turning.append(instruction) }

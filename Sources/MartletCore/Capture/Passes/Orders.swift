@@ -53,6 +53,20 @@ package struct Orders {
   /// Where the first element lies in the memory, in elements.
   func offset(_ id: Program.ValueID) -> Int { prototypes[id]!.node.offset }
 
+  /// The order of axes in which a value that lies in another than row-major order lies without gaps; nil for others.
+  func permutation(_ id: Program.ValueID) -> [Int]? {
+    let node = prototypes[id]!.node
+    guard let strides = node.strides else { return nil }
+    let shape = node.spec.shape
+    let order = strides.indices.sorted { (strides[$0], shape[$0]) > (strides[$1], shape[$1]) }
+    var step = 1
+    for axis in order.reversed() {
+      guard strides[axis] == step || shape[axis] == 1 else { return nil }
+      step *= shape[axis]
+    }
+    return order
+  }
+
   /// Whether images `[N, C, spatial…]` lie with their channels next to each other.
   package func isChannelsLast(_ id: Program.ValueID) -> Bool {
     let node = prototypes[id]!.node

@@ -5,9 +5,13 @@ package struct Pass: Sendable {
   /// The name by which `MARTLET_PASSES` leaves it out.
   package let name: String
   package let run: @Sendable (inout Program) -> Void
+  /// Whether it only lays values out otherwise, so that derivatives are those of the program before: what is cut in two, forward
+  /// and backward, is laid out as a whole.
+  package let arranges: Bool
 
-  package init(_ name: String, _ run: @escaping @Sendable (inout Program) -> Void) {
+  package init(_ name: String, arranges: Bool = false, _ run: @escaping @Sendable (inout Program) -> Void) {
     self.name = name
+    self.arranges = arranges
     self.run = run
   }
 
