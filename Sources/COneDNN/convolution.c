@@ -1,4 +1,5 @@
 #include "common.h"
+#include <stdio.h>
 #include <string.h>
 
 #if defined(DN_HAVE)
@@ -13,6 +14,7 @@ typedef struct {
 struct dn_convolution {
   int32_t direction, threads;
   bool packed;
+  char note[48];
   dnnl_primitive_t primitive;
   operand x, w, y;
   dnnl_memory_t bias, scratch;
@@ -200,6 +202,14 @@ static dnnl_status_t build(dn_convolution *h, const dn_convolution_spec *c) {
   return s;
 }
 
+// Which algorithm, and which operands it copies into another layout at each run.
+static void describe_to(dn_convolution *h, int32_t algorithm) {
+  const char *const names[] = {"plain", "blocked", "winograd"};
+  const bool w = h->w.reorder && !h->packed;
+  snprintf(h->note, sizeof h->note, "%s%s%s%s%s", names[algorithm], h->x.reorder || w || h->y.reorder ? ", reorders" : "",
+           h->x.reorder ? " x" : "", w ? " w" : "", h->y.reorder ? " y" : "");
+}
+
 int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **handle) {
   *handle = NULL;
   if (!dn_available()) return dn_refusal();
@@ -212,12 +222,17 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
   const int before = dn_set_threads(spec->threads);
   const dnnl_status_t s = build(h, spec);
   dn_restore_threads(spec->threads, before);
-  if (s) dn_convolution_destroy(h);
-  else *handle = h;
+  if (s) {
+    dn_convolution_destroy(h);
+  } else {
+    describe_to(h, spec->algorithm);
+    *handle = h;
+  }
   return (int32_t)s;
 }
 
 size_t dn_convolution_workspace(const dn_convolution *handle) { return handle->bytes; }
+const char *dn_convolution_note(const dn_convolution *handle) { return handle->note; }
 
 static dnnl_status_t point(operand *o, void *user, char *workspace) {
   dnnl_status_t s = dnnl_memory_set_data_handle(o->user, user);
@@ -316,6 +331,7 @@ int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution **
   return 3;
 }
 size_t dn_convolution_workspace(const dn_convolution *handle) { (void)handle; return 0; }
+const char *dn_convolution_note(const dn_convolution *handle) { (void)handle; return ""; }
 size_t dn_convolution_packed_bytes(const dn_convolution *handle) { (void)handle; return 0; }
 int32_t dn_convolution_pack(dn_convolution *handle, const void *w, void *packed) {
   (void)handle; (void)w; (void)packed;

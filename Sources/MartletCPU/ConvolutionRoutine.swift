@@ -87,7 +87,21 @@ enum ConvolutionRoutine {
     }
   }
 
+  /// The algorithm, and what it copies into another layout at each run.
+  private var note: UnsafePointer<CChar> {
+    func text(_ name: StaticString) -> UnsafePointer<CChar> {
+      UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+    switch self {
+    case .primitive(let handle, _): return dn_convolution_note(handle)
+    case .columns: return text("columns")
+    case .tiles: return text("tiles")
+    case .pairs: return text("pairs")
+    }
+  }
+
   func run(_ operands: ConvolutionOperands) -> KernelStatus {
+    ck_here().pointee.note = note
     switch self {
     case .columns(let columns): return columns.run(operands)
     case .tiles(var tiles, let sizes):

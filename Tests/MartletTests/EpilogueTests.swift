@@ -137,6 +137,9 @@ import Testing
     }
     let explanation = try withoutGradient { try f.explain(x) }
     #expect(explanation.preparedCount > 3 && "\(explanation)".contains("that run once for the state"))
+    let convolutions = explanation.steps.filter { $0.operation.hasPrefix("fusedConvolution") }
+    #expect(!convolutions.isEmpty && convolutions.allSatisfy { $0.method != nil })
+    #expect("\(explanation)".contains("} by "))
     // Values that stand in for those of the cells.
     let state = model.state
     let others = State(state.entries.map { ($0.name, $0.tensor.dtype == .float32 ? $0.tensor * 0.5 : $0.tensor) })

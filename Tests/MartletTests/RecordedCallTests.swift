@@ -85,6 +85,29 @@ import Testing
     expectSame(x.grad!, grad { (x: Tensor) in (0..<40).reduce(x) { y, _ in exp(y * 0.1) }.sum() }(Tensor.ones([64])))
   }
 
+  /// Images that lie with their channels next to each other cross from the forward to the backward half so.
+  @Test func imagesInTheOtherOrder() {
+    let net = Sequential {
+      Conv2d(3, 16, kernelSize: 3, padding: 1, generator: Generator(seed: 1))
+      BatchNorm2d(16)
+      ReLU()
+      Conv2d(16, 16, kernelSize: 3, stride: 2, padding: 1, generator: Generator(seed: 2))
+      ReLU()
+      MaxPool2d(kernelSize: 2)
+      Conv2d(16, 16, kernelSize: 1, generator: Generator(seed: 3))
+    }
+    let compiled = compile { (x: Tensor) in net(x) }
+    let seed = Tensor.normal([2, 16, 2, 2], generator: Generator(seed: 5))
+    func gradients(_ f: (Tensor) -> Tensor) -> [Tensor] {
+      let x = Tensor.normal([2, 3, 8, 8], generator: Generator(seed: 4)).requiringGradient()
+      for parameter in net.parameters { parameter.grad = nil }
+      let y = f(x)
+      (y * y * seed).sum().backward()
+      return [y, x.grad!] + net.parameters.map { $0.grad! }
+    }
+    for (a, b) in zip(gradients(compiled.function), gradients { net($0) }) { expectSame(a, b, within: 1e-3) }
+  }
+
   /// More tensors than a word has bits.
   @Test func manyParameters() {
     let weights = (0..<80).map { Parameter(Tensor([Float($0) * 0.01, 1])) }

@@ -50,6 +50,7 @@ typedef struct ck_context {
   void *_Nullable released; // objects whose release was put off
   void *_Nullable program;  // the compiled function whose program is running, for error texts
   const char *_Nullable call; // the function of several operations that the program has called, for error texts
+  const char *_Nullable note; // how the kernel that ran last did its work where there are several ways, for explanations
   const void *_Nullable layer[64]; // the layers being called, for error texts
 } ck_context;
 

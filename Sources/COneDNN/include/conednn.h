@@ -62,6 +62,7 @@ typedef struct {
 typedef struct dn_convolution dn_convolution;
 int32_t dn_convolution_create(const dn_convolution_spec *spec, dn_convolution *_Nullable *_Nonnull handle);
 size_t dn_convolution_workspace(const dn_convolution *handle);   // bytes, 64-byte aligned
+const char *dn_convolution_note(const dn_convolution *handle);   // "blocked, reorders x y": the copies that each run makes
 // Kernels in the layout that the handle wants; handles of equal specs, thread counts among them, want the same.
 size_t dn_convolution_packed_bytes(const dn_convolution *handle);
 int32_t dn_convolution_pack(dn_convolution *handle, const void *w, void *packed);

@@ -10,7 +10,13 @@
 final class StepTimes {
   /// The plan's, from when it begins to run.
   var blueprint: Blueprint?
-  var entries: [(line: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant)] = []
+  private(set) var entries:
+    [(line: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant, method: String?)] = []
+
+  func append(_ line: Int, from start: ContinuousClock.Instant, method: UnsafePointer<CChar>?) {
+    let end = ContinuousClock.now
+    entries.append((line, start, end, method.map { String(cString: $0) }))
+  }
 }
 
 /// What was made of a captured function: its program after the passes, its memory and the time of each operation.
@@ -24,6 +30,9 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public struct Step: Sendable {
     /// The operation with its attributes; a chain names its parts.
     public let operation: String
+    /// How it was computed, where the fastest of several ways is taken: the algorithm of a convolution, with the operands that
+    /// it copies into another layout at each run. Nil for others.
+    public let method: String?
     /// The specs of its results.
     public let results: [TensorSpec]
     /// Microseconds from the start of the run.
@@ -58,7 +67,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
       let attributes = instruction.op.attributes
       return Step(
         operation: type(of: instruction.op).name + (attributes.isEmpty ? "" : " {\(attributes)}"),
-        results: instruction.outputs.map { program.values[$0] }, start: (entry.start - first) / .microseconds(1),
+        method: entry.method, results: instruction.outputs.map { program.values[$0] },
+        start: (entry.start - first) / .microseconds(1),
         duration: (entry.end - entry.start) / .microseconds(1))
     }
     arenaBytes = times.blueprint?.arenaBytes ?? 0
@@ -93,7 +103,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
     lines.append("one by one:")
     for step in steps {
       let results = step.results.map { "\($0)" }.joined(separator: ", ")
-      lines.append("  \(padded(fixed(step.duration, 1), 10)) us  \(step.operation) -> \(results)")
+      let method = step.method.map { " by \($0)" } ?? ""
+      lines.append("  \(padded(fixed(step.duration, 1), 10)) us  \(step.operation)\(method) -> \(results)")
     }
     return lines.joined(separator: "\n")
   }
@@ -105,7 +116,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
       return """
         {"name": \(quotedJSON(step.operation.split(separator: " ").first.map { String($0) } ?? "")), "ph": "X", "pid": 1, \
         "tid": 1, "ts": \(step.start), "dur": \(step.duration), "args": {"operation": \(quotedJSON(step.operation)), \
-        "results": \(quotedJSON(results))}}
+        "method": \(quotedJSON(step.method ?? "")), "results": \(quotedJSON(results))}}
         """
     }
     return "{\"traceEvents\": [\n\(events.joined(separator: ",\n"))\n], \"displayTimeUnit\": \"ns\"}\n"

@@ -204,6 +204,7 @@ final class PlanRun {
     if PlanRun.poisons, let arena { memset(arena.pointer, 0xff, arena.bytes) }
     for index in steps.indices {
       let step = steps[index]
+      if profile != nil { ck_here().pointee.note = nil }
       let start = profile == nil ? nil : ContinuousClock.now
       let status = Unmanaged<AnyKernel>.fromOpaque(step.kernel)._withUnsafeGuaranteedRef {
         $0.run(
@@ -213,7 +214,7 @@ final class PlanRun {
             Int(step.outputCount)))
       }
       if status.code != 0 { try recover(step, status) }
-      if let start { profile?.entries.append((Int(step.line), start, .now)) }
+      if let start { profile?.append(Int(step.line), from: start, method: ck_here().pointee.note) }
     }
     return (
       outputs.map { result($0, inputs, state) }, stateOutputs.map { result($0, inputs, state) }
