@@ -171,6 +171,7 @@ public enum ConvolutionChoices {
     }
     var race = Race(ways: candidates.count)
     race.run { way in Race.time { _ = run(way) } }
+    ck_here().pointee.note = nil  // it may be that of a routine that is destroyed
     guard let winner = race.winner else { return nil }
     let best = candidates[winner]
     for candidate in candidates where candidate.algorithm != best.algorithm { candidate.routine.destroy() }

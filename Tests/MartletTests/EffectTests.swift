@@ -32,6 +32,23 @@ import Testing
     expectSame(step(x), grad { (x: Tensor) in (tanh(x) * 2 + x).sum() }(x), within: 1e-6)
   }
 
+  /// Rows of a scan that are printed are printed once; what a gradient of the user's prints belongs to the backward half.
+  @Test func linesOfScansComeOnce() throws {
+    let own = customGradient({ (x: Tensor) in x * x }) { (x: Tensor, _: Tensor, ct: Tensor) in
+      printed(ct, "ct") * x * 2
+    }
+    let f = compile { (x: Tensor) in
+      scan(x, from: Tensor(repeating: 0, [], dtype: .float32)) { sum, row in
+        (sum + own(printed(row, "row")), sum)
+      }.0
+    }
+    let rows: Tensor = [1, 2, 3]
+    let lines = PrintedLines.during { expectValues(grad(f.function)(rows), [3], [2, 4, 6]) }
+    #expect(lines.map { String($0.prefix(2)) } == ["ro", "ro", "ro", "ct", "ct", "ct"])
+    let plain = compile { (x: Tensor) in (printed(x, "x") * x).sum() }
+    #expect(PrintedLines.during { _ = grad(plain.function)(rows) }.count == 1)
+  }
+
   @Test func fusionKeepsTheOrder() throws {
     // Both printed values could be parts of one chain that would have to stand before the first and behind the second line.
     let f = compile { (x: Tensor) in

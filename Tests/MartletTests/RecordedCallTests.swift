@@ -161,4 +161,79 @@ import Testing
     let calls = explanation.program.instructions.filter { $0.op is Call }
     #expect(calls.count == 4)
   }
+
+  /// A gradient of the user's reads its cells anew each time.
+  @Test func customGradientsRunEachTime() throws {
+    let w = Parameter(Tensor(2.0))
+    let own = customGradient({ (x: Tensor) in x * 1 }) { (_: Tensor, _: Tensor, ct: Tensor) in
+      ct * w.value
+    }
+    for f in [compile { own($0).sum() }.function, checkpointed { own($0).sum() }] {
+      for value in [2.0, 3] {
+        w.value = Tensor(Float(value))
+        let x = Tensor([1, 2] as [Float]).requiringGradient()
+        f(x).backward()
+        expectValues(x.grad!, [2], [value, value])
+      }
+    }
+    w.value = Tensor(2.0)
+    let rows = Tensor([[1, 2], [3, 4]] as [[Float]])
+    let scanned = compile { (x: Tensor) in
+      scan(x, from: x[0] * 0) { sum, row in (sum + own(row) * own(row), sum) }.0.sum()
+    }
+    expectSame(grad(scanned.function)(rows), rows * 4)
+  }
+
+  /// Where no cotangent arrives there is no gradient: not zeros, and not what zeros become.
+  @Test func onlyWhatIsUsedGetsGradients() {
+    let roots = compile { (x: Tensor) in [sqrt(x), x * 2] }
+    let x = Tensor([0, 1] as [Float]).requiringGradient()
+    roots(x)[1].sum().backward()
+    expectValues(x.grad!, [2], [2, 2])
+    let (a, b, c) = (Parameter([1, 2]), Parameter([3, 4]), Parameter([5, 6]))
+    let heads = compile { (x: Tensor) in
+      let trunk = x * c.value
+      return [trunk * a.value, trunk * b.value, withoutGradient { trunk * b.value }]
+    }
+    heads([1, 1])[0].sum().backward()
+    #expect(b.grad == nil)
+    expectValues(a.grad!, [2], [5, 6])
+    expectValues(c.grad!, [2], [1, 2])
+    let both = heads([1, 1])
+    (both[0] + both[1] * both[2]).sum().backward()
+    expectValues(b.grad!, [2], [75, 144])
+    expectValues(c.grad!, [2], [1 + 1 + 45, 2 + 2 + 96])
+  }
+
+  @Test func mutedPartsOfNestedAndPendingCalls() {
+    let inner = compile { (x: Tensor) in (x * withoutGradient { x * 2 }).sum() }
+    let x = Tensor([1, -3] as [Float])
+    let outer = compile { (x: Tensor) in inner(x) }
+    expectValues(grad(outer.function)(x), [2], [2, -6])
+    expectValues(grad { (x: Tensor) in lazy { inner(x * 1) } }(x), [2], [2, -6])
+  }
+
+  @Test func gradientsStayRows() {
+    let table = Embedding(6, 2, sparse: true)
+    let lookUp = compile { (i: Tensor) in table(i) }
+    lookUp(Tensor([1, 4])).sum().backward()
+    let optimizer = SparseAdam(table.parameters)
+    let before = table.weight.value[1].detached()
+    optimizer.step()
+    #expect(!allClose(table.weight.value[1].detached(), before))
+  }
+
+  @Test func calledFromSeveralTasks() async {
+    let w = Parameter(Tensor([1, 2, 3] as [Float]))
+    let f = compile { (x: Tensor) in tanh(x * w.value).sum() }
+    let expected = grad { (x: Tensor) in tanh(x * [1, 2, 3]).sum() }([0.1, 0.2, 0.3]).floats
+    await withTaskGroup(of: [Float].self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          (0..<20).map { _ in grad(f.function)([0.1, 0.2, 0.3]).floats }.last!
+        }
+      }
+      for await found in group { #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-6 }) }
+    }
+  }
 }

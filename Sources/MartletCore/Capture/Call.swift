@@ -44,8 +44,11 @@ package struct Call: ControlOp {
   package func recording(_ inputs: [TensorSpec], needs: [Bool]) throws(OpError) -> (op: Call, more: [Tensor])? {
     guard !recomputes else { return nil }
     let body = body.on(inputs[0].device)
-    let split = try body.split(
-      active: needs, results: body.reached(from: needs, smoothly: true), kept: needs.map { _ in true }, remakes: false)
+    let split = try body.derived("recording", needs) { () throws(OpError) in
+      try body.split(
+        active: needs, results: body.reached(from: needs, smoothly: true), kept: needs.map { _ in true },
+        remakes: false)
+    }
     return (Call(split.forward.body, recomputes: false, split: split), split.forward.constants)
   }
 
@@ -69,18 +72,23 @@ package struct Call: ControlOp {
     let active: [Int]
     let gradients: [Tensor]
     if let split {
-      active = split.active
-      let outputs = split.forward.body.outputs
-      let cotangents = split.results.map { position -> Tensor in
-        ct[position] ?? TransformOps.current.fill(0, outputs[position])
-      }
+      let half = split.backward(from: split.results.map { ct[$0] != nil })
+      active = half.active
       let read = split.sources.map { source in
         switch source {
         case .input(let position): saved.input(position)
         case .residual(let position): saved.output(output(ofResidual: position, split))
         }
       }
-      gradients = called(split.backward, cotangents + read)
+      gradients =
+        active.isEmpty
+        ? [] : called(half.body, split.results.compactMap { ct[$0] } + read + split.backward.constants)
+    } else if body.isLocal {
+      active = Array(saved.specs.indices)
+      let inputs = saved.inputs.map { $0! }
+      let recording = Recording(inputs) { body.silent.applied($0) }
+      let given = zip(ct, recording.result).map { $0 ?? TransformOps.current.fill(0, $1.spec) }
+      gradients = recording.pullback(given, inputs: inputs, retainsGraph: false)
     } else {
       active = saved.specs.indices.filter { saved.specs[$0] != nil }
       let inputs = saved.inputs.map { $0! }
@@ -102,6 +110,7 @@ package struct Call: ControlOp {
     let active = t.map { $0 != nil }
     let results = body.reached(from: active, smoothly: true)
     guard results.contains(true) else { return results.map { _ in nil } }
+    if body.isLocal { return forward(inputs, t) { body.silent.applied($0) } }
     let tangents = called(inputs, count: outputs.count) { (body) throws(OpError) in
       (try body.silent.jvp(active: active, results: results, withValues: false), inputs + t.compactMap { $0 })
     }
@@ -110,6 +119,7 @@ package struct Call: ControlOp {
   }
 
   package func batched(_ inputs: [Tensor], mapped: [Bool]) -> [Tensor] {
+    if body.isLocal { return MartletCore.mapped(inputs, axes: mapped.map { $0 ? 0 : nil }) { body.applied($0) } }
     let size = zip(inputs, mapped).first { $1 }!.0.shape[0]
     return called(inputs, count: outputCount) { (body) throws(OpError) in
       (try body.batched(mapped: mapped, results: body.outputs.map { _ in true }, size: size), inputs)

@@ -4,6 +4,9 @@ private struct ActiveKey: Hashable, Sendable {
   var active: [Bool]
   var results: [Bool]
   var size = 0
+  /// Of a split: the inputs that are kept anyway, and whether what follows from them is made again.
+  var kept: [Bool] = []
+  var remakes = false
   let device: Device
 }
 
@@ -127,6 +130,59 @@ package final class Split: Sendable, Hashable {
   package static func == (a: Split, b: Split) -> Bool { a === b }
   package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 
+  func releaseMemory() {
+    forward.body.releaseMemory()
+    backward.body.releaseMemory()
+  }
+
+  /// The backward half for cotangents of some of the `results`, and the inputs that get a gradient then: where none arrives
+  /// there is none, rather than zeros.
+  func backward(from given: [Bool]) -> Pruned {
+    backward.body.derived("pruned", given) { Pruned(backward.body.program, given: given, active: active) }
+  }
+
+  /// The part of a backward half to which cotangents come.
+  final class Pruned: Sendable {
+    /// Inputs: the cotangents that are given, and the others of the whole backward half.
+    let body: Derived
+    let active: [Int]
+
+    init(_ backward: Program, given: [Bool], active: [Int]) {
+      var program = backward
+      // All that depends on cotangents is linear in them: what depends on missing ones alone is zero.
+      var isMissing = [Bool](repeating: false, count: program.values.count)
+      var isThere = isMissing
+      for (id, isGiven) in zip(program.inputs, given) {
+        isThere[id] = isGiven
+        isMissing[id] = !isGiven
+      }
+      program.inputs = zip(program.inputs, given).filter { $1 }.map { $0.0 } + program.inputs.dropFirst(given.count)
+      program.instructions = []
+      var zeros: [Program.ValueID: Program.ValueID] = [:]
+      for var instruction in backward.instructions {
+        if instruction.inputs.contains(where: { isThere[$0] }) {
+          for (position, id) in instruction.inputs.enumerated() where isMissing[id] {
+            if zeros[id] == nil {
+              let zero = program.value(program.values[id])
+              program.constants.append((zero, TransformOps.current.fill(0, program.values[id])))
+              zeros[id] = zero
+            }
+            instruction.inputs[position] = zeros[id]!
+          }
+          for id in instruction.outputs { isThere[id] = true }
+        } else if instruction.inputs.contains(where: { isMissing[$0] }) {
+          for id in instruction.outputs { isMissing[id] = true }
+          continue
+        }
+        program.instructions.append(instruction)
+      }
+      let arriving = zip(active, backward.outputs).filter { isThere[$1] }
+      program.outputs = arriving.map { $0.1 }
+      self.active = arriving.map { $0.0 }
+      body = Derived(program)
+    }
+  }
+
   fileprivate init(_ forward: Derived, _ backward: Derived, _ sources: [Source], active: [Int], results: [Int]) {
     self.forward = forward
     self.backward = backward
@@ -146,8 +202,8 @@ extension Subprogram {
     active: [Bool], results: [Bool], kept: [Bool], remakes: Bool = true
   ) throws(OpError) -> Split {
     let active = zip(active, inputs).map { $0 && $1.dtype.isInexact }
-    return try derived("split \(kept) \(remakes)", ActiveKey(active: active, results: results, device: device)) {
-      () throws(OpError) in
+    let key = ActiveKey(active: active, results: results, kept: kept, remakes: remakes, device: device)
+    return try derived("split", key) { () throws(OpError) in
       try Subprogram.clean { (depth) throws(OpError) in
         let first = ProgramBuilder(level: depth + 1, name: "a rule of control flow")
         let second = ProgramBuilder(level: depth + 3, name: "a rule of control flow")

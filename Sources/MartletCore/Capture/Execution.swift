@@ -9,6 +9,8 @@ package final class Execution: @unchecked Sendable {
   /// What error texts call it; nil for a part of a program.
   private let title: ProgramTitle?
   private let captured: Interpreter
+  /// Constants of the program that a transform follows.
+  private let tracedConstants: [Tensor]
   private let lock = Lock()
   /// One for all numbers of threads, or one for each that has come.
   private var made: [Made] = []
@@ -67,6 +69,7 @@ package final class Execution: @unchecked Sendable {
     self.capture = capture
     self.title = title
     captured = Interpreter(capture.program)
+    tracedConstants = capture.program.constants.lazy.map { $0.tensor }.filter { !$0.isPlain }
   }
 
   /// Runs a program of inputs and constants alone.
@@ -140,16 +143,20 @@ package final class Execution: @unchecked Sendable {
   private func differentiated(
     _ inputs: [Tensor], _ state: [Tensor]
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor])? {
-    let traces = (inputs + state).flatMap { $0.traces }
-    guard traces.contains(where: { $0 is Recorded }) else { return nil }
+    let traces = (inputs + state + tracedConstants).flatMap { $0.traces }
+    // What is captured or pending may be recorded, which cannot be seen: then what is muted is to stay so.
+    let isHidden = { (trace: Trace) in trace is Symbolic || trace is Pending }
+    guard traces.contains(where: { $0 is Recorded || !capture.muted.isEmpty && isHidden($0) }) else { return nil }
     let function = lock.holding {
       let known = self.function ?? CapturedFunction(capture)
       self.function = known
       return known
     }
-    // What is captured or mapped is seen in its parts, as is what scopes look at.
+    // What is captured or mapped is seen in its parts, as is what scopes look at; functions of the user run each time, and
+    // gradients that are rows stay so.
     let isWhole =
       ck_flags() & UInt32(CK_SLOW | CK_BODY) == 0 && traces.allSatisfy { $0 is Recorded || $0 is Dual }
+      && !function.body.isLocal && !capture.stateInputs.contains { ($0 as? Parameter)?.keepsGradientRows == true }
     let results =
       isWhole ? function.called(inputs + state, recomputes: false) : function.applied(inputs + state)
     if let failed = results.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
@@ -159,7 +166,8 @@ package final class Execution: @unchecked Sendable {
 
   /// Whether kernels may be called without a look at traces and scopes.
   private func isPlain(_ inputs: [Tensor], _ state: [Tensor]) -> Bool {
-    ck_flags() & UInt32(CK_SLOW) == 0 && inputs.allSatisfy { $0.isPlain } && state.allSatisfy { $0.isPlain }
+    ck_flags() & UInt32(CK_SLOW) == 0 && tracedConstants.isEmpty && inputs.allSatisfy { $0.isPlain }
+      && state.allSatisfy { $0.isPlain }
   }
 
   /// How a call runs, and the state with what was prepared from it.
@@ -183,6 +191,7 @@ package final class Execution: @unchecked Sendable {
 
   /// Gives back the memory of plans; the next run takes it again.
   func releaseMemory() {
+    lock.holding { function }?.body.releaseMemory()
     for known in lock.holding({ made }) {
       known.preparation?.releaseMemory()
       for plan in lock.holding({ known.plans }) { plan.releaseMemory() }

@@ -43,8 +43,15 @@ struct Seam {
   private mutating func cut(_ remakes: Bool) {
     var isRead = [Bool](repeating: false, count: joint.values.count)
     for id in forward.outputs { isRead[id] = true }
+    var isPulledBack = isRead.map { _ in false }
+    for id in backward.inputs { isPulledBack[id] = true }
+    for instruction in joint.instructions where instruction.inputs.contains(where: { isPulledBack[$0] }) {
+      for id in instruction.outputs { isPulledBack[id] = true }
+    }
     for (line, instruction) in joint.instructions.enumerated().reversed()
-    where instruction.op.effect == .ordered || instruction.outputs.contains(where: { isRead[$0] }) {
+    where instruction.op.effect == .ordered && !instruction.inputs.contains(where: { isPulledBack[$0] })
+      || instruction.outputs.contains(where: { isRead[$0] })
+    {
       isForward[line] = true
       for id in instruction.inputs { isRead[id] = true }
     }
@@ -59,7 +66,7 @@ struct Seam {
     for id in backward.inputs { isThere[id] = true }
     var orders = orders
     for instruction in joint.instructions {
-      let follows = remakes && instruction.inputs.allSatisfy { followsKept[$0] }
+      let follows = remakes && instruction.op.effect == .none && instruction.inputs.allSatisfy { followsKept[$0] }
       let isView = orders.follow(instruction, joint.values)
       for id in instruction.outputs {
         followsKept[id] = follows

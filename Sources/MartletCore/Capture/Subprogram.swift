@@ -14,6 +14,9 @@ package final class Subprogram: @unchecked Sendable, Hashable {
   package let canFault: Bool
   /// Whether some operation in it does something beside computing.
   package let hasEffect: Bool
+  /// Whether functions of this process are part of it, as in `customGradient`: these may read what is not given to them, so
+  /// that derivatives have to run them anew each time.
+  package let isLocal: Bool
   private let execution: Execution
   private let interpreter: Interpreter
   private let lock = Lock()
@@ -25,6 +28,9 @@ package final class Subprogram: @unchecked Sendable, Hashable {
     outputs = program.outputs.map { program.values[$0] }
     canFault = program.instructions.contains { $0.op.canFault }
     hasEffect = program.instructions.contains { $0.op.effect == .ordered }
+    isLocal = program.instructions.contains {
+      type(of: $0.op).id == .custom || ($0.op as? any ControlOp)?.subprograms.contains { $0.body.isLocal } == true
+    }
     interpreter = Interpreter(program)
     execution = Execution(program)
     guard Program.verifies else { return }
@@ -74,8 +80,21 @@ extension Subprogram {
   /// Runs it on plain tensors: by a plan on the CPU, else operation by operation.
   package func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] { try execution.run(inputs, state: []) }
 
-  /// Gives back the memory that runs by plans hold between them.
-  package func releaseMemory() { execution.releaseMemory() }
+  /// Gives back the memory that runs by plans hold between them, also of what was made of it and of what it runs.
+  package func releaseMemory() {
+    execution.releaseMemory()
+    for instruction in program.instructions {
+      for (_, body) in (instruction.op as? any ControlOp)?.subprograms ?? [] { body.releaseMemory() }
+    }
+    for derivation in lock.holding({ Array(derivations.values) }) {
+      switch derivation {
+      case let body as Subprogram: body.releaseMemory()
+      case let derived as Derived: derived.body.releaseMemory()
+      case let split as Split: split.releaseMemory()
+      default: break
+      }
+    }
+  }
 
   /// Its operations one by one, seen by whatever traces the inputs carry.
   package func applied(_ inputs: [Tensor]) -> [Tensor] {

@@ -32,8 +32,7 @@ public func checkpointed<T: TensorTree, R: TensorTree>(
     let (capture, function, template) = entry!
     // The program would draw and write once for all examples.
     if capture.writes, MapScope.innermost != nil { return f(x) }
-    let state = capture.stateInputs.map { ($0 as? Parameter)?.value ?? $0.read()! }
-    let outputs = function.called(inputs + state, recomputes: true)
+    let outputs = function.called(inputs + capture.state, recomputes: true)
     let count = capture.program.outputs.count
     for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
@@ -49,14 +48,7 @@ private func differentiatedLevels(_ tensors: [Tensor]) -> Set<Int32> {
 extension Tensor {
   /// The levels at which derivatives are taken of the tensor.
   fileprivate var differentiatedLevels: Set<Int32> {
-    var levels: Set<Int32> = []
-    var tensor = self
-    while let trace = tensor.node.trace {
-      if trace is Recorded || trace is Dual, !trace.isOver { levels.insert(trace.level) }
-      guard let inner = tensor.node.inner else { break }
-      tensor = inner
-    }
-    return levels
+    Set(traces.lazy.filter { $0 is Recorded || $0 is Dual }.map { $0.level })
   }
 }
 
@@ -133,7 +125,7 @@ extension LocalOp {
 }
 
 /// Tangents of the outputs of `f`, by running it forward.
-private func forward(_ inputs: [Tensor], _ tangents: [Tensor?], _ f: ([Tensor]) -> [Tensor]) -> [Tensor?] {
+func forward(_ inputs: [Tensor], _ tangents: [Tensor?], _ f: ([Tensor]) -> [Tensor]) -> [Tensor?] {
   let given = zip(inputs, tangents).map { $1 ?? TransformOps.current.fill(0, $0.spec) }
   return MartletCore.jvp(f, inputs, given).tangent
 }

@@ -13,9 +13,8 @@ final class StepTimes {
   private(set) var entries:
     [(line: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant, method: String?)] = []
 
-  func append(_ line: Int, from start: ContinuousClock.Instant, method: UnsafePointer<CChar>?) {
-    let end = ContinuousClock.now
-    entries.append((line, start, end, method.map { String(cString: $0) }))
+  func append(_ line: Int, from start: ContinuousClock.Instant, to end: ContinuousClock.Instant, method: String?) {
+    entries.append((line, start, end, method))
   }
 }
 

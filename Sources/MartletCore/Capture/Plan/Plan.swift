@@ -214,11 +214,20 @@ final class PlanRun {
             Int(step.outputCount)))
       }
       if status.code != 0 { try recover(step, status) }
-      if let start { profile?.append(Int(step.line), from: start, method: ck_here().pointee.note) }
+      if let start { profile?.append(Int(step.line), from: start, to: .now, method: methodUsed(step)) }
     }
     return (
       outputs.map { result($0, inputs, state) }, stateOutputs.map { result($0, inputs, state) }
     )
+  }
+
+  /// How the kernel of a step did its work, if it said so; not what those of a subprogram said.
+  private func methodUsed(_ step: Step) -> String? {
+    guard let note = ck_here().pointee.note, !(blueprint.program.instructions[Int(step.line)].op is any ControlOp)
+    else {
+      return nil
+    }
+    return String(cString: note)
   }
 
   /// Points the nodes to the memory of this run.
