@@ -62,7 +62,7 @@ try session.run(graph.assign(weights, weights * 0))
 let served = MLP()
 try served.load(State(safetensors: "/tmp/mlp.safetensors"))
 served.eval()
-let classify = compile { (x: Tensor) in withoutGradient { softmax(served(x)) } }   // recorded it would run slower
+let classify = compile { (x: Tensor) in withoutGradient { softmax(served(x)) } }   // recorded it would keep more
 
 nonisolated func answer(_ request: Tensor) -> String {
   do {
