@@ -2,6 +2,14 @@ import Martlet
 import Testing
 
 @Suite struct VisionErrorTests {
+  /// A long axis beside one of no elements costs nothing.
+  @Test func resamplingNothing() {
+    let filter = ResamplingFilter(.linear, from: 5, to: Int(Int32.max))
+    for input in [Tensor.zeros([5, 0]), Tensor.zeros([5, 0], dtype: .bfloat16)] {
+      #expect(apply(Resample(axis: 0, filter), [input])[0].shape == [Int(Int32.max), 0])
+    }
+  }
+
   @Test func texts() {
     let image = Tensor.zeros([2, 4, 6, 6])
     let sequence = Tensor.zeros([2, 4, 6])

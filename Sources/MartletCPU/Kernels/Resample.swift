@@ -5,6 +5,8 @@ import MartletOps
 func registerResample() {
   Kernels.register(Resample.self, .cpu) { op, arguments in
     let shape = arguments.shape(0)
+    // The axis itself may be long beside one of no elements.
+    if shape.elementCount == 0 { return .ok }
     let out = arguments.outputSpec().shape[op.axis]
     let table = SparseRows(op.filter, isAdjoint: op.isAdjoint)
     let outer = Int64(shape[..<op.axis].reduce(1, *))

@@ -37,6 +37,11 @@ public struct Resample: UnaryOp {
 
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let x = inputs[0]
+    if x.count == 0 {
+      var shape = x.shape
+      shape[axis] = isAdjoint ? filter.size : filter.out
+      return [Tensor(repeating: 0, x.spec.with(shape: shape))]
+    }
     let taps = filter.taps()
     var along = Shape(repeating: 1, count: x.rank)
     along[axis] = filter.out
