@@ -211,7 +211,7 @@ extension Program {
     var rounds = [Bool](repeating: false, count: values.count)
     for instruction in instructions {
       for id in instruction.outputs {
-        rounds[id] = instruction.inputs.contains { rounds[$0] } || [.bfloat16, .float16].contains(values[id].dtype)
+        rounds[id] = instruction.inputs.contains { rounds[$0] } || values[id].dtype.isHalf
       }
     }
     return outputs.map { rounds[$0] }

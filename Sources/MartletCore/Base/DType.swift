@@ -18,10 +18,11 @@ public enum DType: UInt8, Sendable, Hashable, CaseIterable, CustomStringConverti
     }
   }
 
-  /// True for `float16`, `bfloat16`, `float32` and `float64`.
-  @inlinable
   /// Whether it is a float of 16 bits.
   package var isHalf: Bool { self == .float16 || self == .bfloat16 }
+
+  /// True for `float16`, `bfloat16`, `float32` and `float64`.
+  @inlinable
   public var isFloating: Bool { rawValue >= DType.float16.rawValue && rawValue <= DType.float64.rawValue }
 
   /// True for `complex64` and `complex128`.

@@ -55,18 +55,18 @@ package struct Call: ControlOp {
   package func saves(needs: Positions) -> Saves {
     guard let split else { return Saves(inputs: Positions(bits: .max)) }
     var saves = Saves()
+    let first = firstResidual(split)
     for source in split.sources {
       switch source {
       case .input(let position): saves.inputs[position] = true
-      case .residual(let position): saves.outputs[output(ofResidual: position, split)] = true
+      case .residual(let position): saves.outputs[first + position] = true
       }
     }
     return saves
   }
 
-  private func output(ofResidual position: Int, _ split: Split) -> Int {
-    body.outputs.count - split.residualCount + position
-  }
+  /// The outputs from which on the body gives what its derivative reads.
+  private func firstResidual(_ split: Split) -> Int { body.outputs.count - split.residualCount }
 
   package func vjp(_ ct: [Tensor?], _ saved: Saved, needs: Positions) -> [Cotangent?] {
     let active: [Int]
@@ -74,10 +74,11 @@ package struct Call: ControlOp {
     if let split {
       let half = split.backward(from: split.results.map { ct[$0] != nil })
       active = half.active
+      let first = firstResidual(split)
       let read = split.sources.map { source in
         switch source {
         case .input(let position): saved.input(position)
-        case .residual(let position): saved.output(output(ofResidual: position, split))
+        case .residual(let position): saved.output(first + position)
         }
       }
       gradients =

@@ -113,10 +113,9 @@ package final class Execution: @unchecked Sendable {
     var state = capture.takeState()
     do throws(OpError) {
       guard isPlain(inputs, state) else {
-        if let results = try differentiated(inputs, state) {
-          capture.giveBack(state)
-          return results
-        }
+        // Functions of the user that are part of the program may read the cells.
+        capture.giveBack(state)
+        if let results = try differentiated(inputs, state) { return results }
         return try interpret(captured, inputs, &state)
       }
       let (plan, interpreter) = try prepared(inputs, &state)
@@ -227,9 +226,8 @@ package final class Execution: @unchecked Sendable {
     if flags & UInt32(CK_ORIGINS) != 0 { return "MARTLET_ORIGINS is on" }
     for (position, tensor) in inputs.enumerated() {
       if tensor.node.trace is Recorded {
-        return
-          "argument \(position) is recorded for gradients: the program and its derivative run as plans that are not "
-          + "shown; give detached() of it to see one"
+        return "argument \(position) is recorded for gradients, and the call runs as one operation with a derivative; "
+          + "detached() of it shows the plan"
       }
       if let trace = tensor.node.trace { return "argument \(position) is \(Execution.name(trace))" }
     }

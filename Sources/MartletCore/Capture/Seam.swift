@@ -9,7 +9,6 @@ struct Seam {
   private let kept: [Bool]
   private let makers: [Int?]
   private var orders: Orders
-  private var isForward: [Bool]
   /// Values of the forward half that the backward half makes again: views, and what follows from kept inputs alone.
   private var isMadeAgain: [Bool]
   /// Values that the backward half has.
@@ -29,8 +28,7 @@ struct Seam {
     makers = joint.makers
     isMadeAgain = [Bool](repeating: false, count: joint.values.count)
     isThere = isMadeAgain
-    isForward = [Bool](repeating: false, count: joint.instructions.count)
-    orders = Orders(joint)
+    orders = Orders(of: joint, inputs: [Shape?](repeating: nil, count: joint.inputs.count))
     (forward, backward) = (joint, joint)
     forward.inputs = Array(joint.inputs.prefix(kept.count))
     forward.outputs = Array(joint.outputs.prefix(outputs))
@@ -41,6 +39,7 @@ struct Seam {
   }
 
   private mutating func cut(_ remakes: Bool) {
+    var isForward = [Bool](repeating: false, count: joint.instructions.count)
     var isRead = [Bool](repeating: false, count: joint.values.count)
     for id in forward.outputs { isRead[id] = true }
     var isPulledBack = isRead.map { _ in false }
@@ -64,7 +63,6 @@ struct Seam {
       isThere[id] = true
     }
     for id in backward.inputs { isThere[id] = true }
-    var orders = orders
     for instruction in joint.instructions {
       let follows = remakes && instruction.op.effect == .none && instruction.inputs.allSatisfy { followsKept[$0] }
       let isView = orders.follow(instruction, joint.values)
