@@ -86,7 +86,7 @@ import Testing
   }
 
   /// Images that lie with their channels next to each other cross from the forward to the backward half so.
-  @Test func imagesInTheOtherOrder() {
+  @Test func imagesInTheOtherOrder() throws {
     let net = Sequential {
       Conv2d(3, 16, kernelSize: 3, padding: 1, generator: Generator(seed: 1))
       BatchNorm2d(16)
@@ -106,6 +106,39 @@ import Testing
       return [y, x.grad!] + net.parameters.map { $0.grad! }
     }
     for (a, b) in zip(gradients(compiled.function), gradients { net($0) }) { expectSame(a, b, within: 1e-3) }
+    guard Device.current == .cpu else { return }
+    let explanation = try compiled.explain(.ones([2, 3, 8, 8]).requiringGradient())
+    let backward = try #require(explanation.backward)
+    // The image and the result are turned, and their gradients.
+    for half in [explanation, backward] {
+      #expect(half.steps.count { $0.operation == "contiguous" } == 2, "\(half)")
+    }
+  }
+
+  /// Both halves are explained, the state is written once, and no gradients come of it.
+  @Test(.enabled(if: Device.current == .cpu)) func bothHalvesAreExplained() throws {
+    let net = Net()
+    let compiled = compile { (x: Tensor) in net(x) }
+    let x = Tensor.normal([5, 6], generator: Generator(seed: 4))
+    let explanation = try compiled.explain(x)
+    let backward = try #require(explanation.backward)
+    #expect(explanation.reasonForNoPlan == nil && backward.reasonForNoPlan == nil && backward.backward == nil)
+    func products(_ half: Explanation) -> Int {
+      half.steps.count { $0.operation.hasPrefix("matmul") || $0.operation.hasPrefix("fusedMatmul") }
+    }
+    // Of the first layer only the weights need gradients.
+    #expect(products(explanation) == 2 && products(backward) == 3, "\(explanation)")
+    #expect(explanation.program.outputs.count > backward.program.outputs.count)
+    #expect("\(explanation)".contains("\nbackward, from gradients of all results:\n"))
+    let (forwardSteps, backwardSteps) = (explanation.steps.count, backward.steps.count)
+    #expect(explanation.chromeTrace.split(separator: "\n").count == forwardSteps + backwardSteps + 2)
+    #expect(net.parameters.allSatisfy { $0.grad == nil })
+    let statistics = Net()
+    _ = statistics(x)
+    expectSame(net.norm.runningMean!.value, statistics.norm.runningMean!.value, within: 1e-6)
+    // Nothing to go back from.
+    let largest = compile { (x: Tensor) in (net.last(x).argMax(axis: 1), net.last.weight.value.detached()) }
+    #expect(try largest.explain(.ones([2, 8])).backward == nil)
   }
 
   /// More tensors than a word has bits.

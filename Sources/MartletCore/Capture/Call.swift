@@ -43,13 +43,18 @@ package struct Call: ControlOp {
 
   package func recording(_ inputs: [TensorSpec], needs: [Bool]) throws(OpError) -> (op: Call, more: [Tensor])? {
     guard !recomputes else { return nil }
+    let split = try halves(inputs, needs: needs)
+    return (Call(split.forward.body, recomputes: false, split: split), split.forward.constants)
+  }
+
+  /// The body with what it gives its derivative, and the derivative.
+  func halves(_ inputs: [TensorSpec], needs: [Bool]) throws(OpError) -> Split {
     let body = body.on(inputs[0].device)
-    let split = try body.derived("recording", needs) { () throws(OpError) in
+    return try body.derived("recording", needs) { () throws(OpError) in
       try body.split(
         active: needs, results: body.reached(from: needs, smoothly: true), kept: needs.map { _ in true },
         remakes: false)
     }
-    return (Call(split.forward.body, recomputes: false, split: split), split.forward.constants)
   }
 
   package func saves(needs: Positions) -> Saves {

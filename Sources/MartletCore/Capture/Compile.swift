@@ -36,8 +36,9 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   /// What was made of the function for these arguments, with the time of each operation.
   ///
   /// The program runs once, and writes its state as a call does: a training step that is explained trains, and weights, moments
-  /// and random generators are others afterwards. Where the result is recorded for gradients the call is one operation with a
-  /// derivative, which has no times: `withoutGradient { … }` around the call shows the plan.
+  /// and random generators are others afterwards. Where the result is recorded for gradients, what the backward pass runs is
+  /// explained too (`Explanation.backward`), and no gradients are kept: `withoutGradient { … }` around it shows the call of
+  /// inference.
   public func explain(_ input: repeat each Input) throws -> Explanation {
     let (inputs, structure) = flatten(repeat each input)
     return try lock.holding { () throws(OpError) -> Explanation in

@@ -135,54 +135,6 @@ package final class Split: Sendable, Hashable {
     backward.body.releaseMemory()
   }
 
-  /// The backward half for cotangents of some of the `results`, and the inputs that get a gradient then: where none arrives
-  /// there is none, rather than zeros.
-  func backward(from given: [Bool]) -> Pruned {
-    backward.body.derived("pruned", given) { Pruned(backward.body.program, given: given, active: active) }
-  }
-
-  /// The part of a backward half to which cotangents come.
-  final class Pruned: Sendable {
-    /// Inputs: the cotangents that are given, and the others of the whole backward half.
-    let body: Derived
-    let active: [Int]
-
-    init(_ backward: Program, given: [Bool], active: [Int]) {
-      var program = backward
-      // All that depends on cotangents is linear in them: what depends on missing ones alone is zero.
-      var isMissing = [Bool](repeating: false, count: program.values.count)
-      var isThere = isMissing
-      for (id, isGiven) in zip(program.inputs, given) {
-        isThere[id] = isGiven
-        isMissing[id] = !isGiven
-      }
-      program.inputs = zip(program.inputs, given).filter { $1 }.map { $0.0 } + program.inputs.dropFirst(given.count)
-      program.instructions = []
-      var zeros: [Program.ValueID: Program.ValueID] = [:]
-      for var instruction in backward.instructions {
-        if instruction.inputs.contains(where: { isThere[$0] }) {
-          for (position, id) in instruction.inputs.enumerated() where isMissing[id] {
-            if zeros[id] == nil {
-              let zero = program.value(program.values[id])
-              program.constants.append((zero, TransformOps.current.fill(0, program.values[id])))
-              zeros[id] = zero
-            }
-            instruction.inputs[position] = zeros[id]!
-          }
-          for id in instruction.outputs { isThere[id] = true }
-        } else if instruction.inputs.contains(where: { isMissing[$0] }) {
-          for id in instruction.outputs { isMissing[id] = true }
-          continue
-        }
-        program.instructions.append(instruction)
-      }
-      let arriving = zip(active, backward.outputs).filter { isThere[$1] }
-      program.outputs = arriving.map { $0.1 }
-      self.active = arriving.map { $0.0 }
-      body = Derived(program)
-    }
-  }
-
   fileprivate init(_ forward: Derived, _ backward: Derived, _ sources: [Source], active: [Int], results: [Int]) {
     self.forward = forward
     self.backward = backward

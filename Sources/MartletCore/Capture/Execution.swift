@@ -142,6 +142,17 @@ package final class Execution: @unchecked Sendable {
   private func differentiated(
     _ inputs: [Tensor], _ state: [Tensor]
   ) throws(OpError) -> (outputs: [Tensor], state: [Tensor])? {
+    guard let (function, isWhole) = differentiable(inputs, state) else { return nil }
+    let results =
+      isWhole ? function.called(inputs + state, recomputes: false) : function.applied(inputs + state)
+    if let failed = results.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
+    let count = capture.program.outputs.count
+    return (Array(results.prefix(count)), Array(results.dropFirst(count)))
+  }
+
+  /// The program for derivatives where some tensor is recorded for gradients, and whether a call of it is one operation; nil
+  /// where none is recorded.
+  private func differentiable(_ inputs: [Tensor], _ state: [Tensor]) -> (CapturedFunction, isWhole: Bool)? {
     let traces = (inputs + state + tracedConstants).flatMap { $0.traces }
     // What is captured or pending may be recorded, which cannot be seen: then what is muted is to stay so.
     let isHidden = { (trace: Trace) in trace is Symbolic || trace is Pending }
@@ -156,11 +167,7 @@ package final class Execution: @unchecked Sendable {
     let isWhole =
       ck_flags() & UInt32(CK_SLOW | CK_BODY) == 0 && traces.allSatisfy { $0 is Recorded || $0 is Dual }
       && !function.body.isLocal && !capture.stateInputs.contains { ($0 as? Parameter)?.keepsGradientRows == true }
-    let results =
-      isWhole ? function.called(inputs + state, recomputes: false) : function.applied(inputs + state)
-    if let failed = results.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
-    let count = capture.program.outputs.count
-    return (Array(results.prefix(count)), Array(results.dropFirst(count)))
+    return (function, isWhole)
   }
 
   /// Whether kernels may be called without a look at traces and scopes.
@@ -204,18 +211,30 @@ package final class Execution: @unchecked Sendable {
 
   /// Runs the program once, writing state as any run does, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
+    let state = capture.state
+    guard let (function, isWhole) = differentiable(inputs, state), isWhole else { return try explainedRun(inputs).0 }
+    let count = capture.program.outputs.count
+    let (explanation, outputs) = try ProgramTitle.during(title) { () throws(OpError) in
+      try function.explained(inputs + state, results: count)
+    }
+    for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
+    for cell in capture.cleared { cell.write(nil) }
+    return explanation
+  }
+
+  /// The same of a call that is not recorded, with its results.
+  func explainedRun(_ inputs: [Tensor]) throws(OpError) -> (Explanation, results: [Tensor]) {
     let times = StepTimes()
     let watcher = watcher(inputs)
-    if capture.writes {
-      _ = try commit(inputs, times: times)
-    } else {
-      _ = try run(inputs, state: capture.state, times: times)
-    }
+    let results =
+      capture.writes
+      ? try commit(inputs, times: times) : try run(inputs, state: capture.state, times: times)
     let known = watcher == nil ? lock.holding { made.isEmpty ? nil : current } : nil
-    return Explanation(
+    let explanation = Explanation(
       known?.interpreter.program ?? capture.program, captured: capture.program,
       prepared: known?.preparation?.count ?? 0, times: times,
       reason: times.blueprint == nil ? watcher ?? obstacle(known?.interpreter.program ?? capture.program) : nil)
+    return (explanation, results)
   }
 
   /// The scope or trace that looks at the operations of a call; nil if `isPlain`.
@@ -225,17 +244,9 @@ package final class Execution: @unchecked Sendable {
     if flags & UInt32(CK_ANOMALY) != 0 { return "withAnomalyDetection is around the call" }
     if flags & UInt32(CK_ORIGINS) != 0 { return "MARTLET_ORIGINS is on" }
     for (position, tensor) in inputs.enumerated() {
-      if tensor.node.trace is Recorded {
-        return "argument \(position) is recorded for gradients, and the call runs as one operation with a derivative; "
-          + "detached() of it shows the plan"
-      }
       if let trace = tensor.node.trace { return "argument \(position) is \(Execution.name(trace))" }
     }
     for (entry, tensor) in zip(capture.program.stateInputs, capture.state) {
-      if tensor.node.trace is Recorded {
-        return "its result is recorded for gradients, and the call runs as one operation with a derivative; "
-          + "withoutGradient { } around explain shows the plan"
-      }
       if let trace = tensor.node.trace { return "\(entry.name) is \(Execution.name(trace))" }
     }
     return nil
@@ -243,6 +254,8 @@ package final class Execution: @unchecked Sendable {
 
   private static func name(_ trace: Trace) -> String {
     switch trace {
+    case is Recorded:
+      "recorded for gradients, and with rows as gradients, or functions of its own, the program runs operation by operation"
     case is Mapped: "one example of a vmap"
     case is Dual: "a value with a tangent"
     case is Symbolic: "symbolic, for the call is captured itself"

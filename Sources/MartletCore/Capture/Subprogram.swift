@@ -80,6 +80,11 @@ extension Subprogram {
   /// Runs it on plain tensors: by a plan on the CPU, else operation by operation.
   package func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] { try execution.run(inputs, state: []) }
 
+  /// Runs it on plain tensors with a clock around each operation.
+  func explained(_ inputs: [Tensor]) throws(OpError) -> (Explanation, results: [Tensor]) {
+    try execution.explainedRun(inputs)
+  }
+
   /// Gives back the memory that runs by plans hold between them, also of what was made of it and of what it runs.
   package func releaseMemory() {
     execution.releaseMemory()

@@ -51,9 +51,20 @@ public struct Explanation: Sendable, CustomStringConvertible {
   public let arenaBytes: Int
   /// What these values would take if no memory were used twice.
   public let temporaryBytes: Int
-  /// Why no plan is shown: the program runs operation by operation, or as one operation with a derivative. Nil where it has a
-  /// plan.
+  /// Why no plan is shown: the program runs operation by operation. Nil where it has a plan.
   public let reasonForNoPlan: String?
+  /// What the backward pass runs for this call, where its result is recorded for gradients; nil where it is not. The rest is
+  /// then the forward half, which also gives what the backward half reads.
+  public var backward: Explanation? { halves.first }
+  /// The backward half or nothing, as a struct cannot hold itself.
+  private var halves: [Explanation] = []
+
+  /// The same, as the forward half of a call that is recorded.
+  func followed(by backward: Explanation) -> Explanation {
+    var explanation = self
+    explanation.halves = [backward]
+    return explanation
+  }
 
   init(_ program: Program, captured: Program, prepared: Int, times: StepTimes, reason: String?) {
     self.program = program
@@ -74,10 +85,15 @@ public struct Explanation: Sendable, CustomStringConvertible {
     temporaryBytes = times.blueprint?.temporaryBytes ?? 0
   }
 
-  /// Microseconds of the operations together.
+  /// Microseconds of the operations together, of the forward half where the call is recorded.
   public var total: Double { steps.reduce(0) { $0 + $1.duration } }
 
   public var description: String {
+    guard let backward else { return text }
+    return "forward, recorded for gradients:\n\(text)\nbackward, from gradients of all results:\n\(backward)"
+  }
+
+  private var text: String {
     var lines = ["\(ErrorText.counted(program.instructions.count, "operation")) (\(capturedCount) captured)"]
     if preparedCount > 0 {
       lines[0] += ", and \(preparedCount) that \(preparedCount == 1 ? "runs" : "run") once for the state"
@@ -110,13 +126,20 @@ public struct Explanation: Sendable, CustomStringConvertible {
 
   /// The run as events of Chrome's trace format (JSON), for `chrome://tracing` and Perfetto.
   public var chromeTrace: String {
-    let events = steps.map { step in
-      let results = step.results.map { "\($0)" }.joined(separator: ", ")
-      return """
-        {"name": \(quotedJSON(step.operation.split(separator: " ").first.map { String($0) } ?? "")), "ph": "X", "pid": 1, \
-        "tid": 1, "ts": \(step.start), "dur": \(step.duration), "args": {"operation": \(quotedJSON(step.operation)), \
-        "method": \(quotedJSON(step.method ?? "")), "results": \(quotedJSON(results))}}
-        """
+    var events: [String] = []
+    var start = 0.0
+    for half in [self] + halves {
+      for step in half.steps {
+        let results = step.results.map { "\($0)" }.joined(separator: ", ")
+        events.append(
+          """
+          {"name": \(quotedJSON(step.operation.split(separator: " ").first.map { String($0) } ?? "")), "ph": "X", \
+          "pid": 1, "tid": 1, "ts": \(start + step.start), "dur": \(step.duration), \
+          "args": {"operation": \(quotedJSON(step.operation)), \
+          "method": \(quotedJSON(step.method ?? "")), "results": \(quotedJSON(results))}}
+          """)
+      }
+      start += half.steps.last.map { $0.start + $0.duration } ?? 0
     }
     return "{\"traceEvents\": [\n\(events.joined(separator: ",\n"))\n], \"displayTimeUnit\": \"ns\"}\n"
   }
