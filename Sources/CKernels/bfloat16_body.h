@@ -6,6 +6,12 @@ static inline float L(bf16_value)(uint16_t a) {
   memcpy(&value, &bits, sizeof value);
   return value;
 }
+// The bits of what is a bfloat16.
+static inline uint16_t L(bf16_of)(float a) {
+  uint32_t u;
+  memcpy(&u, &a, sizeof u);
+  return (uint16_t)(u >> 16);
+}
 // Rounded to the nearest, ties to even; NaN stays one.
 static inline uint16_t L(bf16_bits)(float a) {
   uint32_t u;

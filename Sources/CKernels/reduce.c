@@ -1,7 +1,7 @@
 // Reductions over any strides. Work is cut into pieces of fixed size, so that no bit depends on the threads.
 #include "internal.h"
 typedef ck_stretch stretch;
-typedef void (*stretch_of_four)(int64_t n, void *result, const void *a, int64_t row);
+typedef void (*stretch_of_rows)(int64_t n, void *result, const void *a, int64_t row, int64_t count);
 #define CK_BODY "reduce_body.h"
 #include "levels.h"
 
@@ -14,7 +14,7 @@ typedef struct {
   int32_t take, dtype, wide;       // wide: the dtype that is accumulated in: F32, F64 or I64
   int64_t size, wide_size;
   stretch row, col;
-  stretch_of_four four;
+  stretch_of_rows rows;            // NULL for dtypes that columns are cast from first
   ck_reduce_nd nd;
   int64_t kept, reduced, pieces;
   const char *a;
@@ -50,6 +50,11 @@ static void join(int32_t *rank, int64_t *shape, int64_t *strides) {
   *rank = to;
 }
 
+static void to_wide(const job *j, int64_t n, void *wide, const void *from) {
+  if (ck_is_half(j->dtype)) ck_widen(j->dtype, n, wide, from);
+  else ck_cast_flat(j->dtype, j->wide, n, wide, from);
+}
+
 // n elements from reduced position r on, contiguous and in the wide dtype: in place or in a buffer.
 static const void *fetch(const job *j, int64_t base, int64_t r, int64_t n, char *raw, char *wide) {
   const ck_reduce_nd *nd = &j->nd;
@@ -57,17 +62,26 @@ static const void *fetch(const job *j, int64_t base, int64_t r, int64_t n, char 
   const int64_t length = nd->reduced_shape[inner], stride = nd->reduced_strides[inner];
   const char *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
   if (stride != 1 || r % length + n > length) {
+    const bool widens = stride == 1 && ck_is_half(j->dtype);
     ck_nd copy = {1, {0}, {{1}, {stride}, {0}, {0}}};
     for (int64_t done = 0; done < n;) {
-      copy.shape[0] = ck_min64(length - (r + done) % length, n - done);
+      const int64_t part = ck_min64(length - (r + done) % length, n - done);
       from = j->a + (base + offset_of(r + done, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
-      ck_copy(j->dtype, &copy, raw + done * j->size, from);
-      done += copy.shape[0];
+      if (widens) {
+        ck_widen(j->dtype, part, (float *)(void *)wide + done, from);
+      } else if (stride == 1) {
+        memcpy(raw + done * j->size, from, (size_t)(part * j->size));
+      } else {
+        copy.shape[0] = part;
+        ck_copy(j->dtype, &copy, raw + done * j->size, from);
+      }
+      done += part;
     }
+    if (widens) return wide;
     from = raw;
   }
   if (j->wide == j->dtype) return from;
-  ck_cast_flat(j->dtype, j->wide, n, wide, from);
+  to_wide(j, n, wide, from);
   return wide;
 }
 
@@ -109,21 +123,16 @@ static void column_range(void *context, int64_t begin, int64_t end) {
     char *total = j->partial + (piece * j->kept + k) * j->wide_size;
     const int64_t stop = ck_min64(j->reduced, (piece + 1) * ROWS);
     const int64_t step = nd->reduced_strides[0];
-    const bool in_steps = nd->reduced == 1 && j->wide == j->dtype;
     for (int64_t group = piece * ROWS; group < stop; group += CK_REDUCE_GROUP) {  // groups of rows, then their sums
       const int64_t end = ck_min64(stop, group + CK_REDUCE_GROUP);
-      for (int64_t r = group; r < end;) {
-        if (in_steps && r > group && r + 4 <= end) {
-          j->four(n, sum, j->a + (base + r * step) * j->size, step);
-          r += 4;
-          continue;
-        }
+      if (nd->reduced == 1 && j->rows) j->rows(n, sum, j->a + (base + group * step) * j->size, step, end - group);
+      else for (int64_t r = group; r < end; r++) {
         const void *from = j->a + (base + offset_of(r, nd->reduced, nd->reduced_shape, nd->reduced_strides)) * j->size;
         if (j->wide != j->dtype) {
-          ck_cast_flat(j->dtype, j->wide, n, wide, from);
+          to_wide(j, n, wide, from);
           from = wide;
         }
-        if (r++ == group) memcpy(sum, from, (size_t)(n * j->wide_size));
+        if (r == group) memcpy(sum, from, (size_t)(n * j->wide_size));
         else j->col(n, sum, from);
       }
       if (group == piece * ROWS) memcpy(total, sum, (size_t)(n * j->wide_size));
@@ -146,7 +155,7 @@ static bool prepare(job *j, int32_t take, int32_t dtype, const ck_reduce_nd *nd,
   const int t = table(j->wide);
   j->row = CK_PICK(row)[t][take];
   j->col = CK_PICK(col)[t][take];
-  j->four = CK_PICK(four)[t][take];
+  j->rows = dtype == j->wide ? CK_PICK(rows)[t][take] : dtype == CK_BF16 ? CK_PICK(rows)[3][take] : NULL;
   j->nd = *nd;
   j->a = a;
   j->kept = j->reduced = 1;

@@ -176,6 +176,13 @@ typedef struct {
 } unpool_job;
 // The largest plane of bfloat16 that is summed in float32 beside the result.
 enum { UNPOOL_PLANE = 16384 };
+// Of images with adjacent channels a task is a run of channels of one image: all where there are many images.
+enum { CHANNEL_RUN = 16 };
+typedef struct {
+  unpool_job pool;
+  int64_t channels, run, runs;
+  bool overlaps;  // windows do, and the planes are too large to sum beside the result
+} unpool_last_job;
 
 #define CK_BODY "window_body.h"
 #include "levels.h"
@@ -337,23 +344,18 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
   return j.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[j.bad]} : (ck_status){CK_OK, 0};
 }
 
-// The same with adjacent channels: a task is a run of channels of one image.
-enum { CHANNEL_RUN = 16 };
-typedef struct {
-  unpool_job pool;
-  int64_t channels, runs;
-} unpool_last_job;
-
+// The same with adjacent channels.
 #define UNPOOL_LAST(T, NAME)                                                                                     \
   static void NAME(void *context, int64_t first, int64_t last) {                                                 \
     unpool_last_job *l = context;                                                                                \
     unpool_job *j = &l->pool;                                                                                    \
     for (int64_t i = first; i < last; i++) {                                                                     \
-      const int64_t image = i / l->runs, from = i % l->runs * CHANNEL_RUN, n = l->channels;                       \
-      const int64_t count = ck_min64(CHANNEL_RUN, n - from);                                                     \
+      const int64_t image = i / l->runs, from = i % l->runs * l->run, n = l->channels;                            \
+      const int64_t count = ck_min64(l->run, n - from);                                                          \
       T *restrict plane = (T *)j->x + image * j->plane * n + from;                                               \
       const int64_t start = image * j->outs * n + from;                                                          \
-      for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));                \
+      if (count == n) memset(plane, 0, (size_t)(j->plane * n) * sizeof(T));                                      \
+      else for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));           \
       for (int64_t o = 0; o < j->outs; o++)                                                                      \
         for (int64_t c = 0; c < count; c++) {                                                                    \
           const int64_t at = start + o * n + c;                                                                  \
@@ -368,10 +370,13 @@ UNPOOL_LAST(double, unpool_last_f64)
 
 ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, int64_t plane, int64_t outs, void *x,
                          const void *values, const int32_t *index) {
-  if (dtype != CK_F32 && dtype != CK_F64) return (ck_status){CK_UNSUPPORTED, 0};
+  const bool half = dtype == CK_BF16;
+  if (dtype != CK_F32 && dtype != CK_F64 && !half) return (ck_status){CK_UNSUPPORTED, 0};
   unpool_last_job l = {.pool = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1},
-                       .channels = channels, .runs = (channels + CHANNEL_RUN - 1) / CHANNEL_RUN};
-  ck_parallel(images * l.runs, ck_grain_for((plane + outs) * CHANNEL_RUN), &l,
-              dtype == CK_F64 ? unpool_last_f64 : unpool_last_f32);
+                       .channels = channels, .run = images >= CHANNEL_RUN ? channels : CHANNEL_RUN};
+  l.runs = (channels + l.run - 1) / l.run;
+  ck_parallel(images * l.runs, ck_grain_for((plane + outs) * l.run), &l,
+              dtype == CK_F64 ? unpool_last_f64 : half ? CK_PICK(unpool_last_bf16) : unpool_last_f32);
+  if (l.overlaps) return (ck_status){CK_UNSUPPORTED, 0};
   return l.pool.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[l.pool.bad]} : (ck_status){CK_OK, 0};
 }

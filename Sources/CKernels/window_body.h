@@ -129,45 +129,55 @@ AVERAGE(double, L(average_back_f64), false)
 #undef MAX_OF_FOUR
 #undef AVERAGE
 
-// Max pooling of images whose channels are adjacent: all channels of a place at once.
-#define MAX_POOL_LAST(T, NAME, V, LEAST)                                                                        \
+// Max pooling of images whose channels are adjacent: runs of channels, which stay in registers while the places pass by.
+#define MAX_POOL_LAST(T, NAME, W, V, BACK)                                                                      \
   static void NAME(void *context, int64_t first, int64_t last) {                                                \
     const pool_job *j = context;                                                                                \
     const ck_window *w = j->w;                                                                                  \
     const int64_t n = w->channels;                                                                              \
     for (int64_t i = first; i < last; i++) {                                                                    \
-      T *restrict out = (T *)j->y + i * n;                                                                      \
-      int32_t *restrict index = j->index + i * n;                                                               \
       const T *image = (const T *)j->x + i / j->outs * j->plane * n;                                            \
-      int64_t begin[3], end[3], step[3];                                                                        \
+      int64_t begin[3], end[3], step[3], c = 0;                                                                 \
       places_of(w, j->adaptive, i % j->outs, begin, end, step);                                                 \
-      bool is_empty = true;                                                                                     \
-      for (int64_t z = begin[0]; z < end[0]; z += step[0])                                                      \
-        for (int64_t y = begin[1]; y < end[1]; y += step[1])                                                    \
-          for (int64_t x = begin[2]; x < end[2]; x += step[2]) {                                                \
-            const int32_t place = (int32_t)((z * w->size[1] + y) * w->size[2] + x);                             \
-            const T *restrict from = image + place * n;                                                         \
-            if (is_empty) {                                                                                     \
-              for (int64_t c = 0; c < n; c++) out[c] = from[c], index[c] = place;                               \
-              is_empty = false;                                                                                 \
-              continue;                                                                                         \
-            }                                                                                                   \
-            for (int64_t c = 0; c < n; c++) {                                                                   \
-              const T v = from[c], best = out[c];                                                               \
-              const bool take = (V(v) > V(best)) | ((V(v) != V(v)) & (V(best) == V(best)));                     \
-              out[c] = take ? v : best;                                                                         \
-              index[c] = take ? place : index[c];                                                               \
-            }                                                                                                   \
-          }                                                                                                     \
-      if (is_empty)                                                                                             \
-        for (int64_t c = 0; c < n; c++) out[c] = LEAST, index[c] = -1;                                          \
+      for (; c + 32 <= n; c += 32) MAX_OF_RUN(T, W, V, BACK, 32, 32)                                            \
+      for (; c + 16 <= n; c += 16) MAX_OF_RUN(T, W, V, BACK, 16, 16)                                            \
+      for (; c + 8 <= n; c += 8) MAX_OF_RUN(T, W, V, BACK, 8, 8)                                                \
+      if (c < n) MAX_OF_RUN(T, W, V, BACK, 8, (n - c))                                                          \
     }                                                                                                           \
   }
-MAX_POOL_LAST(float, L(max_pool_last_f32), ITSELF, -INFINITY)
-MAX_POOL_LAST(double, L(max_pool_last_f64), ITSELF, -INFINITY)
-MAX_POOL_LAST(uint16_t, L(max_pool_last_bf16), L(bf16_value), BF16_LEAST)
+// Compared, and kept, as W.
+#define MAX_OF_RUN(T, W, V, BACK, most, count) {                                                                \
+    W best[most];                                                                                               \
+    int32_t where[most];                                                                                        \
+    bool is_empty = true;                                                                                       \
+    for (int64_t z = begin[0]; z < end[0]; z += step[0])                                                        \
+      for (int64_t y = begin[1]; y < end[1]; y += step[1])                                                      \
+        for (int64_t x = begin[2]; x < end[2]; x += step[2]) {                                                  \
+          const int32_t place = (int32_t)((z * w->size[1] + y) * w->size[2] + x);                               \
+          const T *from = image + place * n + c;                                                                \
+          if (is_empty) {                                                                                       \
+            for (int k = 0; k < count; k++) best[k] = V(from[k]), where[k] = place;                             \
+            is_empty = false;                                                                                   \
+            continue;                                                                                           \
+          }                                                                                                     \
+          for (int k = 0; k < count; k++) {                                                                     \
+            const W v = V(from[k]);                                                                             \
+            const bool take = (v > best[k]) | ((v != v) & (best[k] == best[k]));                                \
+            best[k] = take ? v : best[k];                                                                       \
+            where[k] = take ? place : where[k];                                                                 \
+          }                                                                                                     \
+        }                                                                                                       \
+    if (is_empty) for (int k = 0; k < count; k++) best[k] = (W)-INFINITY, where[k] = -1;                        \
+    T *out = (T *)j->y + i * n + c;                                                                             \
+    for (int k = 0; k < count; k++) out[k] = BACK(best[k]);                                                     \
+    memcpy(j->index + i * n + c, where, (size_t)(count) * sizeof(int32_t));                                     \
+  }
+MAX_POOL_LAST(float, L(max_pool_last_f32), float, ITSELF, ITSELF)
+MAX_POOL_LAST(double, L(max_pool_last_f64), double, ITSELF, ITSELF)
+MAX_POOL_LAST(uint16_t, L(max_pool_last_bf16), float, L(bf16_value), L(bf16_of))
 #undef ITSELF
 #undef MAX_POOL_LAST
+#undef MAX_OF_RUN
 
 // Into planes of bfloat16, whose sums are made in float32.
 static void L(unpool_bf16)(void *context, int64_t first, int64_t last) {
@@ -183,5 +193,56 @@ static void L(unpool_bf16)(void *context, int64_t first, int64_t last) {
       else sums[index[o]] += L(bf16_value)(values[o]);
     }
     for (int64_t i = 0; i < j->plane; i++) plane[i] = L(bf16_bits)(sums[i]);
+  }
+}
+
+// The same with adjacent channels, a task being a run of channels of one image. Where windows do not overlap nothing is added;
+// false: they do.
+static bool L(unpool_apart)(const unpool_last_job *l, uint16_t *restrict plane, int64_t start, int64_t count) {
+  const unpool_job *j = &l->pool;
+  const int64_t n = l->channels;
+  if (count == n) memset(plane, 0, (size_t)(j->plane * n) * sizeof(uint16_t));
+  else for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(uint16_t));
+  for (int64_t o = 0; o < j->outs; o++) {
+    const int32_t *index = j->index + start + o * n;
+    const uint16_t *values = (const uint16_t *)j->values + start + o * n;
+    bool apart = true;
+    for (int64_t c = 0; c < count; c++) {
+      if ((uint32_t)index[c] >= (uint64_t)j->plane) return false;
+      uint16_t *to = plane + index[c] * n + c;
+      apart &= *to == 0;
+      *to = values[c];
+    }
+    if (!apart) return false;
+  }
+  return true;
+}
+
+static void L(unpool_last_bf16)(void *context, int64_t first, int64_t last) {
+  unpool_last_job *l = context;
+  unpool_job *j = &l->pool;
+  float sums[UNPOOL_PLANE];
+  for (int64_t i = first; i < last; i++) {
+    const int64_t image = i / l->runs, from = i % l->runs * l->run, n = l->channels, count = ck_min64(l->run, n - from);
+    uint16_t *restrict plane = (uint16_t *)j->x + image * j->plane * n + from;
+    const int64_t start = image * j->outs * n + from;
+    if (L(unpool_apart)(l, plane, start, count)) continue;
+    if (j->plane > UNPOOL_PLANE / CHANNEL_RUN) {
+      __atomic_store_n(&l->overlaps, true, __ATOMIC_RELAXED);
+      return;
+    }
+    for (int64_t low = 0; low < count; low += CHANNEL_RUN) {
+      const int64_t high = ck_min64(count, low + CHANNEL_RUN), width = high - low;
+      memset(sums, 0, (size_t)(j->plane * width) * sizeof(float));
+      for (int64_t o = 0; o < j->outs; o++)
+        for (int64_t c = low; c < high; c++) {
+          const int64_t at = start + o * n + c;
+          const int32_t place = j->index[at];
+          if ((uint32_t)place >= (uint64_t)j->plane) __atomic_store_n(&j->bad, at, __ATOMIC_RELAXED);
+          else sums[place * width + c - low] += L(bf16_value)(((const uint16_t *)j->values)[at]);
+        }
+      for (int64_t p = 0; p < j->plane; p++)
+        for (int64_t c = low; c < high; c++) plane[p * n + c] = L(bf16_bits)(sums[p * width + c - low]);
+    }
   }
 }

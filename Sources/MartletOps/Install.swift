@@ -30,7 +30,7 @@ package import MartletCore
       firstRows: { x, count in x[..<count] },
       permute: { Permute(order: Shape($0)) },
       passes: [
-        .algebra, .deadCode, .commonSubexpressions, .attention, .channelsLast, .normalizeRelu, .epilogues,
+        .algebra, .deadCode, .commonSubexpressions, .attention, .pooling, .channelsLast, .normalizeRelu, .epilogues,
         .matmulEpilogues, .updates, .deadCode, .recomputation, .fusion, .reductions,
       ],
       operations: OpTable.allCases.map { $0.type }

@@ -17,6 +17,62 @@ import Testing
     #expect(square.programs.count == 1)
   }
 
+  @Test func models() {
+    let model = Sequential {
+      Linear(3, 2)
+      BatchNorm1d(2)
+      Dropout(0.5)
+    }
+    #expect(model.isTraining)
+    model.eval()
+    #expect(!model.isTraining)
+    let compiled = compile(model)
+    let x = Tensor.ones([4, 3])
+    expectSame(withoutGradient { compiled(x) }, withoutGradient { model(x) }, within: 1e-6)
+  }
+
+  /// State is named by the layers that are called, if nobody asked the model before; a larger model then names it by its own.
+  @Test func stateIsNamed() throws {
+    let part = Sequential {
+      Linear(3, 2)
+      BatchNorm1d(2)
+    }
+    let names = try compile { part($0) }.program(for: Tensor.ones([4, 3])).stateInputs.map { $0.name }
+    #expect(Set(names).isSuperset(of: ["0.weight", "0.bias", "1.weight", "1.running_mean"]))
+    let whole = Sequential {
+      part
+      Linear(2, 2)
+    }
+    _ = whole.parameters
+    let more = try compile { part($0) }.program(for: Tensor.ones([4, 3])).stateInputs.map { $0.name }
+    #expect(Set(more).isSuperset(of: ["0.0.weight", "0.1.running_mean"]))
+  }
+
+  /// The error says what tells a call from the program that is the most like it.
+  @Test func reasonsOfCaptures() throws {
+    let (dropout, linear) = (Dropout(0.5), Linear(3, 2))
+    func text(_ change: @escaping () -> Void, _ call: @escaping (Compiled<Tensor, Tensor>) -> Void) -> String {
+      dropout.train()
+      linear.unfreeze()
+      let f = compile({ (x: Tensor) in linear(dropout(x)).sum() }, limit: 2)
+      _ = (f(.ones([1, 3])), f(.ones([2, 3])))
+      change()
+      return errorText { call(f) }
+    }
+    let small: (Compiled<Tensor, Tensor>) -> Void = { _ = $0(.ones([1, 3])) }
+    let mode = text({ dropout.eval() }, small)
+    #expect(mode.contains("a layer is in evaluation") && mode.contains("compile a function for each"), "\(mode)")
+    #expect(text({ linear.freeze() }, small).contains("requires no gradient, and did"))
+    #expect(text({}, { f in _ = withAutocast(.bfloat16) { f(.ones([1, 3])) } }).contains("withAutocast"))
+    let shape = text({ dropout.eval() }, { _ = $0(.ones([5, 3])) })
+    #expect(shape.contains("argument 0 is float32[5, 3]") && shape.contains("pad batches"), "\(shape)")
+  }
+
+  @Test func sizesThatDependOnValues() {
+    let text = errorText { _ = compile { (x: Tensor) in x.nonzero()[0] }(w) }
+    #expect(text.contains("nonzero: the number of elements that are not zero") && text.contains("select(mask, a, b)"))
+  }
+
   @Test func gradientsInside() {
     expectValues(compile(grad { (x: Tensor) in (x * x).sum() })(w), [3], [2, 4, 6])
     expectValues(compile(grad { (x: Tensor, y: Tensor) in (x * y).sum() })(w, b), [3], [4, 5, 6])

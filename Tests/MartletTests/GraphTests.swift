@@ -91,7 +91,7 @@ import Testing
     let graph = Graph()
     let a = graph.variable([1, 2], name: "a")
     let b = graph.variable([10, 20], name: "b")
-    let swap = graph.group(graph.assign(a, b), graph.assign(b, a))
+    let swap = graph.group([(a, b), (b, a)].map { graph.assign($0, $1) })
     let (one, two) = (Session(graph), Session(graph))
     // A run computes with the old values.
     expectValues(try one.run(a + 0, updating: swap), [2], [1, 2])

@@ -15,6 +15,10 @@ package final class CaptureFrame: StateFrame {
   private(set) var written: [Cell] = []
   /// What the program depends on beside the specs of its inputs.
   private(set) var guards: [Guard] = []
+  /// The layers that were called by no other.
+  private var models: [any Module] = []
+  /// How many layers are being called around the capture.
+  private let layers = ck_here().pointee.layers
 
   enum Guard {
     case mode(Mode, Bool)
@@ -111,6 +115,19 @@ package final class CaptureFrame: StateFrame {
     return leaf
   }
 
+  package override func called(_ layer: AnyObject, _ output: Any) {
+    if ck_here().pointee.layers == layers + 1, let model = layer as? any Module, models.last !== model {
+      models.append(model)
+    }
+    super.called(layer, output)
+  }
+
+  /// Names cells that no model was asked for before, by the layers that were called.
+  func nameCells() {
+    for model in models where cells.contains(where: { !$0.isNamed }) { _ = ModuleTree(model, naming: .unnamed) }
+    for position in stateInputs.indices { builder.program.stateInputs[position].name = stateInputs[position].name }
+  }
+
   package override func willRead(_ mode: Mode, _ isTraining: Bool) {
     let isKnown = guards.contains {
       if case .mode(let known, isTraining) = $0 { known === mode } else { false }
@@ -188,6 +205,7 @@ final class Capture {
     }
     if let failed = outputs.lazy.compactMap({ $0.node.trace as? Failed }).first { throw failed.error }
     builder.program.outputs = outputs.map(builder.id(of:))
+    frame.nameCells()
     var stateOutputs: [Cell] = []
     var cleared: [Cell] = []
     for cell in frame.written {
@@ -313,17 +331,45 @@ final class Capture {
   var holds: Bool { guards.allSatisfy { $0.holds } }
 
   /// Why a call with these arguments needs another program.
-  func difference(_ inputs: [Tensor], structure: [TreeStructure]) -> String {
-    if structure != self.structure || inputs.count != specs.count { return "the arguments have another structure" }
-    for (position, (input, spec)) in zip(inputs, specs).enumerated() where input.spec != spec {
-      return "argument \(position) is \(input.spec), and was \(spec)"
+  func difference(_ inputs: [Tensor], structure: [TreeStructure]) -> CaptureDifference {
+    if structure != self.structure || inputs.count != specs.count {
+      return CaptureDifference(.structure, "the arguments have another structure")
+    }
+    let others = zip(inputs, specs).enumerated().filter { $0.element.0.spec != $0.element.1 }
+    if let (position, (input, spec)) = others.first {
+      return CaptureDifference(.specs, "argument \(position) is \(input.spec), and was \(spec)", others.count)
     }
     if arithmetic != Capture.arithmeticHere {
-      return "withAutocast or withPreciseConvolutions around the call is another"
+      return CaptureDifference(.arithmetic, "withAutocast or withPreciseConvolutions around the call is another")
     }
-    return guards.first { !$0.holds }?.change ?? "vmap around the call draws other random numbers for each example"
+    let changes = guards.filter { !$0.holds }
+    return CaptureDifference(
+      .state, changes.first?.change ?? "vmap around the call draws other random numbers for each example", changes.count
+    )
   }
 
   /// `withPreciseConvolutions` and `withAutocast` around the caller: a program is only valid for what it was captured in.
   private static var arithmeticHere: UInt32 { ck_flags() & UInt32(CK_ARITHMETIC) }
+}
+
+/// What tells a call from the program of an earlier one.
+struct CaptureDifference {
+  /// From what is least alike to what is most.
+  enum Kind: Int {
+    case structure, specs, arithmetic, state
+  }
+  let kind: Kind
+  let reason: String
+  private let count: Int
+
+  init(_ kind: Kind, _ reason: String, _ count: Int = 1) {
+    self.kind = kind
+    self.reason = reason
+    self.count = count
+  }
+
+  /// Whether this program is more like the call than the other.
+  func isLess(than other: CaptureDifference) -> Bool {
+    (-kind.rawValue, count) < (-other.kind.rawValue, other.count)
+  }
 }

@@ -91,7 +91,9 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   {
     for position in entries.indices
     where entries[position].capture.fits(inputs, structure: structure, inMaps: false) { return position }
-    if let last = entries.last { try grow(last.capture.difference(inputs, structure: structure)) }
+    // Of several programs the one that is most like the call tells what is new; of equal ones the last.
+    let differences = entries.reversed().map { $0.capture.difference(inputs, structure: structure) }
+    if let least = differences.min(by: { $0.isLess(than: $1) }) { try grow(least) }
     let (capture, output) = try captured(inputs.map { $0.spec }, structure, repeat each input)
     let empty = result.mapping(output) { Tensor(node: TensorNode(spec: $0.spec, trace: Placeholder.shared)) }
     // Programs for many shapes would each keep an arena: the older ones give theirs back, and those for another state of
@@ -104,15 +106,19 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
   }
 
   /// Another program is needed: said with `MARTLET_LOG=compile`, and an error beyond the limit.
-  private func grow(_ reason: String) throws(OpError) {
-    Log.compile("\(title.name) is captured again (\(entries.count + 1)): \(reason)")
+  private func grow(_ difference: CaptureDifference) throws(OpError) {
+    Log.compile("\(title.name) is captured again (\(entries.count + 1)): \(difference.reason)")
     guard entries.count >= limit else { return }
+    let remedy =
+      difference.kind == .specs
+      ? "pad batches to few sizes, leave out a smaller last batch, or give compile a larger limit; "
+        + "save(to:for:openBatch: true) makes a SavedProgram, which takes batches of any size"
+      : "give compile a larger limit, or compile a function for each"
     throw OpError(
       .misuse(
-        "the function was captured \(limit) times, and a call needs another program: \(reason)",
+        "the function was captured \(limit) times, and a call needs another program: \(difference.reason)",
         rule: "each shape, dtype and mode has a program of its own, at most \(limit) with this `limit`",
-        remedy: "pad batches to few sizes, leave out a smaller last batch, or give compile a larger limit; "
-          + "save(to:for:openBatch: true) makes a SavedProgram, which takes batches of any size"),
+        remedy: remedy),
       op: "compile")
   }
 
@@ -217,6 +223,13 @@ public func compile<each Input: TensorTree, Output: TensorTree>(
   let result = ResultTree<Output>(
     tensors: { $0.flattened }, structure: { [$0.structure] }, replacing: { $0.replacing($1) })
   return Compiled(f, result, limit: limit, name: "compile at \(file):\(line)")
+}
+
+/// Captures the forward pass of a model ahead of time, as `compile { model($0) }` does.
+public func compile<Model: Module>(
+  _ model: Model, limit: Int = 64, file: String = #fileID, line: Int = #line
+) -> Compiled<Model.Input, Model.Output> where Model.Input: TensorTree, Model.Output: TensorTree {
+  compile({ (input: Model.Input) in model(input) }, limit: limit, file: file, line: line)
 }
 
 /// Captures a function of two results ahead of time, as `valueAndGrad` yields.

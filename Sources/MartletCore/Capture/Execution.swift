@@ -226,6 +226,9 @@ package final class Execution: @unchecked Sendable {
   func explainedRun(_ inputs: [Tensor]) throws(OpError) -> (Explanation, results: [Tensor]) {
     let times = StepTimes()
     let watcher = watcher(inputs)
+    // Where nobody can tell, the times are those of a second run: the first makes what is made once.
+    let hasEffect = capture.writes || capture.program.instructions.contains { $0.op.effect == .ordered }
+    if !hasEffect { _ = try run(inputs, state: capture.state) }
     let results =
       capture.writes
       ? try commit(inputs, times: times) : try run(inputs, state: capture.state, times: times)

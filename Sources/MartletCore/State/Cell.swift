@@ -9,6 +9,8 @@ open class Cell {
   @exclusivity(unchecked) package final var content: Tensor?
   /// What errors call the cell.
   package final var name: String
+  /// Whether that is its place in a model.
+  package final var isNamed = false
   /// Holds the state of a generator: what is written depends on the calls of `vmap` around a draw.
   package final var isGenerator = false
 

@@ -36,7 +36,7 @@ extension Module {
   ///       (1): ReLU()
   ///     )
   public var description: String {
-    let modules = ModuleTree(self, names: false).modules[...]
+    let modules = ModuleTree(self, naming: .none).modules[...]
     var rest = modules.dropFirst()
     return Self.text(self, "", &rest)
   }

@@ -79,13 +79,16 @@ public struct ModuleTree {
   public private(set) var modules: [(name: String, module: any Module)] = []
   package private(set) var modes: [Mode] = []
   private var seen = Set<ObjectIdentifier>()
-  /// Whether the cells get their names, for error texts.
-  private let names: Bool
+  /// Which cells get their names, for error texts.
+  package enum Naming {
+    case none, unnamed, all
+  }
+  private let naming: Naming
 
-  public init(_ model: any Module) { self.init(model, names: true) }
+  public init(_ model: any Module) { self.init(model, naming: .all) }
 
-  package init(_ model: any Module, names: Bool) {
-    self.names = names
+  package init(_ model: any Module, naming: Naming) {
+    self.naming = naming
     visit(model, "")
   }
 
@@ -132,8 +135,9 @@ public struct ModuleTree {
     case let cell as Cell:
       guard seen.insert(ObjectIdentifier(cell)).inserted else { return }
       cells.append((path, cell))
-      guard names else { return }
+      guard naming == .all || naming == .unnamed && !cell.isNamed else { return }
       cell.name = path
+      cell.isNamed = true
       if let parameter = cell as? Parameter { parameter.gradient.name = path + ".grad" }
     case let mode as Mode:
       guard seen.insert(ObjectIdentifier(mode)).inserted else { return }
@@ -171,6 +175,10 @@ extension Module {
 
   /// Puts all layers into evaluation mode: no dropout, running statistics.
   public func eval() { for mode in ModuleTree(self).modes { mode.isTraining = false } }
+
+  /// Whether some layer is in training mode, as all are at first. Walks the model: a layer of your own that behaves otherwise in
+  /// training keeps a `Mode` and asks that.
+  public var isTraining: Bool { ModuleTree(self, naming: .none).modes.contains { $0.isTraining } }
 
   /// Sets all gradients to nil. Walks the model, like `train()` and `eval()`: in a training loop `Optimizer.zeroGrad()` does
   /// the same for the parameters that it knows.

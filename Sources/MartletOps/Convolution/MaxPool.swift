@@ -59,7 +59,8 @@ public struct Unpool: Op {
     return [values.with(shape: Shape(Array(values.shape[..<2]) + Array(size)))]
   }
   public func strides(of result: TensorSpec, for inputs: [Tensor]) -> Shape? {
-    Order.channelsLast(result, like: inputs[0])
+    // As what was pooled lies, and what the gradient is joined with there.
+    Order.channelsLast(result, like: inputs[1])
   }
   public func decomposed(_ inputs: [Tensor]) -> [Tensor]? {
     let (values, indices) = (inputs[0], inputs[1])

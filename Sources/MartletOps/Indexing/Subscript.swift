@@ -208,6 +208,15 @@ extension Tensor {
   ///
   /// The size depends on values, so this reads the tensor: it is an error inside `compile` and for mapped tensors.
   public func nonzero() -> [Tensor] {
+    if let fact = missingValue {
+      let wrong = failure(
+        .misuse(
+          "the number of elements that are not zero depends on values that are not known here",
+          rule: "shapes do not depend on values",
+          remedy: "select(mask, a, b), which keeps the shape, or nonzero() outside of "
+            + (fact == .valueOfMapped ? "vmap" : "compile")), op: "nonzero", [self])
+      return [Tensor](repeating: wrong, count: rank)
+    }
     let values: [Bool] = cast(to: .bool).array()
     var positions = [[Int]](repeating: [], count: rank)
     let strides = shape.contiguousStrides

@@ -2,7 +2,7 @@ package import MartletCore
 
 extension Pass {
   /// Lays images with their channels next to each other where most of the work is convolutions that have their fastest
-  /// algorithms there: those of many channels by 3×3 and 1×1 kernels, and those of each channel by itself. Operations between
+  /// algorithms there: those of many channels, and those of each channel by itself. Operations between
   /// them keep the order. What is given back lies as before.
   package static let channelsLast = Pass("channelsLast", arranges: true) { program in
     guard program.values.allSatisfy({ $0.device == .cpu }), isWorthwhile(program) else { return }
@@ -28,7 +28,7 @@ extension Pass {
       all += work
       let isWide =
         op.window.groups == 1
-        ? kernels[1] >= 16 && kernels[1] % 8 == 0 && [[3, 3], [1, 1]].contains(Shape(kernels[2...]))
+        ? kernels[1] >= 16 && kernels[1] % 8 == 0
         : kernels[1] == 1
       if isWide, kernels[0] >= 16, kernels[0] % 8 == 0 { wide += work }
     }
@@ -72,8 +72,24 @@ private struct ChannelsLast {
       }
       instruction.inputs[0] = channelsLast(instruction.inputs[0])
       if instruction.op is ConvolutionWeightGradient { instruction.inputs[1] = channelsLast(instruction.inputs[1]) }
+    } else if keepsOrder(instruction.op) {
+      join(&instruction)
     }
     write(instruction)
+  }
+
+  private func keepsOrder<O: Op>(_: O) -> Bool { O.keepsOrder }
+
+  /// Element by element, images of both orders would be read across memory: one copy costs less.
+  private mutating func join(_ instruction: inout Program.Instruction) {
+    let result = program.values[instruction.outputs[0]].shape
+    let images = instruction.inputs.indices.filter { program.values[instruction.inputs[$0]].shape == result }
+    guard result.rank > 2, images.count > 1,
+      images.contains(where: { orders[instruction.inputs[$0]] != nil && orders.isChannelsLast(instruction.inputs[$0]) })
+    else { return }
+    for position in images where orders[instruction.inputs[position]] == nil {
+      instruction.inputs[position] = channelsLast(instruction.inputs[position])
+    }
   }
 
   private mutating func write(_ instruction: Program.Instruction) {

@@ -56,6 +56,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   /// What the backward pass runs for this call, where its result is recorded for gradients; nil where it is not. The rest is
   /// then the forward half, which also gives what the backward half reads.
   public var backward: Explanation? { halves.first }
+  /// For each of `steps` its line in the program.
+  private let stepLines: [Int]
   /// The backward half or nothing, as a struct cannot hold itself.
   private var halves: [Explanation] = []
 
@@ -72,6 +74,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
     preparedCount = prepared
     capturedCount = captured.instructions.count
     let first = times.entries.first?.start ?? .now
+    stepLines = times.entries.map { $0.line }
     steps = times.entries.map { entry in
       let instruction = program.instructions[entry.line]
       let attributes = instruction.op.attributes
@@ -115,11 +118,18 @@ public struct Explanation: Sendable, CustomStringConvertible {
     for (name, sum) in kinds.sorted(by: { $0.value.time > $1.value.time }) {
       lines.append("  \(padded(fixed(sum.time, 1), 10)) us  \(padded("\(sum.count)", 4)) x  \(name)")
     }
-    lines.append("one by one:")
-    for step in steps {
-      let results = step.results.map { "\($0)" }.joined(separator: ", ")
+    lines.append("one by one, with the numbers of values in the program and the names of its state:")
+    let names = Dictionary(program.stateInputs.map { ($0.value, $0.name) }) { first, _ in first }
+    for (step, line) in zip(steps, stepLines) {
+      let instruction = program.instructions[line]
+      let specs = step.results.map { "\($0)" }.joined(separator: ", ")
+      let results = instruction.outputs.map { "%\($0)" }.joined(separator: ", ")
+      let operands = instruction.inputs.map { names[$0] ?? "%\($0)" }.joined(separator: ", ")
+      let attributes = instruction.op.attributes.isEmpty ? "" : " {\(instruction.op.attributes)}"
       let method = step.method.map { " by \($0)" } ?? ""
-      lines.append("  \(padded(fixed(step.duration, 1), 10)) us  \(step.operation)\(method) -> \(results)")
+      lines.append(
+        "  \(padded(fixed(step.duration, 1), 10)) us  \(results) = \(type(of: instruction.op).name)(\(operands))"
+          + "\(attributes)\(method) -> \(specs)")
     }
     return lines.joined(separator: "\n")
   }
