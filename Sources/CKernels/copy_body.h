@@ -138,8 +138,8 @@ static void L(turn16)(int64_t rows, int64_t columns, uint16_t *out, int64_t os, 
       for (int64_t c = c0; c < ck_min64(c0 + SIDE, wide); c += 8)
         for (int64_t r = r0; r < ck_min64(r0 + SIDE, high); r += 8)
           L(turn_tile16)(out + c * os + r, os, in + r * is + c, is);
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = r < high ? wide : 0; c < columns; c++) out[c * os + r] = in[r * is + c];
+  for (int64_t c = 0; c < columns; c++)
+    for (int64_t r = c < wide ? high : 0; r < rows; r++) out[c * os + r] = in[r * is + c];
 }
 #else
 TURN(16, uint16_t)

@@ -177,9 +177,10 @@ typedef struct {
 // The largest plane of bfloat16 that is summed in float32 beside the result.
 enum { UNPOOL_PLANE = 16384 };
 // Of images with adjacent channels a task is a run of channels of one image: all where there are many images.
-enum { CHANNEL_RUN = 16 };
+enum { CHANNEL_RUN = 16, MANY_IMAGES = 64 };
 typedef struct {
   unpool_job pool;
+  const int64_t *size, *out;  // of a plane, and of what is pooled
   int64_t channels, run, runs;
   bool overlaps;  // windows do, and the planes are too large to sum beside the result
 } unpool_last_job;
@@ -345,38 +346,17 @@ ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, 
 }
 
 // The same with adjacent channels.
-#define UNPOOL_LAST(T, NAME)                                                                                     \
-  static void NAME(void *context, int64_t first, int64_t last) {                                                 \
-    unpool_last_job *l = context;                                                                                \
-    unpool_job *j = &l->pool;                                                                                    \
-    for (int64_t i = first; i < last; i++) {                                                                     \
-      const int64_t image = i / l->runs, from = i % l->runs * l->run, n = l->channels;                            \
-      const int64_t count = ck_min64(l->run, n - from);                                                          \
-      T *restrict plane = (T *)j->x + image * j->plane * n + from;                                               \
-      const int64_t start = image * j->outs * n + from;                                                          \
-      if (count == n) memset(plane, 0, (size_t)(j->plane * n) * sizeof(T));                                      \
-      else for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));           \
-      for (int64_t o = 0; o < j->outs; o++)                                                                      \
-        for (int64_t c = 0; c < count; c++) {                                                                    \
-          const int64_t at = start + o * n + c;                                                                  \
-          const int32_t place = j->index[at];                                                                    \
-          if ((uint32_t)place >= (uint64_t)j->plane) __atomic_store_n(&j->bad, at, __ATOMIC_RELAXED);            \
-          else plane[place * n + c] += ((const T *)j->values)[at];                                               \
-        }                                                                                                        \
-    }                                                                                                            \
-  }
-UNPOOL_LAST(float, unpool_last_f32)
-UNPOOL_LAST(double, unpool_last_f64)
-
-ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, int64_t plane, int64_t outs, void *x,
-                         const void *values, const int32_t *index) {
+ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, const int64_t *size, const int64_t *out,
+                         void *x, const void *values, const int32_t *index) {
   const bool half = dtype == CK_BF16;
   if (dtype != CK_F32 && dtype != CK_F64 && !half) return (ck_status){CK_UNSUPPORTED, 0};
-  unpool_last_job l = {.pool = {.plane = plane, .outs = outs, .x = x, .values = values, .index = index, .bad = -1},
-                       .channels = channels, .run = images >= CHANNEL_RUN ? channels : CHANNEL_RUN};
+  if (images * channels * product(size) == 0 && images * channels * product(out) == 0) return (ck_status){CK_OK, 0};
+  unpool_last_job l = {
+    .pool = {.plane = product(size), .outs = product(out), .x = x, .values = values, .index = index, .bad = -1},
+    .size = size, .out = out, .channels = channels, .run = images >= MANY_IMAGES ? channels : CHANNEL_RUN};
   l.runs = (channels + l.run - 1) / l.run;
-  ck_parallel(images * l.runs, ck_grain_for((plane + outs) * l.run), &l,
-              dtype == CK_F64 ? unpool_last_f64 : half ? CK_PICK(unpool_last_bf16) : unpool_last_f32);
+  ck_parallel(images * l.runs, ck_grain_for((l.pool.plane + l.pool.outs) * l.run), &l,
+              dtype == CK_F64 ? CK_PICK(unpool_last_f64) : half ? CK_PICK(unpool_last_bf16) : CK_PICK(unpool_last_f32));
   if (l.overlaps) return (ck_status){CK_UNSUPPORTED, 0};
   return l.pool.bad >= 0 ? (ck_status){CK_BAD_INDEX, index[l.pool.bad]} : (ck_status){CK_OK, 0};
 }

@@ -196,27 +196,73 @@ static void L(unpool_bf16)(void *context, int64_t first, int64_t last) {
   }
 }
 
-// The same with adjacent channels, a task being a run of channels of one image. Where windows do not overlap nothing is added;
-// false: they do.
-static bool L(unpool_apart)(const unpool_last_job *l, uint16_t *restrict plane, int64_t start, int64_t count) {
-  const unpool_job *j = &l->pool;
-  const int64_t n = l->channels;
-  if (count == n) memset(plane, 0, (size_t)(j->plane * n) * sizeof(uint16_t));
-  else for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(uint16_t));
-  for (int64_t o = 0; o < j->outs; o++) {
-    const int32_t *index = j->index + start + o * n;
-    const uint16_t *values = (const uint16_t *)j->values + start + o * n;
-    bool apart = true;
-    for (int64_t c = 0; c < count; c++) {
-      if ((uint32_t)index[c] >= (uint64_t)j->plane) return false;
-      uint16_t *to = plane + index[c] * n + c;
-      apart &= *to == 0;
-      *to = values[c];
-    }
-    if (!apart) return false;
+// With adjacent channels a task is a run of channels of one image. Where windows lie side by side each place is written once,
+// from the one window that it belongs to; false: some index lies in another.
+// Zeros are positive, as sums are.
+#define UNPOOL_TILES(T, NAME, CLEAN)                                                                            \
+  static bool NAME(const unpool_last_job *l, T *restrict plane, int64_t start, int64_t count) {                 \
+    const unpool_job *j = &l->pool;                                                                             \
+    const int64_t n = l->channels, *size = l->size, *out = l->out;                                              \
+    const int64_t side[3] = {size[0] / ck_max64(out[0], 1), size[1] / ck_max64(out[1], 1), size[2] / ck_max64(out[2], 1)}; \
+    if (side[0] * out[0] != size[0] || side[1] * out[1] != size[1] || side[2] * out[2] != size[2])              \
+      for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));               \
+    for (int64_t o = 0; o < j->outs; o++) {                                                                     \
+      const int64_t z = o / (out[1] * out[2]) * side[0], y = o / out[2] % out[1] * side[1], x = o % out[2] * side[2]; \
+      const int32_t *index = j->index + start + o * n;                                                          \
+      const T *values = (const T *)j->values + start + o * n;                                                   \
+      int64_t hits = 0, c = 0;                                                                                  \
+      for (; c + 16 <= count; c += 16) UNPOOL_RUN(T, CLEAN, 16)                                                     \
+      if (c < count) UNPOOL_RUN(T, CLEAN, count - c)                                                                \
+      if (hits != count) return false;                                                                          \
+    }                                                                                                           \
+    return true;                                                                                                \
   }
-  return true;
-}
+#define UNPOOL_RUN(T, CLEAN, some)                                                                              \
+  for (int64_t a = 0; a < side[0]; a++)                                                                         \
+    for (int64_t b = 0; b < side[1]; b++)                                                                       \
+      for (int64_t d = 0; d < side[2]; d++) {                                                                   \
+        const int32_t place = (int32_t)(((z + a) * size[1] + y + b) * size[2] + x + d);                         \
+        T *to = plane + place * n + c;                                                                          \
+        int32_t found = 0;                                                                                      \
+        for (int k = 0; k < some; k++) {                                                                        \
+          const bool is_here = index[c + k] == place;                                                           \
+          to[k] = is_here ? CLEAN(values[c + k]) : 0;                                                            \
+          found += is_here;                                                                                     \
+        }                                                                                                       \
+        hits += found;                                                                                          \
+      }
+#define PLUS_ZERO(x) ((x) + 0)
+#define PLUS_ZERO_BITS(x) ((x) == 0x8000 ? (uint16_t)0 : (x))
+UNPOOL_TILES(float, L(unpool_tiles_f32), PLUS_ZERO)
+UNPOOL_TILES(double, L(unpool_tiles_f64), PLUS_ZERO)
+UNPOOL_TILES(uint16_t, L(unpool_tiles_bf16), PLUS_ZERO_BITS)
+#undef PLUS_ZERO
+#undef PLUS_ZERO_BITS
+#undef UNPOOL_TILES
+#undef UNPOOL_RUN
+
+#define UNPOOL_LAST(T, NAME, TILES)                                                                             \
+  static void NAME(void *context, int64_t first, int64_t last) {                                                \
+    unpool_last_job *l = context;                                                                               \
+    unpool_job *j = &l->pool;                                                                                   \
+    for (int64_t i = first; i < last; i++) {                                                                    \
+      const int64_t image = i / l->runs, from = i % l->runs * l->run, n = l->channels;                          \
+      const int64_t count = ck_min64(l->run, n - from), start = image * j->outs * n + from;                     \
+      T *restrict plane = (T *)j->x + image * j->plane * n + from;                                              \
+      if (TILES(l, plane, start, count)) continue;                                                              \
+      for (int64_t p = 0; p < j->plane; p++) memset(plane + p * n, 0, (size_t)count * sizeof(T));               \
+      for (int64_t o = 0; o < j->outs; o++)                                                                     \
+        for (int64_t c = 0; c < count; c++) {                                                                   \
+          const int64_t at = start + o * n + c;                                                                 \
+          const int32_t place = j->index[at];                                                                   \
+          if ((uint32_t)place >= (uint64_t)j->plane) __atomic_store_n(&j->bad, at, __ATOMIC_RELAXED);           \
+          else plane[place * n + c] += ((const T *)j->values)[at];                                              \
+        }                                                                                                       \
+    }                                                                                                           \
+  }
+UNPOOL_LAST(float, L(unpool_last_f32), L(unpool_tiles_f32))
+UNPOOL_LAST(double, L(unpool_last_f64), L(unpool_tiles_f64))
+#undef UNPOOL_LAST
 
 static void L(unpool_last_bf16)(void *context, int64_t first, int64_t last) {
   unpool_last_job *l = context;
@@ -226,7 +272,7 @@ static void L(unpool_last_bf16)(void *context, int64_t first, int64_t last) {
     const int64_t image = i / l->runs, from = i % l->runs * l->run, n = l->channels, count = ck_min64(l->run, n - from);
     uint16_t *restrict plane = (uint16_t *)j->x + image * j->plane * n + from;
     const int64_t start = image * j->outs * n + from;
-    if (L(unpool_apart)(l, plane, start, count)) continue;
+    if (L(unpool_tiles_bf16)(l, plane, start, count)) continue;
     if (j->plane > UNPOOL_PLANE / CHANNEL_RUN) {
       __atomic_store_n(&l->overlaps, true, __ATOMIC_RELAXED);
       return;

@@ -44,10 +44,11 @@ import Testing
 
   /// Few images and many, channels in runs of many lengths, and planes that are too large to be summed beside the result.
   @Test(
-    arguments: [DType.float32, .float64, .bfloat16], [[2, 19, 9, 8], [17, 43, 9, 8], [2, 59, 40, 41]] as [Shape])
+    arguments: [DType.float32, .float64, .bfloat16],
+    [[2, 19, 9, 8], [65, 43, 10, 8], [2, 59, 40, 42], [65, 0, 8, 8], [0, 3, 8, 8]] as [Shape])
   func maxPooling(_ dtype: DType, _ shape: Shape) {
     var x = images(shape, dtype)
-    x[1, 3, 4, 4] = Tensor(repeating: .nan, TensorSpec([], dtype, device: x.device))
+    if x.count > 0 { x[1, 3, 4, 4] = Tensor(repeating: .nan, TensorSpec([], dtype, device: x.device)) }
     let pools: [(Tensor) -> Tensor] = [
       { maxPool2d($0, kernelSize: 2) }, { maxPool2d($0, kernelSize: 3, stride: 2, padding: 1) },
       { maxPool2d($0, kernelSize: 2, stride: 1, dilation: 3) }, { adaptiveMaxPool2d($0, outputSize: [4, 3]) },
@@ -57,12 +58,14 @@ import Testing
       let p = x.requiringGradient()
       let q = x.channelsLast().requiringGradient()
       let (a, b) = (pool(p), pool(q))
-      #expect(isLast(b.detached()))
+      #expect(x.count == 0 || isLast(b.detached()))
       #expect(allClose(a.detached(), b.detached(), relative: 0, absolute: 0, equalNaN: true))
-      let g = images(a.shape, dtype)
+      // Some gradients are zeros of either sign.
+      let g = images(a.shape, dtype) * (Tensor.range(to: Double(a.count)).reshaped(a.shape) .>= 40).cast(to: dtype)
       (a * g).sum().backward()
       (b * g.channelsLast()).sum().backward()
-      #expect(isLast(q.grad!) && allClose(p.grad!, q.grad!, relative: 0, absolute: 0, equalNaN: true))
+      #expect(x.count == 0 || isLast(q.grad!))
+      #expect(allClose(p.grad!, q.grad!, relative: 0, absolute: 0, equalNaN: true))
     }
   }
 }

@@ -48,6 +48,19 @@ import Testing
     #expect(Set(more).isSuperset(of: ["0.0.weight", "0.1.running_mean"]))
   }
 
+  private final class Lazy: Module {
+    let inner = Linear(3, 2)
+    lazy var factor = 3.0
+    func forward(_ x: Tensor) -> Tensor { inner(x) * factor }
+  }
+
+  /// Names are not worth an error.
+  @Test func lazyPropertiesAreNoObstacle() throws {
+    let model = Lazy()
+    let f = compile { (x: Tensor) in model(x).sum() }
+    #expect(try withErrors { f(.ones([1, 3])).shape } == [])
+  }
+
   /// The error says what tells a call from the program that is the most like it.
   @Test func reasonsOfCaptures() throws {
     let (dropout, linear) = (Dropout(0.5), Linear(3, 2))

@@ -46,6 +46,31 @@ import Testing
     }
   }
 
+  /// Few columns, whose results stay in registers, with NaN and infinities in any row; rows are reduced by other loops.
+  @Test(arguments: [DType.float32, .bfloat16, .float64, .int64])
+  func narrowColumns(_ dtype: DType) {
+    for columns in [8, 15, 16, 24, 31, 32, 33, 48, 63, 64, 65, 100] {
+      for rows in [1, 2, 5, 64, 65, 130] {
+        var x = (sin(Tensor.range(to: Double(rows * columns)).cast(to: .float32)) * 9).reshaped(rows, columns)
+        if dtype.isFloating {
+          x[0, 1] = Tensor(Float.nan)
+          x[rows / 2, 2] = Tensor(Float.nan)
+          x[rows - 1, 3] = Tensor(-Float.infinity)
+        }
+        x = x.cast(to: dtype)
+        let turned = x.transposed().contiguous()
+        let tolerance = dtype == .bfloat16 ? 0.1 : 1e-4
+        func same(_ a: Tensor, _ b: Tensor, _ tolerance: Double, _ name: String) {
+          #expect(
+            allClose(a, b, relative: tolerance, absolute: tolerance, equalNaN: true), "\(name) \(rows) \(columns)")
+        }
+        same(x.sum(axis: 0), turned.sum(axis: 1), tolerance, "sum")
+        same(x.max(axis: 0), turned.max(axis: 1), 0, "max")
+        same(x.min(axis: 0), turned.min(axis: 1), 0, "min")
+      }
+    }
+  }
+
   /// Enough small products that they are shared out among the threads, over two axes of which one is broadcast.
   @Test func batchesOfSmallProducts() {
     let (a, left) = numbers([3, 50, 17, 30], .float32)

@@ -160,6 +160,11 @@ import Testing
       #expect(before == after)
     }
     try same { maxPool2d(relu($0), kernelSize: 2) }
+    // Wrong indices are still found.
+    let indices = Tensor.zeros([1, 3, 2, 2], dtype: .int32)
+    try same { x in
+      maxUnpool2d(x[0..<1, 0..<3, 0..<2, 0..<2], indices: indices, kernelSize: 2).sum(axes: [2, 3])
+    }
     try same(
       grad { x in
         let y = relu(x)

@@ -141,6 +141,48 @@ import Testing
     #expect(try largest.explain(.ones([2, 8])).backward == nil)
   }
 
+  /// What is moved behind pooling has the same derivatives of the second order, where windows overlap too.
+  @Test func curvesBehindPooling() {
+    let kernels = Tensor.normal([4, 2, 3, 3], generator: Generator(seed: 6))
+    let f = { (x: Tensor) -> Tensor in
+      let y = maxPool2d(relu(conv2d(x, kernels, padding: 1)), kernelSize: 3, stride: 2, padding: 1)
+      return (y * y * y).sum()
+    }
+    let compiled = compile(f).function
+    let x = Tensor.normal([2, 2, 7, 7], generator: Generator(seed: 7))
+    let curve = { (f: @escaping (Tensor) -> Tensor) in grad { (x: Tensor) in (grad(f)(x) * x).sum() }(x) }
+    expectSame(curve(compiled), curve(f), within: 1e-2)
+    expectSame(jvp(grad(compiled), x, x).tangent, jvp(grad(f), x, x).tangent, within: 1e-2)
+    // The pooled image is a result, and kept for the gradient too.
+    let both = compile { (x: Tensor) in
+      let y = maxPool2d(relu(x), kernelSize: 2)
+      return [y, (y * y).sum()]
+    }
+    let leaf = x.requiringGradient()
+    let results = both(leaf)
+    (results[0].sum() + results[1]).backward()
+    let expected = grad { (x: Tensor) in
+      let y = maxPool2d(relu(x), kernelSize: 2)
+      return y.sum() + (y * y).sum()
+    }(x)
+    expectSame(leaf.grad!, expected, within: 1e-5)
+  }
+
+  /// Functions of the user run once.
+  @Test func explainingRunsOnce() throws {
+    var count = 0
+    let own = customGradient({ (x: Tensor) in
+      count += 1
+      return x * 2
+    }) { (_: Tensor, _: Tensor, ct: Tensor) in ct * 2 }
+    let f = compile { (x: Tensor) in own(x) }
+    let x = Tensor.ones([3])
+    _ = f(x)
+    let before = count
+    _ = try f.explain(x)
+    #expect(count - before <= 1)
+  }
+
   /// More tensors than a word has bits.
   @Test func manyParameters() {
     let weights = (0..<80).map { Parameter(Tensor([Float($0) * 0.01, 1])) }

@@ -304,9 +304,9 @@ int32_t ck_average_pool_grad(int32_t dtype, const ck_window *window, int64_t pla
 // x: [planes, plane], zero but for values[p, o] added at index[p, o].
 ck_status ck_unpool(int32_t dtype, int64_t planes, int64_t plane, int64_t outs, void *x, const void *values,
                     const int32_t *index);
-// x: [images, plane, channels], values and index: [images, outs, channels].
-ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, int64_t plane, int64_t outs, void *x,
-                         const void *values, const int32_t *index);
+// x: [images, size…, channels], values and index: [images, out…, channels]; three sizes each.
+ck_status ck_unpool_last(int32_t dtype, int64_t images, int64_t channels, const int64_t *size, const int64_t *out,
+                         void *x, const void *values, const int32_t *index);
 
 // y: [outer, out, inner] from x: [outer, in, inner]: y[i] is the sum over t in begin[i] ..< begin[i + 1] of
 // weight[t] x[place[t]]. f32 and f64, weights of that dtype.

@@ -36,10 +36,18 @@ func registerPooling() {
     let (plane, outs) = (Int64(op.size.elementCount), Int64(shape[2...].reduce(1, *)))
     return widened(arguments, isChannelsLast: isLast) { dtype, x, values in
       let index = indices.pointer.assumingMemoryBound(to: Int32.self)
-      return KernelStatus(
-        isLast
-          ? ck_unpool_last(dtype, Int64(shape[0]), Int64(shape[1]), plane, outs, x, values, index)
-          : ck_unpool(dtype, Int64(shape[0] * shape[1]), plane, outs, x, values, index))
+      if !isLast {
+        return KernelStatus(ck_unpool(dtype, Int64(shape[0] * shape[1]), plane, outs, x, values, index))
+      }
+      var (size, out) = (spatial(op.size, missing: 1), spatial(Shape(shape[2...]), missing: 1))
+      return withUnsafeBytes(of: &size) { size in
+        withUnsafeBytes(of: &out) { out in
+          KernelStatus(
+            ck_unpool_last(
+              dtype, Int64(shape[0]), Int64(shape[1]), size.baseAddress!.assumingMemoryBound(to: Int64.self),
+              out.baseAddress!.assumingMemoryBound(to: Int64.self), x, values, index))
+        }
+      }
     }
   }
 }

@@ -17,6 +17,7 @@ package final class CaptureFrame: StateFrame {
   private(set) var guards: [Guard] = []
   /// The layers that were called by no other.
   private var models: [any Module] = []
+  private var knownModels: Set<ObjectIdentifier> = []
   /// How many layers are being called around the capture.
   private let layers = ck_here().pointee.layers
 
@@ -116,7 +117,9 @@ package final class CaptureFrame: StateFrame {
   }
 
   package override func called(_ layer: AnyObject, _ output: Any) {
-    if ck_here().pointee.layers == layers + 1, let model = layer as? any Module, models.last !== model {
+    if ck_here().pointee.layers == layers + 1, let model = layer as? any Module,
+      knownModels.insert(ObjectIdentifier(model)).inserted
+    {
       models.append(model)
     }
     super.called(layer, output)

@@ -42,27 +42,35 @@ final class CapturedFunction: Sendable {
     return zip(outputs, reached.outputs).map { $1 || !$0.isDifferentiated ? $0 : $0.detached() }
   }
 
-  /// Runs it once as a call that is recorded, and then back from ones, with a clock around each operation.
+  /// Runs it as a call that is recorded, and then back from ones, with a clock around each operation.
   ///
-  /// - Parameter results: How many of its results the backward pass begins at; the others are state.
-  func explained(_ given: [Tensor], results: Int) throws(OpError) -> (Explanation, results: [Tensor]) {
+  /// - Parameters:
+  ///   - results: How many of its results the backward pass begins at; the others are state.
+  ///   - names: What its inputs are called.
+  func explained(
+    _ given: [Tensor], results: Int, names: [Int: String]
+  ) throws(OpError) -> (Explanation, results: [Tensor]) {
     let given = given + tensors
     let plain = given.map { $0.lowered(below: 0) }
     let needs = given.map { $0.isDifferentiated }
     guard body.reached(from: needs, smoothly: true).prefix(results).contains(true) else {
-      return try body.explained(plain)
+      return try body.explained(plain, names: names)
     }
     let halves = try Call(body, recomputes: false).halves(given.map { $0.spec }, needs: needs)
-    let (forward, outputs) = try halves.forward.body.explained(plain + halves.forward.constants)
+    let (forward, outputs) = try halves.forward.body.explained(plain + halves.forward.constants, names: names)
     let back = halves.backward(from: halves.results.map { $0 < results })
     var read = halves.results.filter { $0 < results }.map { TransformOps.current.fill(1, outputs[$0].spec) }
+    var namesBack: [Int: String] = [:]
     for source in halves.sources {
       switch source {
-      case .input(let position): read.append(plain[position])
+      case .input(let position):
+        namesBack[read.count] = names[position]
+        read.append(plain[position])
       case .residual(let position): read.append(outputs[body.outputs.count + position])
       }
     }
-    let (backward, _) = try back.body.body.explained(read + halves.backward.constants + back.body.constants)
+    let (backward, _) = try back.body.body.explained(
+      read + halves.backward.constants + back.body.constants, names: namesBack)
     return (forward.followed(by: backward), Array(outputs.prefix(body.outputs.count)))
   }
 }

@@ -35,7 +35,7 @@ public final class Compiled<each Input: TensorTree, Output>: @unchecked Sendable
 
   /// What was made of the function for these arguments, with the time of each operation.
   ///
-  /// The program runs once, and writes its state as a call does: a training step that is explained trains, and weights, moments
+  /// The program runs as a call does, and writes its state once (before that once more, without a clock, where nobody can tell): a training step that is explained trains, and weights, moments
   /// and random generators are others afterwards. Where the result is recorded for gradients, what the backward pass runs is
   /// explained too (`Explanation.backward`), and no gradients are kept: `withoutGradient { … }` around it shows the call of
   /// inference.

@@ -209,26 +209,31 @@ package final class Execution: @unchecked Sendable {
     try Context.with({ $0.pointee.flags &= ~UInt32(CK_ARITHMETIC) }) { () throws(OpError) in try explained(inputs) }
   }
 
-  /// Runs the program once, writing state as any run does, with a clock around each operation.
+  /// Runs the program as a call does, writing state once, with a clock around each operation.
   func explained(_ inputs: [Tensor]) throws(OpError) -> Explanation {
     let state = capture.state
     guard let (function, isWhole) = differentiable(inputs, state), isWhole else { return try explainedRun(inputs).0 }
     let count = capture.program.outputs.count
     let (explanation, outputs) = try ProgramTitle.during(title) { () throws(OpError) in
-      try function.explained(inputs + state, results: count)
+      let names = capture.program.stateInputs.enumerated().map { (inputs.count + $0.offset, $0.element.name) }
+      return try function.explained(inputs + state, results: count, names: Dictionary(uniqueKeysWithValues: names))
     }
     for (cell, value) in zip(capture.stateOutputs, outputs.dropFirst(count)) { cell.write(value) }
     for cell in capture.cleared { cell.write(nil) }
     return explanation
   }
 
-  /// The same of a call that is not recorded, with its results.
-  func explainedRun(_ inputs: [Tensor]) throws(OpError) -> (Explanation, results: [Tensor]) {
+  /// The same of a call that is not recorded, with its results. `names`: what inputs are called.
+  func explainedRun(
+    _ inputs: [Tensor], names: [Int: String] = [:]
+  ) throws(OpError) -> (Explanation, results: [Tensor]) {
     let times = StepTimes()
     let watcher = watcher(inputs)
     // Where nobody can tell, the times are those of a second run: the first makes what is made once.
-    let hasEffect = capture.writes || capture.program.instructions.contains { $0.op.effect == .ordered }
-    if !hasEffect { _ = try run(inputs, state: capture.state) }
+    let shows =
+      capture.writes || capture.program.isLocal
+      || capture.program.instructions.contains { $0.op.effect == .ordered }
+    if !shows { _ = try run(inputs, state: capture.state) }
     let results =
       capture.writes
       ? try commit(inputs, times: times) : try run(inputs, state: capture.state, times: times)
@@ -236,7 +241,8 @@ package final class Execution: @unchecked Sendable {
     let explanation = Explanation(
       known?.interpreter.program ?? capture.program, captured: capture.program,
       prepared: known?.preparation?.count ?? 0, times: times,
-      reason: times.blueprint == nil ? watcher ?? obstacle(known?.interpreter.program ?? capture.program) : nil)
+      reason: times.blueprint == nil ? watcher ?? obstacle(known?.interpreter.program ?? capture.program) : nil,
+      names: names)
     return (explanation, results)
   }
 
@@ -258,7 +264,8 @@ package final class Execution: @unchecked Sendable {
   private static func name(_ trace: Trace) -> String {
     switch trace {
     case is Recorded:
-      "recorded for gradients, and with rows as gradients, or functions of its own, the program runs operation by operation"
+      "recorded for gradients, and functions of the user, gradients that are rows, vmap or a capture around the call keep "
+        + "it from running as one operation"
     case is Mapped: "one example of a vmap"
     case is Dual: "a value with a tangent"
     case is Symbolic: "symbolic, for the call is captured itself"

@@ -123,7 +123,7 @@ public final class Graph {
   /// Several updates as one, which all read the values from before.
   public func group(_ updates: Update...) -> Update { group(updates) }
 
-  /// Several updates as one, which all read the values from before.
+  /// The same of updates in an array.
   public func group(_ updates: [Update]) -> Update { Update(graph: self, writes: updates.flatMap { $0.writes }) }
 
   /// All that was defined so far.

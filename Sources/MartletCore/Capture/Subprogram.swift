@@ -28,9 +28,7 @@ package final class Subprogram: @unchecked Sendable, Hashable {
     outputs = program.outputs.map { program.values[$0] }
     canFault = program.instructions.contains { $0.op.canFault }
     hasEffect = program.instructions.contains { $0.op.effect == .ordered }
-    isLocal = program.instructions.contains {
-      type(of: $0.op).id == .custom || ($0.op as? any ControlOp)?.subprograms.contains { $0.body.isLocal } == true
-    }
+    isLocal = program.isLocal
     interpreter = Interpreter(program)
     execution = Execution(program)
     guard Program.verifies else { return }
@@ -81,8 +79,10 @@ extension Subprogram {
   package func run(_ inputs: [Tensor]) throws(OpError) -> [Tensor] { try execution.run(inputs, state: []) }
 
   /// Runs it on plain tensors with a clock around each operation.
-  func explained(_ inputs: [Tensor]) throws(OpError) -> (Explanation, results: [Tensor]) {
-    try execution.explainedRun(inputs)
+  func explained(
+    _ inputs: [Tensor], names: [Int: String]
+  ) throws(OpError) -> (Explanation, results: [Tensor]) {
+    try execution.explainedRun(inputs, names: names)
   }
 
   /// Gives back the memory that runs by plans hold between them, also of what was made of it and of what it runs.
@@ -234,6 +234,13 @@ extension Derived {
 }
 
 extension Program {
+  /// Whether functions of this process are part of it.
+  var isLocal: Bool {
+    instructions.contains {
+      type(of: $0.op).id == .custom || ($0.op as? any ControlOp)?.subprograms.contains { $0.body.isLocal } == true
+    }
+  }
+
   /// After those passes that leave it as differentiable as it was. What nobody reads is left out in any case.
   func simplified() -> Program {
     let passes: [Pass] = [.deadCode, .constantFolding, .commonSubexpressions, .deadCode]

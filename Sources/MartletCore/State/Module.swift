@@ -112,6 +112,7 @@ public struct ModuleTree {
         // Asked first: with Foundation a cast of a long collection to a class converts every element.
         guard let label = child.label, !isPlain(type(of: child.value)) else { continue }
         if label.hasPrefix("$__lazy_storage_$_") {
+          if naming == .unnamed { continue }
           fail(
             OpError(
               .message(
@@ -137,7 +138,7 @@ public struct ModuleTree {
       cells.append((path, cell))
       guard naming == .all || naming == .unnamed && !cell.isNamed else { return }
       cell.name = path
-      cell.isNamed = true
+      cell.isNamed = naming == .all
       if let parameter = cell as? Parameter { parameter.gradient.name = path + ".grad" }
     case let mode as Mode:
       guard seen.insert(ObjectIdentifier(mode)).inserted else { return }
@@ -176,8 +177,8 @@ extension Module {
   /// Puts all layers into evaluation mode: no dropout, running statistics.
   public func eval() { for mode in ModuleTree(self).modes { mode.isTraining = false } }
 
-  /// Whether some layer is in training mode, as all are at first. Walks the model: a layer of your own that behaves otherwise in
-  /// training keeps a `Mode` and asks that.
+  /// Whether some layer that behaves otherwise in training (dropout, batch norm) is in training mode, as all are at first; false
+  /// for a model of none. Walks the model: a layer of your own that behaves otherwise keeps a `Mode` and asks that.
   public var isTraining: Bool { ModuleTree(self, naming: .none).modes.contains { $0.isTraining } }
 
   /// Sets all gradients to nil. Walks the model, like `train()` and `eval()`: in a training loop `Optimizer.zeroGrad()` does

@@ -214,8 +214,8 @@ extension Tensor {
           "the number of elements that are not zero depends on values that are not known here",
           rule: "shapes do not depend on values",
           remedy: "select(mask, a, b), which keeps the shape, or nonzero() outside of "
-            + (fact == .valueOfMapped ? "vmap" : "compile")), op: "nonzero", [self])
-      return [Tensor](repeating: wrong, count: rank)
+            + (fact == .valueOfMapped ? "vmap" : "the capture")), op: "nonzero", [self])
+      return [Tensor](repeating: wrong.cast(to: .int64), count: rank)
     }
     let values: [Bool] = cast(to: .bool).array()
     var positions = [[Int]](repeating: [], count: rank)

@@ -51,6 +51,7 @@ private struct ChannelsLast {
   private var program: Program
   private var instructions: [Program.Instruction] = []
   private let before: Orders
+  private let constants: Set<Program.ValueID>
   private var orders: Orders
   /// Images in the other order.
   private var turned: [Program.ValueID: Program.ValueID] = [:]
@@ -59,6 +60,7 @@ private struct ChannelsLast {
   init(_ program: Program) {
     self.program = program
     before = Orders(program)
+    constants = Set(program.constants.map { $0.value })
     orders = before
   }
 
@@ -80,11 +82,13 @@ private struct ChannelsLast {
 
   private func keepsOrder<O: Op>(_: O) -> Bool { O.keepsOrder }
 
-  /// Element by element, images of both orders would be read across memory: one copy costs less.
+  /// Element by element, images of both orders would be read across memory: one copy costs less. Constants lie as they do.
   private mutating func join(_ instruction: inout Program.Instruction) {
     let result = program.values[instruction.outputs[0]].shape
-    let images = instruction.inputs.indices.filter { program.values[instruction.inputs[$0]].shape == result }
-    guard result.rank > 2, images.count > 1,
+    let images = instruction.inputs.indices.filter { position in
+      program.values[instruction.inputs[position]].shape == result && !constants.contains(instruction.inputs[position])
+    }
+    guard result.rank == 4, images.count > 1,
       images.contains(where: { orders[instruction.inputs[$0]] != nil && orders.isChannelsLast(instruction.inputs[$0]) })
     else { return }
     for position in images where orders[instruction.inputs[position]] == nil {

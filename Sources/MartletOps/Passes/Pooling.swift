@@ -76,11 +76,13 @@ private struct Pooling {
     return instruction.op is Normalize || instruction.op is Reshape && isNormalized(instruction.inputs[0])
   }
 
-  /// A sum over whole planes of what pooling hands back.
+  /// A sum over whole planes of what max pooling hands back.
   mutating func sum(_ line: Int) {
     let instruction = program.instructions[line]
     guard let op = instruction.op as? Sum,
       let maker = makers[edits.current(instruction.inputs[0])], program.instructions[maker].op is Unpool,
+      // Indices of the user may be wrong, which unpooling finds.
+      let pool = makers[program.instructions[maker].inputs[1]], program.instructions[pool].op is MaxPool,
       (2..<program.values[instruction.inputs[0]].shape.rank).allSatisfy({ op.axes[$0] })
     else { return }
     program.instructions[line].inputs[0] = program.instructions[maker].inputs[0]

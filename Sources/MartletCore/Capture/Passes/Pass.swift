@@ -5,8 +5,8 @@ package struct Pass: Sendable {
   /// The name by which `MARTLET_PASSES` leaves it out.
   package let name: String
   package let run: @Sendable (inout Program) -> Void
-  /// Whether it only lays values out otherwise, so that derivatives are those of the program before: what is cut in two, forward
-  /// and backward, is laid out as a whole.
+  /// Whether the derivatives of the program, in both directions and again, are those of the program before. It then also runs
+  /// before a program is cut in two, forward and backward, so that what passes between the halves is arranged as a whole.
   package let arranges: Bool
 
   package init(_ name: String, arranges: Bool = false, _ run: @escaping @Sendable (inout Program) -> Void) {

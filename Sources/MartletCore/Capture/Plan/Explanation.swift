@@ -56,6 +56,8 @@ public struct Explanation: Sendable, CustomStringConvertible {
   /// What the backward pass runs for this call, where its result is recorded for gradients; nil where it is not. The rest is
   /// then the forward half, which also gives what the backward half reads.
   public var backward: Explanation? { halves.first }
+  /// What values are called that are state.
+  private let names: [Program.ValueID: String]
   /// For each of `steps` its line in the program.
   private let stepLines: [Int]
   /// The backward half or nothing, as a struct cannot hold itself.
@@ -68,8 +70,13 @@ public struct Explanation: Sendable, CustomStringConvertible {
     return explanation
   }
 
-  init(_ program: Program, captured: Program, prepared: Int, times: StepTimes, reason: String?) {
+  /// What inputs are called, by their positions.
+  init(
+    _ program: Program, captured: Program, prepared: Int, times: StepTimes, reason: String?, names: [Int: String]
+  ) {
     self.program = program
+    let inputs = names.map { (program.inputs[$0.key], $0.value) }
+    self.names = Dictionary(program.stateInputs.map { ($0.value, $0.name) } + inputs) { first, _ in first }
     reasonForNoPlan = reason
     preparedCount = prepared
     capturedCount = captured.instructions.count
@@ -118,8 +125,7 @@ public struct Explanation: Sendable, CustomStringConvertible {
     for (name, sum) in kinds.sorted(by: { $0.value.time > $1.value.time }) {
       lines.append("  \(padded(fixed(sum.time, 1), 10)) us  \(padded("\(sum.count)", 4)) x  \(name)")
     }
-    lines.append("one by one, with the numbers of values in the program and the names of its state:")
-    let names = Dictionary(program.stateInputs.map { ($0.value, $0.name) }) { first, _ in first }
+    lines.append("one by one, with the numbers of values in the program and the names of state:")
     for (step, line) in zip(steps, stepLines) {
       let instruction = program.instructions[line]
       let specs = step.results.map { "\($0)" }.joined(separator: ", ")
