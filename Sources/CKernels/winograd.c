@@ -33,6 +33,9 @@ enum { PLACES = 36 };
 enum { NEAR = 600 << 10, NEARBY = 3 << 20, FAR = 12 << 20 };
 // Transformed kernels of more bytes than this are worth reading only once.
 enum { LARGE = 6 << 20 };
+// Processors that see steps from place to place fetch the places after the last one too, and would take them from the core
+// that works there; so many lie idle between the memory of two threads.
+enum { IDLE = 8 };
 enum { LINE = 16, GAP = LINE };  // floats of a cache line, and between rows: rows of a power of two would share cache sets
 
 typedef struct {
@@ -44,6 +47,7 @@ typedef struct {
   int32_t threads;
   int64_t panel, panels;
   int64_t area_u, area_x, area_y, area_w;  // floats from place to place
+  int64_t lot;            // floats from the tiles (and sums) of a thread or a slice to those of the next
   // Of the gradient of weights: slices of the tiles that have sums of their own, the tiles of one; input channels at once, and
   // the first of them.
   int64_t slices, slice, rows, row;
@@ -85,7 +89,8 @@ static void plan(job *j, const ck_winograd *c) {
   j->panels = (j->outputs + j->panel - 1) / j->panel;
   const int64_t bytes = PLACES * (j->ldx + j->ldy) * (int64_t)sizeof(float);
   const int64_t all = rounded_up(j->count, 2);
-  if (c->direction == CK_WINOGRAD_WEIGHT_GRADIENT) {
+  const bool weights = c->direction == CK_WINOGRAD_WEIGHT_GRADIENT;
+  if (weights) {
     const int64_t sums = PLACES * j->inputs * j->outputs * (int64_t)sizeof(float);
     j->in_turns = true;
     j->slices = 2 * sums <= FAR ? 2 : 1;
@@ -102,7 +107,8 @@ static void plan(job *j, const ck_winograd *c) {
   j->area_u = area(j->inputs * j->outputs);
   j->area_x = area(j->block * j->ldx);
   j->area_y = area(j->block * j->ldy);
-  j->area_w = area(j->rows * j->outputs);
+  j->area_w = weights ? area(j->rows * j->outputs) : 0;
+  j->lot = PLACES * (j->area_x + j->area_y + j->area_w) + IDLE * ck_max64(j->area_y, j->area_w);
 }
 
 // The parts of the work memory, in floats; their sum, or the places of the parts in `work`.
@@ -111,15 +117,17 @@ static size_t lay(job *j, const ck_winograd *c, float *work) {
   const int64_t blocks = weights ? j->slices : j->in_turns ? 1 : j->threads;
   const struct { float **part; int64_t count; } parts[] = {
     {&j->u, weights || c->packed ? 0 : PLACES * j->area_u},
-    {&j->vx, blocks * PLACES * j->area_x},
-    {&j->vy, blocks * PLACES * j->area_y},
-    {&j->sums, j->slices * PLACES * j->area_w},
+    {&j->vx, blocks * j->lot},
     {&j->zeros, ck_max64(j->inputs, j->outputs)},
   };
   size_t at = 0;
   for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
     *parts[i].part = work ? work + at : NULL;
     at += (size_t)rounded_up(parts[i].count, 16);
+  }
+  if (work) {
+    j->vy = j->vx + PLACES * j->area_x;
+    j->sums = j->vy + PLACES * j->area_y;
   }
   return at * sizeof(float);
 }
@@ -158,7 +166,7 @@ static void transform_kernels(job *j, int32_t thread, int64_t begin, int64_t end
 
 // Tiles `begin`..<`end` from images to images.
 static void whole_blocks(job *j, int32_t thread, int64_t begin, int64_t end) {
-  float *vx = j->vx + thread * PLACES * j->area_x, *vy = j->vy + thread * PLACES * j->area_y;
+  float *vx = j->vx + thread * j->lot, *vy = j->vy + thread * j->lot;
   for (int64_t first = begin * 2; first < ck_min64(end * 2, j->count);) {
     const int64_t count = ck_min64(j->block, ck_min64(end * 2, j->count) - first), rows = rounded_up(count, 2);
     CK_PICK(tiles_in)(&j->x, 6, first, count, j->from, j->zeros, vx, j->ldx, j->area_x, j->half);
@@ -208,22 +216,25 @@ static void transform_both(job *j, int32_t thread, int64_t begin, int64_t end) {
     const int64_t from = ck_max64(0, begin - s * j->block), to = ck_min64(now_of(j, s), end - s * j->block);
     if (from >= to) continue;
     const int64_t tile = s * j->slice + j->first + from;
-    CK_PICK(tiles_in)(&j->x, 6, tile, to - from, j->from, j->zeros, j->vx + s * PLACES * j->area_x + from * j->ldx, j->ldx,
-                      j->area_x, j->half);
-    CK_PICK(tiles_in)(&j->y, 4, tile, to - from, j->gradient, j->zeros, j->vy + s * PLACES * j->area_y + from * j->ldy,
-                      j->ldy, j->area_y, j->half);
+    CK_PICK(tiles_in)(&j->x, 6, tile, to - from, j->from, j->zeros, j->vx + s * j->lot + from * j->ldx, j->ldx, j->area_x,
+                      j->half);
+    CK_PICK(tiles_in)(&j->y, 4, tile, to - from, j->gradient, j->zeros, j->vy + s * j->lot + from * j->ldy, j->ldy, j->area_y,
+                      j->half);
   }
 }
 // Places `begin`..<`end`, those of one slice after those of the other: rows of the gradient by all columns.
 static void sum_products(job *j, int32_t thread, int64_t begin, int64_t end) {
   (void)thread;
-  for (int64_t i = begin; i < end; i++)  // the place among those of all slices
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t slice = i / PLACES, p = i % PLACES;
+    const float *vx = j->vx + slice * j->lot + p * j->area_x, *vy = j->vy + slice * j->lot + p * j->area_y;
+    float *sums = j->sums + slice * j->lot + p * j->area_w;
     for (int64_t q = 0; q < j->panels; q++) {
       const int64_t width = width_of(j, q);
-      CK_PICK(columns_product)(j->rows, width, now_of(j, i / PLACES), j->vx + i * j->area_x + j->row, j->ldx,
-                               j->vy + i * j->area_y + q * j->panel, j->ldy,
-                               j->sums + i * j->area_w + q * j->panel * j->rows, width, j->first > 0);
+      CK_PICK(columns_product)(j->rows, width, now_of(j, slice), vx + j->row, j->ldx, vy + q * j->panel, j->ldy,
+                               sums + q * j->panel * j->rows, width, j->first > 0);
     }
+  }
 }
 // Rows of panels.
 static void transform_sums(job *j, int32_t thread, int64_t begin, int64_t end) {
@@ -233,7 +244,7 @@ static void transform_sums(job *j, int32_t thread, int64_t begin, int64_t end) {
     float *sums = j->sums + q * j->panel * j->rows + row * width;
     for (int64_t p = 0; p < (j->slices - 1) * PLACES; p++) {
       float *to = sums + p % PLACES * j->area_w;
-      const float *from = sums + (p + PLACES) * j->area_w;
+      const float *from = to + (p / PLACES + 1) * j->lot;
       for (int64_t k = 0; k < count * width; k++) to[k] += from[k];
     }
     CK_PICK(kernels_out)(sums, count, width, j->area_w,
